@@ -1,0 +1,72 @@
+//! The kinds of session state that a statement may leave behind.
+
+use std::fmt;
+
+/// A set of kinds of session state, small enough to be copied about.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct StateKinds(u16);
+
+/// Each kind by itself, in the order in which [`StateKinds::names`] tells them.
+const NAMED: [(StateKinds, &str); 10] = [
+    (StateKinds::USER_VARIABLES, "user variables"),
+    (StateKinds::SESSION_VARIABLES, "session variables"),
+    (StateKinds::DATABASE, "the current database"),
+    (StateKinds::TEMPORARY_TABLE, "temporary tables"),
+    (StateKinds::TABLE_LOCKS, "table locks"),
+    (StateKinds::USER_LOCK, "user-level locks"),
+    (StateKinds::PREPARED, "SQL prepared statements"),
+    (StateKinds::HANDLER, "open handlers"),
+    (StateKinds::TRANSACTION, "the transaction"),
+    (StateKinds::UNKNOWN, "whatever a statement that was not recognised has left"),
+];
+
+impl StateKinds {
+    /// Nothing is left behind.
+    pub(crate) const NONE: Self = Self(0);
+    /// `@name`, set or read: a read is worth nothing on another connection.
+    pub(crate) const USER_VARIABLES: Self = Self(1);
+    /// `SET ..`, and `LAST_INSERT_ID(expr)`.
+    pub(crate) const SESSION_VARIABLES: Self = Self(1 << 1);
+    /// `USE`, and dropping a database, which may be the current one.
+    pub(crate) const DATABASE: Self = Self(1 << 2);
+    /// `CREATE TEMPORARY ..`, `DROP TEMPORARY ..`.
+    pub(crate) const TEMPORARY_TABLE: Self = Self(1 << 3);
+    /// `LOCK TABLES`, `FLUSH TABLES WITH READ LOCK`, the locks for a backup, and their release.
+    pub(crate) const TABLE_LOCKS: Self = Self(1 << 4);
+    /// `GET_LOCK` and its family.
+    pub(crate) const USER_LOCK: Self = Self(1 << 5);
+    /// `PREPARE`, `EXECUTE`, `DEALLOCATE` as SQL text.
+    pub(crate) const PREPARED: Self = Self(1 << 6);
+    /// `HANDLER t OPEN` and the rest of it.
+    pub(crate) const HANDLER: Self = Self(1 << 7);
+    /// Begins, ends or shapes a transaction, `SET autocommit` included.
+    pub(crate) const TRANSACTION: Self = Self(1 << 8);
+    /// Not recognised as neutral: it may leave anything.
+    pub(crate) const UNKNOWN: Self = Self(1 << 9);
+
+    /// True if nothing is left behind.
+    pub(crate) const fn is_neutral(self) -> bool {
+        self.0 == 0
+    }
+
+    /// True if every kind of `other` is in this set.
+    pub(crate) const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The kinds of both sets.
+    pub(crate) const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The kinds in plain words, such as "user variables".
+    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
+        NAMED.iter().filter(move |(kind, _)| self.contains(*kind)).map(|(_, name)| *name)
+    }
+}
+
+impl fmt::Debug for StateKinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.names()).finish()
+    }
+}

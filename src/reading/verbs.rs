@@ -1,0 +1,304 @@
+//! The first word of a statement, and for some statements the words that follow, decide what it leaves behind.
+//!
+//! Everything here is a list of what is known to be harmless or known to leave something; the rest is unknown. The
+//! forms are those of the chapter 'SQL Statements' of the MySQL manual and of 'SQL Statements' in the MariaDB docs.
+
+use super::kinds::StateKinds;
+use super::lexer::Kind;
+use super::names::{Capitals, is};
+use super::reader::{Reader, Token};
+
+/// What the reader waits for in the current statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// The first word.
+    Start,
+    /// Nothing: the kind of the statement is known.
+    Plain,
+    /// As plain, but `WITH ..` may turn out to write.
+    With,
+    /// As plain, but `EXPLAIN ANALYZE` executes.
+    Explain,
+    /// What is created, altered, dropped.
+    Create,
+    /// As `Create`, after `OR REPLACE`.
+    CreateOrReplace,
+    Alter,
+    Drop,
+    Rename,
+    /// The query that ends the part of `CREATE TABLE` in which stored functions are not permitted.
+    Definition,
+    /// The variable that is set.
+    SetTarget,
+    /// The end of an assignment, after which another target may follow.
+    SetValue,
+    /// As `SetValue`, and nothing so far was the session's.
+    SetGlobalValue,
+    /// `DATA` or `XML`.
+    Load,
+    /// `LOCAL`, until `INTO`.
+    LoadOptions,
+    Flush,
+    /// A lock in `FLUSH TABLES`.
+    FlushTables,
+    Show,
+    ShowCreate,
+    /// Nothing but `WORK`.
+    Begin,
+    /// `TRANSACTION`.
+    StartWhat,
+    /// The table that is analysed, or the statement.
+    Analyze,
+    /// The table that is checked, repaired ..
+    Maintain,
+}
+
+impl Reader<'_> {
+    /// Sees each token of a watched statement before the reader takes it.
+    #[inline]
+    pub(super) fn watch(&mut self, token: Token) {
+        if self.mode == Mode::Start && self.depth == 0 && token.length() == 6 {
+            // The short way of the most common words.
+            let word = self.text(token);
+            let query = is(word, b"SELECT");
+            if query || is(word, b"INSERT") || is(word, b"UPDATE") || is(word, b"DELETE") {
+                self.several |= self.ended;
+                self.begun = true;
+                self.reads = query;
+                self.go(Mode::Plain);
+                return;
+            }
+        }
+        self.watch_on(token);
+    }
+
+    fn watch_on(&mut self, token: Token) {
+        let word = Capitals::new(if token.kind == Kind::Word { self.text(token) } else { b"" });
+        let word = word.as_bytes();
+        match self.mode {
+            Mode::Start => self.start(token.kind, word),
+            Mode::Create | Mode::CreateOrReplace | Mode::Alter | Mode::Drop | Mode::Rename => {
+                self.object(token.kind, word);
+            }
+            Mode::Definition => {
+                // 'Data Type Default Values', 'CHECK Constraints', 'CREATE TABLE and Generated Columns', 'Functional Key
+                // Parts': none may call stored functions.
+                if matches!(word, b"SELECT" | b"VALUES") {
+                    self.calls = true;
+                    self.go(Mode::Plain);
+                }
+            }
+            Mode::SetTarget | Mode::SetValue | Mode::SetGlobalValue => self.set(token.kind, word),
+            Mode::Load => match word {
+                b"DATA" | b"XML" => self.mode = Mode::LoadOptions,
+                _ => self.lost(),
+            },
+            Mode::LoadOptions => match word {
+                b"LOCAL" => {
+                    self.local_infile = true;
+                    self.several = true;
+                }
+                b"INTO" => self.go(Mode::Plain),
+                _ => {}
+            },
+            Mode::Flush => match word {
+                b"LOCAL"
+                | b"NO_WRITE_TO_BINLOG"
+                | b"PRIVILEGES"
+                | b"STATUS"
+                | b"HOSTS"
+                | b"LOGS"
+                | b"BINARY"
+                | b"ENGINE"
+                | b"ERROR"
+                | b"GENERAL"
+                | b"SLOW"
+                | b"RELAY"
+                | b"USER_RESOURCES"
+                | b"OPTIMIZER_COSTS" => {}
+                b"TABLES" | b"TABLE" => self.mode = Mode::FlushTables,
+                _ if token.kind == Kind::Comma => {}
+                _ => self.lost(),
+            },
+            Mode::FlushTables => {
+                if matches!(word, b"WITH" | b"READ" | b"LOCK" | b"FOR" | b"EXPORT") {
+                    self.leaves(StateKinds::TABLE_LOCKS);
+                }
+            }
+            Mode::Show => match word {
+                b"GRANTS" => self.accounts(),
+                b"CREATE" => self.mode = Mode::ShowCreate,
+                _ => self.go(Mode::Plain),
+            },
+            Mode::ShowCreate => match word {
+                b"USER" => self.accounts(),
+                _ => self.go(Mode::Plain),
+            },
+            Mode::Begin => {
+                // `BEGIN NOT ATOMIC`, or a block of Oracle's mode
+                if word != b"WORK" || !is(self.text(self.last), b"BEGIN") {
+                    self.lost();
+                }
+            }
+            Mode::StartWhat => match word {
+                b"TRANSACTION" => {
+                    self.leaves(StateKinds::TRANSACTION);
+                    self.go(Mode::Plain);
+                }
+                _ => self.lost(),
+            },
+            Mode::Analyze => match word {
+                b"TABLE"
+                | b"TABLES"
+                | b"LOCAL"
+                | b"NO_WRITE_TO_BINLOG"
+                | b"FORMAT"
+                | b"SELECT"
+                | b"INSERT"
+                | b"REPLACE"
+                | b"UPDATE"
+                | b"DELETE"
+                | b"WITH" => {
+                    self.go(Mode::Plain);
+                }
+                _ => self.lost(),
+            },
+            Mode::Maintain => match word {
+                b"TABLE" | b"TABLES" | b"VIEW" | b"LOCAL" | b"NO_WRITE_TO_BINLOG" => {
+                    self.go(Mode::Plain);
+                }
+                _ => self.lost(),
+            },
+            Mode::Plain | Mode::With | Mode::Explain => {}
+        }
+    }
+
+    /// The statement ends: what did it still lack?
+    pub(super) fn finish(&mut self) {
+        match self.mode {
+            Mode::Create
+            | Mode::CreateOrReplace
+            | Mode::Alter
+            | Mode::Drop
+            | Mode::Rename
+            | Mode::SetTarget
+            | Mode::Load
+            | Mode::LoadOptions
+            | Mode::StartWhat
+            | Mode::Analyze
+            | Mode::Maintain => self.unknown(),
+            Mode::Start => {
+                // only parentheses
+                if self.depth > 0 {
+                    self.unknown();
+                }
+            }
+            Mode::Plain
+            | Mode::With
+            | Mode::Explain
+            | Mode::Definition
+            | Mode::SetValue
+            | Mode::SetGlobalValue
+            | Mode::Flush
+            | Mode::FlushTables
+            | Mode::Show
+            | Mode::ShowCreate
+            | Mode::Begin => {}
+        }
+    }
+
+    /// Waits for nothing more of this statement.
+    #[inline]
+    pub(super) fn go(&mut self, mode: Mode) {
+        self.mode = mode;
+        self.watched = false;
+    }
+
+    /// The statement is not recognised.
+    pub(super) fn lost(&mut self) {
+        self.unknown();
+        self.go(Mode::Plain);
+    }
+
+    /// From here on the statement names accounts and has no expressions.
+    pub(super) fn accounts(&mut self) {
+        self.accounts = true;
+        self.calls = false;
+        self.go(Mode::Plain);
+    }
+
+    pub(super) fn known(&mut self, kinds: StateKinds) {
+        self.leaves(kinds);
+        self.go(Mode::Plain);
+    }
+
+    fn start(&mut self, kind: Kind, word: &[u8]) {
+        if self.depth == 0 {
+            self.several |= self.ended;
+            self.begun = true;
+        }
+        if kind == Kind::Open {
+            return;
+        }
+        if self.depth > 0 && !matches!(word, b"SELECT" | b"WITH" | b"VALUES" | b"TABLE") {
+            self.lost();
+            return;
+        }
+        match word {
+            b"SELECT" | b"VALUES" | b"TABLE" | b"HELP" => {
+                self.reads = true;
+                self.go(Mode::Plain);
+            }
+            b"INSERT" | b"UPDATE" | b"DELETE" | b"REPLACE" | b"DO" | b"TRUNCATE" | b"KILL" | b"PURGE" | b"GRANT"
+            | b"REVOKE" => {
+                if matches!(word, b"GRANT" | b"REVOKE") {
+                    self.accounts();
+                }
+                self.go(Mode::Plain);
+            }
+            b"WITH" => {
+                self.reads = true;
+                self.go(Mode::With);
+            }
+            b"SHOW" => {
+                self.reads = true;
+                self.mode = Mode::Show;
+            }
+            b"EXPLAIN" | b"DESCRIBE" | b"DESC" => {
+                self.reads = true;
+                self.go(Mode::Explain);
+            }
+            b"SET" => self.mode = Mode::SetTarget,
+            b"USE" => self.known(StateKinds::DATABASE),
+            b"BEGIN" => {
+                self.leaves(StateKinds::TRANSACTION);
+                self.mode = Mode::Begin;
+            }
+            b"START" => self.mode = Mode::StartWhat,
+            b"COMMIT" | b"ROLLBACK" | b"SAVEPOINT" | b"RELEASE" | b"XA" => {
+                self.known(StateKinds::TRANSACTION);
+            }
+            b"LOCK" | b"UNLOCK" | b"BACKUP" => self.known(StateKinds::TABLE_LOCKS),
+            b"PREPARE" | b"DEALLOCATE" => self.known(StateKinds::PREPARED),
+            b"EXECUTE" => {
+                self.leaves(StateKinds::PREPARED);
+                self.lost();
+            }
+            b"HANDLER" => self.known(StateKinds::HANDLER),
+            b"CREATE" | b"ALTER" | b"DROP" | b"RENAME" => {
+                self.accounts = true;
+                self.mode = match word {
+                    b"CREATE" => Mode::Create,
+                    b"ALTER" => Mode::Alter,
+                    b"DROP" => Mode::Drop,
+                    _ => Mode::Rename,
+                };
+            }
+            b"LOAD" => self.mode = Mode::Load,
+            b"FLUSH" => self.mode = Mode::Flush,
+            b"ANALYZE" => self.mode = Mode::Analyze,
+            b"CHECK" | b"CHECKSUM" | b"OPTIMIZE" | b"REPAIR" => self.mode = Mode::Maintain,
+            _ => self.lost(),
+        }
+    }
+}
