@@ -1,0 +1,282 @@
+//! One attempt: a request to the driver, and what is made of its reply.
+//!
+//! The methods of the executor are the combinations of a request (text, or prepared with parameters) and a sink
+//! (all rows, the first row, a summary). A sink keeps rows to itself until the reply has ended well, so that nothing
+//! outside ever sees a row of an attempt that failed.
+
+use std::{any::type_name, future::Future, marker::PhantomData};
+
+use mysql_async::{
+    BinaryProtocol, Conn, Params, QueryResult, Row, TextProtocol,
+    prelude::{FromRow, Protocol, Queryable},
+};
+
+use crate::classify::Stage;
+
+/// How far an attempt has come. Outlives the attempt's future, which a time-out may drop.
+#[derive(Debug)]
+pub(crate) struct Progress(pub(crate) Stage);
+
+/// Something that can be run on a connection, again and again.
+pub(crate) trait Attempt: Send {
+    /// What a successful attempt yields.
+    type Output: Send;
+
+    /// The text, if it is run as a prepared statement through the driver's statement cache.
+    fn prepared(&self) -> Option<&[u8]>;
+
+    /// Runs it once.
+    fn run(
+        &mut self,
+        conn: &mut Conn,
+        progress: &mut Progress,
+    ) -> impl Future<Output = mysql_async::Result<Self::Output>> + Send;
+}
+
+/// Sends a statement.
+pub(crate) trait Request: Send + Sync {
+    type Protocol: Protocol + Unpin;
+
+    fn prepared(&self) -> Option<&[u8]>;
+
+    fn send<'c>(
+        &'c self,
+        conn: &'c mut Conn,
+        progress: &mut Progress,
+    ) -> impl Future<Output = mysql_async::Result<QueryResult<'c, 'static, Self::Protocol>>> + Send;
+}
+
+/// A statement as text.
+pub(crate) struct Text<'q>(pub(crate) &'q [u8]);
+
+impl Request for Text<'_> {
+    type Protocol = TextProtocol;
+
+    fn prepared(&self) -> Option<&[u8]> {
+        None
+    }
+
+    async fn send<'c>(
+        &'c self,
+        conn: &'c mut Conn,
+        _: &mut Progress,
+    ) -> mysql_async::Result<QueryResult<'c, 'static, TextProtocol>> {
+        conn.query_iter(self.0).await
+    }
+}
+
+/// A prepared statement with its parameters.
+pub(crate) struct Prepared<'q> {
+    pub(crate) sql: &'q [u8],
+    pub(crate) params: Params,
+    /// The driver keeps prepared statements, see [`Attempt::prepared`].
+    pub(crate) cached: bool,
+}
+
+impl Request for Prepared<'_> {
+    type Protocol = BinaryProtocol;
+
+    fn prepared(&self) -> Option<&[u8]> {
+        self.cached.then_some(self.sql)
+    }
+
+    async fn send<'c>(
+        &'c self,
+        conn: &'c mut Conn,
+        progress: &mut Progress,
+    ) -> mysql_async::Result<QueryResult<'c, 'static, BinaryProtocol>> {
+        // the driver consumes the parameters, another attempt will need them
+        let params = self.params.clone();
+        if self.cached {
+            return conn.exec_iter(self.sql, params).await;
+        }
+        progress.0 = Stage::Prepare;
+        let statement = conn.prep(self.sql).await?;
+        progress.0 = Stage::Command;
+        conn.exec_iter(statement, params).await
+    }
+}
+
+/// Reads a reply to its end.
+pub(crate) trait Sink: Send {
+    type Output: Send;
+
+    fn drain<P: Protocol>(
+        result: QueryResult<'_, 'static, P>,
+    ) -> impl Future<Output = mysql_async::Result<Self::Output>> + Send;
+}
+
+/// A request and a sink: one attempt.
+pub(crate) struct Reading<R, S> {
+    pub(crate) request: R,
+    sink: PhantomData<fn() -> S>,
+}
+
+impl<R, S> Reading<R, S> {
+    pub(crate) fn new(request: R) -> Self {
+        Reading { request, sink: PhantomData }
+    }
+}
+
+impl<R: Request, S: Sink> Attempt for Reading<R, S> {
+    type Output = S::Output;
+
+    fn prepared(&self) -> Option<&[u8]> {
+        self.request.prepared()
+    }
+
+    async fn run(&mut self, conn: &mut Conn, progress: &mut Progress) -> mysql_async::Result<S::Output> {
+        let result = self.request.send(conn, progress).await?;
+        progress.0 = Stage::Reply;
+        S::drain(result).await
+    }
+}
+
+/// A row does not fit the type that was asked for. The statement itself has succeeded.
+#[derive(Debug)]
+pub(crate) struct Mismatch {
+    pub(crate) wanted: &'static str,
+}
+
+/// Converts a row; unlike the driver's `from_row` it does not panic.
+pub(crate) fn convert<T: FromRow>(row: Row) -> Result<T, Mismatch> {
+    T::from_row_opt(row).map_err(|_| Mismatch { wanted: type_name::<T>() })
+}
+
+/// All rows of the first result set.
+pub(crate) struct All<T>(PhantomData<fn() -> T>);
+
+impl<T: FromRow + Send + 'static> Sink for All<T> {
+    type Output = Result<Vec<T>, Mismatch>;
+
+    async fn drain<P: Protocol>(mut result: QueryResult<'_, 'static, P>) -> mysql_async::Result<Self::Output> {
+        let rows = result
+            .reduce(Ok(Vec::new()), |rows: Self::Output, row: Row| {
+                let mut rows = rows?;
+                rows.push(convert(row)?);
+                Ok(rows)
+            })
+            .await?;
+        result.drop_result().await?;
+        Ok(rows)
+    }
+}
+
+/// The first row of the first result set.
+pub(crate) struct First<T>(PhantomData<fn() -> T>);
+
+impl<T: FromRow + Send + 'static> Sink for First<T> {
+    type Output = Result<Option<T>, Mismatch>;
+
+    async fn drain<P: Protocol>(mut result: QueryResult<'_, 'static, P>) -> mysql_async::Result<Self::Output> {
+        let first = result.reduce(None, |first: Option<Row>, row: Row| first.or(Some(row))).await?;
+        result.drop_result().await?;
+        Ok(first.map(convert).transpose())
+    }
+}
+
+/// No rows.
+pub(crate) struct Nothing;
+
+impl Sink for Nothing {
+    type Output = ();
+
+    async fn drain<P: Protocol>(result: QueryResult<'_, 'static, P>) -> mysql_async::Result<()> {
+        result.drop_result().await
+    }
+}
+
+/// A batch: one prepared statement, many rows of parameters.
+pub(crate) struct Batch<'q> {
+    pub(crate) sql: &'q [u8],
+    pub(crate) rows: Vec<Params>,
+    pub(crate) cached: bool,
+}
+
+impl Attempt for Batch<'_> {
+    type Output = ();
+
+    fn prepared(&self) -> Option<&[u8]> {
+        self.cached.then_some(self.sql)
+    }
+
+    async fn run(&mut self, conn: &mut Conn, progress: &mut Progress) -> mysql_async::Result<()> {
+        let statement = if self.cached {
+            None
+        } else {
+            progress.0 = Stage::Prepare;
+            let statement = conn.prep(self.sql).await?;
+            progress.0 = Stage::Command;
+            Some(statement)
+        };
+        // The driver asks for the second row after the first one was answered, or, where it sends many rows in one
+        // command (MariaDB), while it builds the first. From then on a failure may be one of a later command.
+        let rows = self.rows.iter().enumerate().map(|(index, row)| {
+            if index > 0 {
+                progress.0 = Stage::Reply;
+            }
+            row.clone()
+        });
+        match statement {
+            Some(statement) => conn.exec_batch(statement, rows).await,
+            None => conn.exec_batch(self.sql, rows).await,
+        }
+    }
+}
+
+/// `COM_PING`.
+pub(crate) struct Ping;
+
+impl Attempt for Ping {
+    type Output = ();
+
+    fn prepared(&self) -> Option<&[u8]> {
+        None
+    }
+
+    async fn run(&mut self, conn: &mut Conn, _: &mut Progress) -> mysql_async::Result<()> {
+        conn.ping().await
+    }
+}
+
+/// No command at all: for the sake of the connection.
+pub(crate) struct Untouched;
+
+impl Attempt for Untouched {
+    type Output = ();
+
+    fn prepared(&self) -> Option<&[u8]> {
+        None
+    }
+
+    async fn run(&mut self, _: &mut Conn, _: &mut Progress) -> mysql_async::Result<()> {
+        Ok(())
+    }
+}
+
+/// Opens a stream: sends the request and reads up to the first row.
+pub(crate) struct Opening<R>(pub(crate) R);
+
+impl<R: Request> Attempt for Opening<R> {
+    type Output = Option<Row>;
+
+    fn prepared(&self) -> Option<&[u8]> {
+        self.0.prepared()
+    }
+
+    async fn run(&mut self, conn: &mut Conn, progress: &mut Progress) -> mysql_async::Result<Option<Row>> {
+        let result = self.0.send(conn, progress).await?;
+        progress.0 = Stage::Reply;
+        next_row(result).await
+    }
+}
+
+/// The next row of the first result set; at its end everything behind it is read too.
+pub(crate) async fn next_row<P: Protocol>(mut result: QueryResult<'_, 'static, P>) -> mysql_async::Result<Option<Row>> {
+    // Hidden in the driver's documentation, but public. The driver's own streams cannot give their connection back.
+    let row = result.next().await?;
+    if row.is_none() {
+        result.drop_result().await?;
+    }
+    Ok(row)
+}

@@ -1,0 +1,345 @@
+//! The loop: one logical call from its first attempt to its result or its error.
+//!
+//! Checkout, attempt, classify, decide, wait, and again. Every method of the executor runs through here.
+
+use std::{
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use mysql_async::prelude::Queryable;
+
+use crate::{
+    attempt::{Attempt, Mismatch, Progress},
+    classify::{self, Classification, Disconnect, Fault, Outcome, Situation, Stage},
+    connections::{Lease, Leaves, Shared, poll_once, timed_out},
+    decide::{self, Decision, Reason, decide},
+    error::{Error, Failure, Kind, Result},
+    event::Event,
+    policy::{RetryPolicy, Settings},
+    reading::{self, Reading, StateKinds},
+    schedule::Schedule,
+    statement::Delivery,
+};
+
+/// One logical call: its bounds, and what has happened to it so far.
+pub(crate) struct Call<'c> {
+    shared: &'c Arc<Shared>,
+    settings: &'c Settings,
+    facts: Facts,
+    schedule: Option<Schedule>,
+}
+
+/// What is known of a call. Outlives it where a stream goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    reading: Reading,
+    delivery: Delivery,
+    started: Instant,
+    deadline: Instant,
+    attempts: u32,
+    replays: u32,
+    outcome: Outcome,
+}
+
+impl Facts {
+    /// What the statement may leave on its connection.
+    pub(crate) fn leaves(&self) -> Leaves {
+        if self.reading.state().is_neutral() { Leaves::Nothing } else { Leaves::State }
+    }
+
+    fn may_load_a_local_file(&self) -> bool {
+        self.reading.local_infile() || self.reading.state().contains(StateKinds::UNKNOWN)
+    }
+}
+
+/// A failed attempt.
+struct Failed {
+    error: mysql_async::Error,
+    classification: Classification,
+    /// The connection that it was made on; `None` if there was none.
+    connection_id: Option<u32>,
+}
+
+impl<'c> Call<'c> {
+    pub(crate) fn new(
+        shared: &'c Arc<Shared>,
+        policy: &'c RetryPolicy,
+        until: Option<Instant>,
+        text: &[u8],
+        delivery: Delivery,
+    ) -> Self {
+        let settings = policy.settings();
+        let started = Instant::now();
+        // a deadline beyond what the clock can express is none
+        let deadline =
+            started.checked_add(settings.deadline).unwrap_or_else(|| started + Duration::from_secs(u32::MAX.into()));
+        let facts = Facts {
+            reading: reading::read(text),
+            delivery,
+            started,
+            deadline: until.map_or(deadline, |until| until.min(deadline)),
+            attempts: 0,
+            replays: 0,
+            outcome: Outcome::NotExecuted,
+        };
+        Call::resume(shared, policy, facts)
+    }
+
+    /// A call whose facts were kept.
+    pub(crate) fn resume(shared: &'c Arc<Shared>, policy: &'c RetryPolicy, facts: Facts) -> Self {
+        Call { shared, settings: policy.settings(), facts, schedule: None }
+    }
+
+    pub(crate) fn facts(&self) -> Facts {
+        self.facts
+    }
+
+    /// Runs it to its end, and gives the connection back.
+    pub(crate) async fn run<A: Attempt>(&mut self, attempt: A) -> Result<A::Output> {
+        let (output, lease) = self.run_leased(attempt).await?;
+        lease.finish(self.leaves());
+        Ok(output)
+    }
+
+    /// Runs it until an attempt succeeds, and keeps the connection that it succeeded on.
+    pub(crate) async fn run_leased<A: Attempt>(&mut self, attempt: A) -> Result<(A::Output, Lease)> {
+        #[cfg(feature = "tracing")]
+        {
+            let span = tracing::info_span!(
+                "mysql_retry::call",
+                address = %self.shared.address,
+                delivery = %self.facts.delivery,
+            );
+            tracing::Instrument::instrument(self.run_attempts(attempt), span).await
+        }
+        #[cfg(not(feature = "tracing"))]
+        self.run_attempts(attempt).await
+    }
+
+    async fn run_attempts<A: Attempt>(&mut self, mut attempt: A) -> Result<(A::Output, Lease)> {
+        loop {
+            // the clock is not asked again for the first attempt
+            let now = if self.facts.attempts == 0 { self.facts.started } else { Instant::now() };
+            if now >= self.facts.deadline {
+                return Err(self.too_late(None));
+            }
+            match self.attempt(&mut attempt, now).await {
+                Ok(success) => {
+                    if self.facts.attempts > 1 {
+                        self.shared.listeners.emit(&Event::Recovered {
+                            attempts: self.facts.attempts,
+                            elapsed: self.facts.started.elapsed(),
+                        });
+                    }
+                    return Ok(success);
+                }
+                Err(failed) => self.after(failed).await?,
+            }
+        }
+    }
+
+    /// What the statement may leave on its connection.
+    pub(crate) fn leaves(&self) -> Leaves {
+        self.facts.leaves()
+    }
+
+    async fn attempt<A: Attempt>(
+        &mut self,
+        attempt: &mut A,
+        now: Instant,
+    ) -> std::result::Result<(A::Output, Lease), Failed> {
+        self.facts.attempts += 1;
+        let mut lease = match self.shared.checkout(now, self.facts.deadline, self.settings).await {
+            Ok(lease) => lease,
+            Err(error) => return Err(self.failed(error, Stage::Connect, None)),
+        };
+        if self.facts.outcome == Outcome::Unknown {
+            self.shared
+                .listeners
+                .emit(&Event::Replayed { attempt: self.facts.attempts, connection_id: lease.connection_id() });
+        }
+        let mut progress = Progress(Stage::Command);
+        let result = match self.settings.attempt_timeout {
+            None => attempt.run(lease.conn(), &mut progress).await,
+            Some(limit) => match tokio::time::timeout(limit, attempt.run(lease.conn(), &mut progress)).await {
+                Ok(result) => result,
+                Err(_) => Err(timed_out(format!("no answer within {limit:?}"))),
+            },
+        };
+        let error = match result {
+            Ok(output) => return Ok((output, lease)),
+            Err(error) => error,
+        };
+        let connection_id = lease.connection_id();
+        let mut failed = self.failed(error, progress.0, Some(connection_id));
+        match (failed.classification.fault(), &failed.error) {
+            // the server answered, the connection is as good as before
+            (Fault::Other | Fault::RolledBack, mysql_async::Error::Server(_)) => {
+                lease.finish(self.leaves());
+            }
+            (Fault::Disconnect(Disconnect::ServerLost), _) if progress.0 == Stage::Command => {
+                if was_not_prepared(&mut lease, attempt.prepared()) {
+                    failed = self.failed(failed.error, Stage::Prepare, Some(connection_id));
+                }
+                lease.retire();
+            }
+            _ => lease.retire(),
+        }
+        Err(failed)
+    }
+
+    fn failed(&self, error: mysql_async::Error, stage: Stage, connection_id: Option<u32>) -> Failed {
+        let situation = Situation {
+            stage,
+            several: self.facts.reading.several(),
+            infile: self.shared.reads_local_files && self.facts.may_load_a_local_file(),
+            tls: self.shared.tls,
+        };
+        let mut classification = classify::classify(&error, situation);
+        if let Some(own) = &self.settings.classifier {
+            classification = own(&error, classification);
+        }
+        Failed { error, classification, connection_id }
+    }
+
+    /// Waits for the next attempt, or says why there is none.
+    async fn after(&mut self, failed: Failed) -> Result<()> {
+        let classification = failed.classification;
+        let reached_connection = failed.connection_id.is_some();
+        if classification.outcome() == Outcome::Unknown {
+            self.facts.outcome = Outcome::Unknown;
+        }
+        self.report(&failed);
+        let decision = decide(
+            &decide::Situation {
+                classification,
+                outcome: self.facts.outcome,
+                delivery: self.facts.delivery,
+                once_only: self.facts.reading.local_infile(),
+                reached_connection,
+                replays: self.facts.replays,
+                delay: self.next_delay(classification.fault()),
+                remaining: self.remaining(),
+            },
+            self.settings,
+        );
+        let delay = match decision {
+            Decision::Resend(delay) | Decision::Replay(delay) => delay,
+            Decision::Surface(reason) => {
+                return Err(self.surface(failed.error, classification, reason, 0));
+            }
+        };
+        if reached_connection {
+            self.facts.replays += 1;
+            if matches!(decision, Decision::Resend(_)) {
+                self.shared.listeners.counting.resends.add_one();
+            }
+        }
+        self.shared.listeners.emit(&Event::RetryScheduled {
+            after: delay,
+            outcome: self.facts.outcome,
+            attempt: self.facts.attempts,
+        });
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+            if self.remaining().is_zero() {
+                return Err(self.too_late(Some(failed.error)));
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&self, failed: &Failed) {
+        let classification = failed.classification;
+        if matches!(classification.fault(), Fault::Disconnect(_) | Fault::Refused) {
+            self.shared.listeners.emit(&Event::ConnectionLost {
+                classification,
+                error: &failed.error,
+                connection_id: failed.connection_id,
+                attempt: self.facts.attempts,
+            });
+        }
+    }
+
+    fn next_delay(&mut self, fault: Fault) -> Duration {
+        if fault == Fault::Other {
+            return Duration::ZERO;
+        }
+        let delays = &self.settings.delays;
+        self.schedule.get_or_insert_with(|| Schedule::new(delays)).next()
+    }
+
+    fn remaining(&self) -> Duration {
+        self.facts.deadline.saturating_duration_since(Instant::now())
+    }
+
+    fn surface(&self, error: mysql_async::Error, classification: Classification, reason: Reason, rows: u64) -> Error {
+        let error = Error::new(Failure { rows, ..self.failure(Kind::Classified(classification), reason, Some(error)) });
+        if classification.fault() != Fault::Other {
+            self.shared.listeners.emit(&Event::GaveUp { error: &error });
+        }
+        error
+    }
+
+    /// A stream lost its connection after it had handed out rows.
+    pub(crate) fn stream_broke(mut self, error: mysql_async::Error, connection_id: u32, rows: u64) -> Error {
+        let failed = self.failed(error, Stage::Reply, Some(connection_id));
+        if failed.classification.outcome() == Outcome::Unknown {
+            self.facts.outcome = Outcome::Unknown;
+        }
+        self.report(&failed);
+        let reason = match failed.classification.fault() {
+            Fault::Other => Reason::NotALoss,
+            Fault::Disconnect(_) | Fault::Refused | Fault::RolledBack => Reason::RowsDelivered,
+        };
+        self.surface(failed.error, failed.classification, reason, rows)
+    }
+
+    /// The statement succeeded, but a row does not fit the type asked for.
+    pub(crate) fn mismatch(&self, mismatch: Mismatch) -> Error {
+        let kind = Kind::Conversion { wanted: mismatch.wanted };
+        Error::new(Failure { outcome: Outcome::Unknown, ..self.failure(kind, Reason::NotALoss, None) })
+    }
+
+    /// The pool could not be closed in order.
+    pub(crate) fn closing_failed(&self, error: mysql_async::Error) -> Error {
+        let kind = Kind::Classified(Classification::other(Outcome::NotExecuted));
+        Error::new(self.failure(kind, Reason::NotALoss, Some(error)))
+    }
+
+    fn too_late(&self, last: Option<mysql_async::Error>) -> Error {
+        let error = Error::new(self.failure(Kind::Deadline, Reason::Deadline, last));
+        self.shared.listeners.emit(&Event::GaveUp { error: &error });
+        error
+    }
+
+    fn failure(&self, kind: Kind, reason: Reason, source: Option<mysql_async::Error>) -> Failure {
+        Failure {
+            kind,
+            outcome: self.facts.outcome,
+            delivery: self.facts.delivery,
+            attempts: self.facts.attempts,
+            elapsed: self.facts.started.elapsed(),
+            reason,
+            rows: 0,
+            address: self.shared.address.clone(),
+            source,
+        }
+    }
+}
+
+/// Whether a statement whose connection was lost had not even been prepared, so that it cannot have been executed.
+///
+/// The driver prepares and executes in one call. What it prepared it keeps, and finds again without any I/O: so if
+/// preparing the same text on the lost connection is not ready at once, or fails, it had not been prepared there.
+/// The connection is closed afterwards in any case.
+fn was_not_prepared(lease: &mut Lease, prepared: Option<&[u8]>) -> bool {
+    let Some(text) = prepared else {
+        return false;
+    };
+    let again = pin!(lease.conn().prep(text));
+    !matches!(poll_once(again), Poll::Ready(Ok(_)))
+}

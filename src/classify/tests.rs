@@ -1,0 +1,283 @@
+//! The table, cell by cell.
+
+use super::*;
+use std::io::ErrorKind;
+
+use mysql_async::{LocalInfileError, UrlError, Value};
+
+use Disconnect::{ServerGone, ServerLost};
+use Outcome::{NotExecuted, Unknown};
+
+const PLAIN: Situation = Situation { stage: Stage::Command, several: false, infile: false, tls: false };
+
+fn at(stage: Stage) -> Situation {
+    Situation { stage, ..PLAIN }
+}
+
+fn io(kind: ErrorKind) -> Error {
+    Error::Io(IoError::Io(io::Error::from(kind)))
+}
+
+fn codec(error: PacketCodecError) -> Error {
+    error.into()
+}
+
+fn closed() -> Error {
+    // what `WritePacket` of mysql_async 0.37 returns when the stream is gone
+    Error::Io(IoError::Io(io::Error::new(ErrorKind::UnexpectedEof, Error::Driver(DriverError::ConnectionClosed))))
+}
+
+fn server(code: u16) -> Error {
+    let message = match code {
+        1290 => "The MariaDB server is running with the --read-only option so it cannot execute this statement",
+        _ => "some message",
+    };
+    server_saying(code, message)
+}
+
+fn server_saying(code: u16, message: &str) -> Error {
+    Error::Server(ServerError { code, message: message.into(), state: "HY000".into() })
+}
+
+fn other_error() -> Error {
+    Error::Other("a hook's own error".into())
+}
+
+fn url() -> Error {
+    Error::Url(UrlError::Invalid)
+}
+
+fn every_driver_error() -> Vec<DriverError> {
+    use DriverError::*;
+    vec![
+        CantParseServerVersion { version_string: "x".into() },
+        ConnectionClosed,
+        FromValue { value: Value::NULL },
+        MixedParams,
+        NestedTransaction,
+        PacketOutOfOrder,
+        PoolDisconnected,
+        ReadOnlyTransNotSupported,
+        StmtParamsMismatch { required: 1, supplied: 2 },
+        StmtParamsNumberExceedsLimit { supplied: 70_000 },
+        UnexpectedPacket { payload: vec![1] },
+        UnknownAuthPlugin { name: "x".into() },
+        PacketTooLarge,
+        BadCompressedPacketHeader,
+        NamedPipesDisabled,
+        MysqlOldPasswordDisabled,
+        LocalInfile(LocalInfileError::NoHandler),
+        NoKeyFound,
+        NoClientSslFlagFromServer,
+        CleartextPluginDisabled,
+        InvalidParsecSalt,
+    ]
+}
+
+const GONE: Classification = Classification::disconnect(ServerGone, NotExecuted);
+const LOST: Classification = Classification::disconnect(ServerLost, Unknown);
+
+#[test]
+fn while_connecting_nothing_was_executed_whatever_the_error() {
+    let all = [
+        io(ErrorKind::ConnectionRefused),
+        io(ErrorKind::UnexpectedEof),
+        io(ErrorKind::InvalidData),
+        codec(PacketCodecError::PacketTooLarge),
+        codec(PacketCodecError::PacketsOutOfSync),
+        closed(),
+        server(1045),
+        server(1040),
+        server(9999),
+        other_error(),
+        url(),
+    ];
+    let drivers = every_driver_error().into_iter().map(Error::Driver);
+    for error in all.into_iter().chain(drivers) {
+        let got = classify(&error, at(Stage::Connect));
+        assert_eq!(got.outcome(), NotExecuted, "{error:?}");
+    }
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_counts_as_gone() {
+    for kind in [
+        ErrorKind::ConnectionRefused,
+        ErrorKind::NotFound,
+        ErrorKind::HostUnreachable,
+        ErrorKind::NetworkUnreachable,
+        ErrorKind::UnexpectedEof,
+        ErrorKind::ConnectionReset,
+        ErrorKind::TimedOut,
+        ErrorKind::Other,
+    ] {
+        assert_eq!(classify(&io(kind), at(Stage::Connect)), GONE, "{kind:?}");
+    }
+    for code in [
+        1040, 1203, 1226, 1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3169, 1047, 3032, 2002,
+        2003, 2006, 2013, 2055, 4031, 9001,
+    ] {
+        assert_eq!(classify(&server(code), at(Stage::Connect)), GONE, "{code}");
+    }
+    assert_eq!(classify(&codec(PacketCodecError::PacketsOutOfSync), at(Stage::Connect)), GONE);
+    assert_eq!(classify(&closed(), at(Stage::Connect)), GONE);
+}
+
+#[test]
+fn a_login_that_waiting_cannot_mend_surfaces_at_once() {
+    let surface = Classification::other(NotExecuted);
+    for code in [1044, 1045, 1049, 1129, 1130, 1227, 1251, 1698, 1820] {
+        assert_eq!(classify(&server(code), at(Stage::Connect)), surface, "{code}");
+    }
+    assert_eq!(classify(&io(ErrorKind::InvalidData), at(Stage::Connect)), surface);
+    for error in every_driver_error() {
+        if !matches!(error, DriverError::ConnectionClosed) {
+            let error = Error::Driver(error);
+            assert_eq!(classify(&error, at(Stage::Connect)), surface, "{error:?}");
+        }
+    }
+    assert_eq!(classify(&other_error(), at(Stage::Connect)), surface);
+    assert_eq!(classify(&url(), at(Stage::Connect)), surface);
+}
+
+#[test]
+fn a_connection_that_was_dead_before_the_write_is_a_proof() {
+    assert_eq!(classify(&closed(), PLAIN), GONE);
+    assert_eq!(classify(&Error::Driver(DriverError::ConnectionClosed), PLAIN), GONE);
+    assert_eq!(classify(&io(ErrorKind::BrokenPipe), PLAIN), GONE);
+    for code in [4031, 9001] {
+        assert_eq!(classify(&server(code), PLAIN), GONE, "{code}");
+    }
+}
+
+#[test]
+fn a_failed_write_is_no_proof_over_tls_nor_where_file_data_may_be_under_way() {
+    let error = io(ErrorKind::BrokenPipe);
+    assert_eq!(classify(&error, Situation { tls: true, ..PLAIN }), LOST);
+    assert_eq!(classify(&error, Situation { infile: true, ..PLAIN }), LOST);
+}
+
+#[test]
+fn every_other_end_of_a_connection_is_unknown() {
+    for kind in [
+        ErrorKind::UnexpectedEof,
+        ErrorKind::ConnectionReset,
+        ErrorKind::ConnectionAborted,
+        ErrorKind::TimedOut,
+        ErrorKind::HostUnreachable,
+        ErrorKind::WriteZero,
+        ErrorKind::Other,
+    ] {
+        assert_eq!(classify(&io(kind), PLAIN), LOST, "{kind:?}");
+    }
+    assert_eq!(classify(&codec(PacketCodecError::PacketsOutOfSync), PLAIN), LOST);
+    assert_eq!(classify(&codec(PacketCodecError::BadCompressedPacketHeader), PLAIN), LOST);
+    for code in [1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3169, 2006, 2013, 2055] {
+        assert_eq!(classify(&server(code), PLAIN), LOST, "{code}");
+    }
+    for error in [
+        DriverError::PacketOutOfOrder,
+        DriverError::UnexpectedPacket { payload: vec![] },
+        DriverError::BadCompressedPacketHeader,
+    ] {
+        let error = Error::Driver(error);
+        assert_eq!(classify(&error, PLAIN), LOST, "{error:?}");
+    }
+}
+
+#[test]
+fn a_refusal_of_the_server_is_a_proof_for_a_text_that_is_one_command() {
+    let several = Situation { several: true, ..PLAIN };
+    for code in [1047, 1243, 1290, 1836] {
+        let error = server(code);
+        assert_eq!(classify(&error, PLAIN), Classification::refused(NotExecuted), "{code}");
+        assert_eq!(classify(&error, several), Classification::refused(Unknown), "{code}");
+    }
+    for code in [1205, 1213] {
+        let error = server(code);
+        assert_eq!(classify(&error, PLAIN), Classification::rolled_back(NotExecuted));
+        assert_eq!(classify(&error, several), Classification::rolled_back(Unknown));
+    }
+    for code in [4031, 9001] {
+        assert_eq!(classify(&server(code), several), LOST, "{code}");
+    }
+    assert_eq!(classify(&server(1064), PLAIN), Classification::other(NotExecuted));
+    assert_eq!(classify(&server(1064), several), Classification::other(Unknown));
+}
+
+#[test]
+fn an_option_that_is_not_read_only_is_not_waited_for() {
+    let file = server_saying(
+        1290,
+        "The MySQL server is running with the --secure-file-priv option so it cannot execute this statement",
+    );
+    assert_eq!(classify(&file, PLAIN), Classification::other(NotExecuted));
+    let read_only = server_saying(1290, "The MySQL server is running with the --super-read-only option");
+    assert_eq!(classify(&read_only, PLAIN), Classification::refused(NotExecuted));
+}
+
+#[test]
+fn errors_of_the_statement_or_of_the_caller_are_no_disconnect() {
+    for code in [1045, 1054, 1062, 1146, 1153, 1180, 1317, 1452, 1969, 3024, 1792, 3032, 2002, 2003, 65535] {
+        assert_eq!(classify(&server(code), PLAIN), Classification::other(Unknown), "{code}");
+    }
+    assert_eq!(classify(&codec(PacketCodecError::PacketTooLarge), PLAIN), Classification::other(Unknown));
+    assert_eq!(classify(&other_error(), PLAIN), Classification::other(Unknown));
+    assert_eq!(classify(&url(), PLAIN), Classification::other(NotExecuted));
+    for error in every_driver_error() {
+        use DriverError::*;
+        #[allow(clippy::wildcard_enum_match_arm)]
+        let expected = match error {
+            ConnectionClosed | PacketOutOfOrder | UnexpectedPacket { .. } | BadCompressedPacketHeader => continue,
+            FromValue { .. } | PacketTooLarge | LocalInfile(_) => Unknown,
+            _ => NotExecuted,
+        };
+        let error = Error::Driver(error);
+        assert_eq!(classify(&error, PLAIN), Classification::other(expected), "{error:?}");
+    }
+}
+
+/// Errors of every kind, for the rules that hold whatever the error.
+fn sample() -> Vec<Error> {
+    let kinds = [ErrorKind::BrokenPipe, ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset, ErrorKind::TimedOut];
+    let codes = [1040, 1045, 1047, 1053, 1062, 1064, 1205, 1213, 1243, 1290, 1836, 1927, 2013, 4031, 9001];
+    kinds
+        .into_iter()
+        .map(io)
+        .chain(codes.into_iter().map(server))
+        .chain(every_driver_error().into_iter().map(Error::Driver))
+        .chain([
+            closed(),
+            codec(PacketCodecError::PacketTooLarge),
+            codec(PacketCodecError::PacketsOutOfSync),
+            other_error(),
+        ])
+        .collect()
+}
+
+#[test]
+fn preparing_executes_nothing() {
+    for error in sample() {
+        let got = classify(&error, at(Stage::Prepare));
+        assert_eq!(got.outcome(), NotExecuted, "{error:?}");
+        assert_ne!(got.fault(), Fault::Disconnect(ServerLost), "{error:?}");
+    }
+    assert_eq!(classify(&io(ErrorKind::UnexpectedEof), at(Stage::Prepare)), GONE);
+}
+
+#[test]
+fn once_the_reply_has_begun_nothing_is_proved() {
+    for error in sample() {
+        let got = classify(&error, at(Stage::Reply));
+        assert_eq!(got.outcome(), Unknown, "{error:?}");
+        assert_ne!(got.fault(), Fault::Disconnect(ServerGone), "{error:?}");
+    }
+}
+
+#[test]
+fn the_two_losses_have_the_codes_that_people_search_for() {
+    assert_eq!(ServerGone.code(), 2006);
+    assert_eq!(ServerLost.code(), 2013);
+    assert!(ServerGone.to_string().contains("2006"));
+    assert!(ServerLost.to_string().contains("2013"));
+}

@@ -1,0 +1,137 @@
+//! The use of one connection, from checkout to its return.
+
+use std::{pin::pin, sync::Arc, time::Instant};
+
+use mysql_async::Conn;
+use mysql_common::constants::StatusFlags;
+
+use super::{Record, Shared, poll_once};
+
+/// A connection taken out of the pool. Goes back with [`finish`](Lease::finish); is closed when dropped without.
+pub(crate) struct Lease {
+    conn: Option<Conn>,
+    record: Record,
+    shared: Arc<Shared>,
+    permit: bool,
+}
+
+/// What a statement may have left behind on its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaves {
+    /// Nothing, as far as its text tells.
+    Nothing,
+    /// Session state, possibly.
+    State,
+}
+
+impl Lease {
+    pub(super) fn new(conn: Conn, shared: &Arc<Shared>) -> Self {
+        Lease { conn: Some(conn), record: Record::new(), shared: shared.clone(), permit: false }
+    }
+
+    pub(super) fn with_permit(mut self) -> Self {
+        self.permit = true;
+        self
+    }
+
+    pub(super) fn set_record(&mut self, record: Record) {
+        self.record = record;
+    }
+
+    pub(crate) fn conn(&mut self) -> &mut Conn {
+        self.conn.as_mut().expect("a lease has its connection until it ends")
+    }
+
+    pub(crate) fn connection(&self) -> &Conn {
+        self.conn.as_ref().expect("a lease has its connection until it ends")
+    }
+
+    pub(crate) fn connection_id(&self) -> u32 {
+        self.connection().id()
+    }
+
+    /// Gives the connection back after a statement whose reply was read to its end.
+    ///
+    /// It goes straight into the pool if the statement left nothing behind, by its text and by the server's status
+    /// flags; otherwise it is reset first, in the background, under a time-out.
+    pub(crate) fn finish(self, leaves: Leaves) {
+        // after an error of the server there are no flags; a text that leaves nothing changed none
+        let as_before = Status::of(self.connection())
+            .is_none_or(|status| !status.in_transaction && status.autocommit == self.record.autocommit);
+        if leaves == Leaves::Nothing && as_before {
+            self.put_back();
+        } else if self.shared.resettable {
+            self.reset();
+        } else {
+            self.retire();
+        }
+    }
+
+    /// Closes the connection, saying goodbye if that can be done without waiting.
+    pub(crate) fn retire(mut self) {
+        self.close();
+    }
+
+    fn put_back(mut self) {
+        let now = Instant::now();
+        self.record.last_used = now;
+        self.shared.note_return(now);
+        if let Some(conn) = self.conn.take() {
+            self.shared.records.put(&conn, self.record);
+            drop(conn); // to the pool
+        }
+    }
+
+    fn reset(mut self) {
+        // without a runtime (a stream dropped at the very end of a program) it is just closed
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return self.retire();
+        };
+        self.shared.listeners.counting.resets.add_one();
+        runtime.spawn(async move {
+            let limit = self.shared.reset_timeout;
+            let reset = tokio::time::timeout(limit, self.conn().reset()).await;
+            // `false`: a server so old that it has no reset
+            if matches!(reset, Ok(Ok(true))) {
+                self.put_back();
+            } else {
+                self.retire();
+            }
+        });
+    }
+
+    fn close(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            // The first poll marks the connection as disconnected, so that the pool will not clean and keep it, and
+            // writes COM_QUIT if nothing is in the way. There is no second poll: nothing is waited for.
+            let _ = poll_once(pin!(conn.disconnect()));
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.close();
+        if self.permit {
+            self.shared.permits.add_permits(1);
+        }
+    }
+}
+
+/// What the server's last OK packet says of the session. MySQL and MariaDB send it with every one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Status {
+    pub(super) autocommit: bool,
+    in_transaction: bool,
+}
+
+impl Status {
+    /// `None` after an error of the server.
+    pub(super) fn of(conn: &Conn) -> Option<Self> {
+        let flags = conn.last_ok_packet()?.status_flags();
+        Some(Status {
+            autocommit: flags.contains(StatusFlags::SERVER_STATUS_AUTOCOMMIT),
+            in_transaction: flags.contains(StatusFlags::SERVER_STATUS_IN_TRANS),
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! What to do after a failed attempt: send again, or surface the error.
+//!
+//! A pure function over plain data. It has no clock and does no I/O; the loop in `call` carries out what it says.
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    classify::{Classification, Fault, Outcome},
+    policy::Settings,
+    statement::Delivery,
+};
+
+/// What is known of a call when one of its attempts has failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Situation {
+    /// What the failed attempt's error means.
+    pub(crate) classification: Classification,
+    /// The outcome that is true for the whole call: one unknown attempt makes it unknown.
+    pub(crate) outcome: Outcome,
+    pub(crate) delivery: Delivery,
+    /// The statement has something that cannot be had a second time (the data of a LOCAL INFILE).
+    pub(crate) once_only: bool,
+    /// The statement was, or was to be, sent on a connection.
+    pub(crate) reached_connection: bool,
+    /// How often the statement has been sent again so far.
+    pub(crate) replays: u32,
+    /// The delay that the schedule asks for.
+    pub(crate) delay: Duration,
+    /// The time left until the deadline.
+    pub(crate) remaining: Duration,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// It was not executed: send it again, after the delay.
+    Resend(Duration),
+    /// It may have been executed and tolerates that: send it again, after the delay.
+    Replay(Duration),
+    /// Return the error.
+    Surface(Reason),
+}
+
+/// Why an error surfaced instead of being retried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The error is none that trying again can mend.
+    NotALoss,
+    /// The policy has retries switched off ([`RetryPolicy::none`](crate::RetryPolicy::none)), or this kind of error.
+    SwitchedOff,
+    /// The statement may have been executed, and is not annotated as idempotent.
+    NotIdempotent,
+    /// What the statement needs cannot be had twice: the data of a LOCAL INFILE.
+    OnceOnly,
+    /// Rows of a stream had been handed out.
+    RowsDelivered,
+    /// It was sent again as often as the policy allows.
+    ReplaysExhausted,
+    /// The deadline has passed, or would pass before the next attempt.
+    Deadline,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::NotALoss => "trying again cannot mend it",
+            Reason::SwitchedOff => "the policy does not retry it",
+            Reason::NotIdempotent => "it was not sent again because it is not annotated as idempotent",
+            Reason::OnceOnly => "it was not sent again because its file data cannot be had twice",
+            Reason::RowsDelivered => "it was not sent again because rows had been handed out",
+            Reason::ReplaysExhausted => "it was sent again as often as the policy allows",
+            Reason::Deadline => "the deadline left no time to try again",
+        })
+    }
+}
+
+/// Sends again, or surfaces.
+pub(crate) fn decide(situation: &Situation, policy: &Settings) -> Decision {
+    use Decision::{Replay, Resend, Surface};
+
+    let fault = situation.classification.fault();
+    match fault {
+        Fault::Other => return Surface(Reason::NotALoss),
+        Fault::RolledBack if !policy.resend_rolled_back => return Surface(Reason::SwitchedOff),
+        Fault::Disconnect(_) | Fault::Refused | Fault::RolledBack => {}
+    }
+    if !policy.retries {
+        return Surface(Reason::SwitchedOff);
+    }
+    let proved = match situation.outcome {
+        Outcome::NotExecuted => true,
+        Outcome::Unknown => {
+            match situation.delivery {
+                Delivery::AtMostOnce => return Surface(Reason::NotIdempotent),
+                Delivery::AtLeastOnce => {}
+            }
+            if situation.once_only {
+                return Surface(Reason::OnceOnly);
+            }
+            false
+        }
+    };
+    // an attempt that got no connection did the server no harm; the deadline bounds those
+    let counts = situation.reached_connection && matches!(fault, Fault::Disconnect(_));
+    if counts && situation.replays >= policy.max_replays {
+        return Surface(Reason::ReplaysExhausted);
+    }
+    // one dead connection says nothing about the next one
+    let delay = if counts && situation.replays == 0 { Duration::ZERO } else { situation.delay };
+    if delay >= situation.remaining {
+        return Surface(Reason::Deadline);
+    }
+    if proved { Resend(delay) } else { Replay(delay) }
+}
+
+#[cfg(test)]
+mod tests;

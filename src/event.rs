@@ -1,0 +1,187 @@
+//! What the executor tells of its work: events to a hook and to `tracing`, and counters.
+//!
+//! Nothing here is touched by a statement that succeeds at its first attempt.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use crate::{
+    classify::{Classification, Outcome},
+    error::Error,
+};
+
+/// Something that happened to a call. Emitted by the loop, in this order for one call, each zero or more times.
+///
+/// Given to the hook set with [`Builder::on_event`](crate::Builder::on_event), on the task that made the call: a slow
+/// hook slows that call. With the feature `tracing` each is also a `tracing` event.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// An attempt failed in a way that is no error of the statement: its connection was lost or could not be had, or
+    /// the server refused or rolled back.
+    #[non_exhaustive]
+    ConnectionLost {
+        /// What it means.
+        classification: Classification,
+        /// The driver's error.
+        error: &'a mysql_async::Error,
+        /// The server's id of the connection; `None` if there was none.
+        connection_id: Option<u32>,
+        /// Which attempt of the call it was, from 1.
+        attempt: u32,
+    },
+    /// The statement will be sent again after a delay.
+    #[non_exhaustive]
+    RetryScheduled {
+        /// The delay; zero after the first loss.
+        after: Duration,
+        /// What is known of the attempts so far: `NotExecuted` makes it a resend, `Unknown` a replay.
+        outcome: Outcome,
+        /// The attempt that failed, from 1.
+        attempt: u32,
+    },
+    /// A statement that may have been executed before was sent again on another connection.
+    #[non_exhaustive]
+    Replayed {
+        /// Which attempt of the call it is, from 1.
+        attempt: u32,
+        /// The server's id of the new connection.
+        connection_id: u32,
+    },
+    /// The call succeeded after at least one failed attempt.
+    #[non_exhaustive]
+    Recovered {
+        /// The number of attempts, the last one included.
+        attempts: u32,
+        /// The time since the call.
+        elapsed: Duration,
+    },
+    /// The call failed with a loss. The caller gets this error.
+    #[non_exhaustive]
+    GaveUp {
+        /// The error.
+        error: &'a Error,
+    },
+}
+
+/// A user's listener.
+pub(crate) type Hook = dyn Fn(&Event<'_>) + Send + Sync;
+
+/// Counts of what happened since the executor was made, read with [`Executor::counters`](crate::Executor::counters).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Attempts that failed with a loss ([`Event::ConnectionLost`]).
+    pub losses: u64,
+    /// Statements sent again, proved not to have been executed.
+    pub resends: u64,
+    /// Statements sent again that may have been executed ([`Event::Replayed`]).
+    pub replays: u64,
+    /// Calls that succeeded after a loss.
+    pub recovered: u64,
+    /// Calls that failed with a loss.
+    pub gave_up: u64,
+    /// Connections closed because a check before use failed, or because of their idle time.
+    pub retired: u64,
+    /// Connections reset because a statement may have changed session state.
+    pub resets: u64,
+}
+
+/// The counters in motion.
+#[derive(Default)]
+pub(crate) struct Counting {
+    pub(crate) losses: Count,
+    pub(crate) resends: Count,
+    pub(crate) replays: Count,
+    pub(crate) recovered: Count,
+    pub(crate) gave_up: Count,
+    pub(crate) retired: Count,
+    pub(crate) resets: Count,
+}
+
+#[derive(Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Counting {
+    pub(crate) fn read(&self) -> Counters {
+        Counters {
+            losses: self.losses.get(),
+            resends: self.resends.get(),
+            replays: self.replays.get(),
+            recovered: self.recovered.get(),
+            gave_up: self.gave_up.get(),
+            retired: self.retired.get(),
+            resets: self.resets.get(),
+        }
+    }
+}
+
+/// Where events go.
+#[derive(Default)]
+pub(crate) struct Listeners {
+    pub(crate) hook: Option<Box<Hook>>,
+    pub(crate) counting: Counting,
+}
+
+impl Listeners {
+    pub(crate) fn emit(&self, event: &Event<'_>) {
+        match event {
+            Event::ConnectionLost { .. } => self.counting.losses.add_one(),
+            Event::Replayed { .. } => self.counting.replays.add_one(),
+            Event::Recovered { .. } => self.counting.recovered.add_one(),
+            Event::GaveUp { .. } => self.counting.gave_up.add_one(),
+            Event::RetryScheduled { .. } => {}
+        }
+        trace(event);
+        if let Some(hook) = &self.hook {
+            hook(event);
+        }
+    }
+}
+
+impl fmt::Debug for Listeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listeners")
+            .field("hook", &self.hook.is_some())
+            .field("counters", &self.counting.read())
+            .finish()
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+fn trace(_: &Event<'_>) {}
+
+#[cfg(feature = "tracing")]
+fn trace(event: &Event<'_>) {
+    match event {
+        Event::ConnectionLost { classification, error, connection_id, attempt } => tracing::warn!(
+            fault = ?classification.fault(),
+            outcome = ?classification.outcome(),
+            %error,
+            connection_id,
+            attempt,
+            "connection lost"
+        ),
+        Event::RetryScheduled { after, outcome, attempt } => {
+            tracing::info!(?after, ?outcome, attempt, "retry scheduled")
+        }
+        Event::Replayed { attempt, connection_id } => tracing::info!(attempt, connection_id, "replayed"),
+        Event::Recovered { attempts, elapsed } => {
+            tracing::info!(attempts, ?elapsed, "recovered");
+        }
+        Event::GaveUp { error } => tracing::error!(%error, "gave up"),
+    }
+}

@@ -1,0 +1,232 @@
+//! The methods that run statements, as the driver's `Queryable` has them.
+
+use mysql_async::{Params, prelude::FromRow};
+
+use super::Executor;
+use crate::{
+    attempt::{All, Attempt, Batch, First, Mismatch, Nothing, Opening, Ping, Prepared, Reading, Text},
+    call::Call,
+    error::Result,
+    statement::{Annotate, AsStatement},
+    stream::RowStream,
+    summary::Summary,
+};
+
+/// Statements as text.
+impl Executor {
+    /// Runs a statement and collects the rows of its first result set.
+    ///
+    /// # Errors
+    /// As for every method here: the [`outcome`](crate::Error::outcome) tells what became of the statement. Unlike
+    /// the driver's method it does not panic on a row that does not fit `T`.
+    pub async fn query<T, Q>(&self, query: Q) -> Result<Vec<T>>
+    where
+        Q: AsStatement,
+        T: FromRow + Send + 'static,
+    {
+        let text = query.text();
+        let reading = Reading::<_, All<T>>::new(Text(&text));
+        converted(self.call(&query), reading).await
+    }
+
+    /// Runs a statement and returns the first row of its first result set.
+    pub async fn query_first<T, Q>(&self, query: Q) -> Result<Option<T>>
+    where
+        Q: AsStatement,
+        T: FromRow + Send + 'static,
+    {
+        let text = query.text();
+        let reading = Reading::<_, First<T>>::new(Text(&text));
+        converted(self.call(&query), reading).await
+    }
+
+    /// Runs a statement and maps each row of its first result set.
+    ///
+    /// `f` is called when all rows have arrived, so that it never sees a row of an attempt that failed.
+    pub async fn query_map<T, F, Q, U>(&self, query: Q, f: F) -> Result<Vec<U>>
+    where
+        Q: AsStatement,
+        T: FromRow + Send + 'static,
+        F: FnMut(T) -> U + Send,
+        U: Send,
+    {
+        let rows = self.query(query).await?;
+        Ok(rows.into_iter().map(f).collect())
+    }
+
+    /// Runs a statement and folds the rows of its first result set to a single value.
+    ///
+    /// `f` is called when all rows have arrived, so that it never sees a row of an attempt that failed.
+    pub async fn query_fold<T, F, Q, U>(&self, query: Q, init: U, f: F) -> Result<U>
+    where
+        Q: AsStatement,
+        T: FromRow + Send + 'static,
+        F: FnMut(U, T) -> U + Send,
+        U: Send,
+    {
+        let rows = self.query(query).await?;
+        Ok(rows.into_iter().fold(init, f))
+    }
+
+    /// Runs a statement and drops its rows. The [`Summary`] has the number of affected rows and the like.
+    pub async fn query_drop<Q>(&self, query: Q) -> Result<Summary>
+    where
+        Q: AsStatement,
+    {
+        let text = query.text();
+        let reading = Reading::<_, Nothing>::new(Text(&text));
+        summarised(self.call(&query), reading).await
+    }
+
+    /// Runs a statement and streams the rows of its first result set.
+    ///
+    /// Until the first row has arrived the statement is replayed like any other; after that a loss surfaces, with the
+    /// number of rows that had been handed out.
+    pub async fn query_stream<T, Q>(&self, query: Q) -> Result<RowStream<T>>
+    where
+        T: Unpin + FromRow + Send + 'static,
+        Q: AsStatement,
+    {
+        let text = query.text();
+        let mut call = self.call(&query);
+        let (first, lease) = call.run_leased(Opening(Text(&text))).await?;
+        Ok(RowStream::text(self.clone(), call.facts(), first, lease))
+    }
+
+    /// Pings the server: gets a connection, checks it with a round trip, and puts it back.
+    pub async fn ping(&self) -> Result<()> {
+        // the text stands for what the ping is to the session: a read
+        self.call(&"DO 0".idempotent()).run(Ping).await
+    }
+}
+
+/// Prepared statements.
+impl Executor {
+    /// Prepares and executes a statement, and collects the rows of its first result set.
+    ///
+    /// It takes the text, not a prepared `mysql_async::Statement`: that belongs to one connection. The driver keeps
+    /// what it prepared on each connection.
+    pub async fn exec<T, S, P>(&self, stmt: S, params: P) -> Result<Vec<T>>
+    where
+        S: AsStatement,
+        P: Into<Params> + Send,
+        T: FromRow + Send + 'static,
+    {
+        let text = stmt.text();
+        let reading = Reading::<_, All<T>>::new(self.prepared(&text, params.into()));
+        converted(self.call(&stmt), reading).await
+    }
+
+    /// Prepares and executes a statement, and returns the first row of its first result set.
+    pub async fn exec_first<T, S, P>(&self, stmt: S, params: P) -> Result<Option<T>>
+    where
+        S: AsStatement,
+        P: Into<Params> + Send,
+        T: FromRow + Send + 'static,
+    {
+        let text = stmt.text();
+        let reading = Reading::<_, First<T>>::new(self.prepared(&text, params.into()));
+        converted(self.call(&stmt), reading).await
+    }
+
+    /// Prepares and executes a statement, and maps each row of its first result set.
+    ///
+    /// `f` is called when all rows have arrived, so that it never sees a row of an attempt that failed.
+    pub async fn exec_map<T, S, P, U, F>(&self, stmt: S, params: P, f: F) -> Result<Vec<U>>
+    where
+        S: AsStatement,
+        P: Into<Params> + Send,
+        T: FromRow + Send + 'static,
+        F: FnMut(T) -> U + Send,
+        U: Send,
+    {
+        let rows = self.exec(stmt, params).await?;
+        Ok(rows.into_iter().map(f).collect())
+    }
+
+    /// Prepares and executes a statement, and folds the rows of its first result set to a single value.
+    ///
+    /// `f` is called when all rows have arrived, so that it never sees a row of an attempt that failed.
+    pub async fn exec_fold<T, S, P, U, F>(&self, stmt: S, params: P, init: U, f: F) -> Result<U>
+    where
+        S: AsStatement,
+        P: Into<Params> + Send,
+        T: FromRow + Send + 'static,
+        F: FnMut(U, T) -> U + Send,
+        U: Send,
+    {
+        let rows = self.exec(stmt, params).await?;
+        Ok(rows.into_iter().fold(init, f))
+    }
+
+    /// Prepares and executes a statement, and drops its rows. The [`Summary`] has the number of affected rows and
+    /// the like.
+    pub async fn exec_drop<S, P>(&self, stmt: S, params: P) -> Result<Summary>
+    where
+        S: AsStatement,
+        P: Into<Params> + Send,
+    {
+        let text = stmt.text();
+        let reading = Reading::<_, Nothing>::new(self.prepared(&text, params.into()));
+        summarised(self.call(&stmt), reading).await
+    }
+
+    /// Executes a statement once for each item of `params`.
+    ///
+    /// A batch is several commands (on MariaDB, as few as fit): it is replayed only as a whole, and only if it is
+    /// annotated as idempotent. If it fails, a part of it may be done; the outcome is
+    /// [`NotExecuted`](crate::Outcome::NotExecuted) only if it failed at its first row.
+    pub async fn exec_batch<S, P, I>(&self, stmt: S, params: I) -> Result<()>
+    where
+        S: AsStatement,
+        I: IntoIterator<Item = P> + Send,
+        I::IntoIter: Send,
+        P: Into<Params> + Send,
+    {
+        let text = stmt.text();
+        let batch = Batch {
+            sql: &text,
+            rows: params.into_iter().map(Into::into).collect(),
+            cached: self.shared.caches_statements,
+        };
+        self.call(&stmt).run(batch).await
+    }
+
+    /// Prepares and executes a statement, and streams the rows of its first result set.
+    ///
+    /// Until the first row has arrived the statement is replayed like any other; after that a loss surfaces, with the
+    /// number of rows that had been handed out.
+    pub async fn exec_stream<T, Q, P>(&self, stmt: Q, params: P) -> Result<RowStream<T>>
+    where
+        T: Unpin + FromRow + Send + 'static,
+        Q: AsStatement,
+        P: Into<Params> + Send,
+    {
+        let text = stmt.text();
+        let mut call = self.call(&stmt);
+        let opening = Opening(self.prepared(&text, params.into()));
+        let (first, lease) = call.run_leased(opening).await?;
+        Ok(RowStream::binary(self.clone(), call.facts(), first, lease))
+    }
+
+    fn prepared<'q>(&self, sql: &'q [u8], params: Params) -> Prepared<'q> {
+        Prepared { sql, params, cached: self.shared.caches_statements }
+    }
+}
+
+async fn converted<T, A>(mut call: Call<'_>, attempt: A) -> Result<T>
+where
+    A: Attempt<Output = std::result::Result<T, Mismatch>>,
+{
+    call.run(attempt).await?.map_err(|mismatch| call.mismatch(mismatch))
+}
+
+async fn summarised<A>(mut call: Call<'_>, attempt: A) -> Result<Summary>
+where
+    A: Attempt<Output = ()>,
+{
+    let ((), lease) = call.run_leased(attempt).await?;
+    let summary = Summary::of(lease.connection());
+    lease.finish(call.leaves());
+    Ok(summary)
+}

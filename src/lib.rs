@@ -1,0 +1,119 @@
+//! Statements that survive a lost connection, without running twice.
+//!
+//! A program queries, works for longer than the server's `wait_timeout`, queries again, and gets `2006 MySQL server has
+//! gone away` or `2013 Lost connection to MySQL server during query`. Retrying blindly mends that and now and then books
+//! a payment twice: after a lost reply nobody knows whether the statement ran.
+//!
+//! An [`Executor`] takes the place of a `mysql_async::Pool`. It hands each statement a connection that was alive a moment
+//! ago; when that is lost all the same, it finds out what is proved, and acts on what the statement tolerates:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use mysql_retry::{Annotate, Executor, Outcome, RetryPolicy, Statement};
+//! use mysql_retry::mysql_async::prelude::*;
+//!
+//! const FIND: Statement = Statement::new("SELECT stock FROM item WHERE id = :id").idempotent();
+//!
+//! # async fn f() -> mysql_retry::Result<()> {
+//! let exec = Executor::builder()
+//!     .policy(RetryPolicy::builder().deadline(Duration::from_secs(10)).build()?)
+//!     .build("mysql://app:secret@db.example/shop")?;
+//!
+//! // at least once: replayed until it succeeds or the policy ends
+//! let stock: Option<u32> = exec.exec_first(FIND, params! { "id" => 7 }).await?;
+//! exec.exec_drop("UPDATE item SET seen = 1 WHERE id = ?".idempotent(), (7,)).await?;
+//!
+//! // at most once, the default: sent again only while it is proved that it was not executed
+//! match exec.exec_drop("INSERT INTO sale (item) VALUES (?)", (7,)).await {
+//!     Ok(summary) => println!("sale {:?}", summary.last_insert_id()),
+//!     Err(e) if e.outcome() == Outcome::NotExecuted => println!("certainly no sale: {e}"),
+//!     Err(e) => println!("look before you sell it again: {e}"),
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! # What happens after a failed attempt
+//!
+//! | outcome of the attempts so far | [`AtMostOnce`](Delivery::AtMostOnce) | [`AtLeastOnce`](Delivery::AtLeastOnce) |
+//! |---|---|---|
+//! | [`NotExecuted`](Outcome::NotExecuted) | sent again | sent again |
+//! | [`Unknown`](Outcome::Unknown) | surfaces | replayed |
+//!
+//! within the bounds of the [`RetryPolicy`]. An error that is no loss (a syntax error, a duplicate key, a caller's bug)
+//! surfaces at once and shows as the driver's own.
+//!
+//! # What is proved
+//!
+//! `mysql_async` never returns 2006 or 2013, codes of MySQL's C client library. It reports I/O errors, and neither its
+//! `is_fatal()` nor its `is_disconnected()` tells a lost connection from a caller's bug. This is the table that does, for
+//! a statement whose reply has not begun; [`RetryPolicyBuilder::classify_with`] widens or narrows it.
+//!
+//! | what arrives | meaning | outcome |
+//! |---|---|---|
+//! | no connection: refused, unreachable, no socket file, DNS, handshake, 1040, 1203, 1226 | [`ServerGone`](Disconnect::ServerGone) | `NotExecuted` |
+//! | connection lost while the statement was being prepared | `ServerGone` | `NotExecuted` |
+//! | the driver says `ConnectionClosed`; the write failed (`BrokenPipe`, not over TLS) | `ServerGone` | `NotExecuted` |
+//! | 4031 idle disconnect, 9001 a proxy that reached no backend | `ServerGone` | `NotExecuted` |
+//! | end of file, connection reset, time-out, TLS error, packets out of order or unreadable | [`ServerLost`](Disconnect::ServerLost) | `Unknown` |
+//! | 1053, 1077, 1079, 1080, 1152, 1158 to 1161, 1184, 1927, 3169, and 2006, 2013, 2055 relayed by a proxy | `ServerLost` | `Unknown` |
+//! | 1047 node not ready, 1290 and 1836 read-only, 1243 unknown prepared statement | refused | `NotExecuted` |
+//! | 1213 deadlock, 1205 lock wait time-out | rolled back | `NotExecuted` |
+//! | 1064 syntax error; wrong parameters (found before anything is sent) | no loss | `NotExecuted` |
+//! | every other error | no loss | `Unknown` |
+//!
+//! A proof covers the command that it arrived at. After the reply has begun, or after an earlier command of the same
+//! call, everything is `Unknown`. Where one text may cause several commands (several statements, `CALL`, a function
+//! that is not built in), a refusal by the server is `Unknown` too; a failed write is no proof where a LOCAL INFILE
+//! may have been under way.
+//!
+//! "Rolled back" takes the word of the server, which speaks for transactional tables (InnoDB).
+//!
+//! What remains `Unknown` could not be told by any client: the request was written as a whole, and the reply is not
+//! there. The server may have executed the statement, may be executing it, or may never have seen it.
+//!
+//! # Bounds
+//!
+//! Nothing waits for ever. The policy's deadline ends waiting and retrying, but does not cut a statement that is running;
+//! `connect_timeout` bounds connecting and checking; `attempt_timeout`, off by default, cuts.
+//!
+//! A future of this crate may be dropped at any time. The statement may then go on at the server, and its connection is
+//! closed: the next statement never gets another one's answer.
+//!
+//! # Features
+//!
+//! `tracing` emits the [`Event`]s as `tracing` events under a span that covers the whole call. All others are features
+//! of `mysql_async`, forwarded by name; it needs one zlib, by default `minimal-rust`.
+#![forbid(unsafe_code)]
+
+mod attempt;
+mod call;
+mod classify;
+mod connection;
+mod connections;
+mod decide;
+mod error;
+mod event;
+mod executor;
+mod policy;
+mod reading;
+mod schedule;
+mod statement;
+mod stream;
+mod summary;
+
+pub use classify::{Classification, Disconnect, Fault, Outcome};
+pub use connection::Connection;
+pub use decide::Reason;
+pub use error::{Error, Result};
+pub use event::{Counters, Event};
+pub use executor::{Builder, Executor};
+pub use mysql_async;
+pub use policy::{RetryPolicy, RetryPolicyBuilder};
+pub use statement::{Annotate, AsStatement, Delivery, Statement};
+pub use stream::RowStream;
+pub use summary::Summary;
+
+/// The README's code compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,160 @@
+//! Rows one by one.
+
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures_core::{FusedStream, Stream};
+use mysql_async::{
+    BinaryProtocol, QueryResult, Row, TextProtocol,
+    prelude::{FromRow, Protocol},
+};
+
+use crate::{
+    attempt::{convert, next_row},
+    call::{Call, Facts},
+    connections::Lease,
+    error::Result,
+    executor::Executor,
+};
+
+/// The rows of a result set, as they arrive. Made by [`Executor::query_stream`] and [`Executor::exec_stream`].
+///
+/// It holds a connection until it ends. Dropped earlier, it closes that connection, because the rest of the rows
+/// would have to be read first. After an error it ends; [`rows_delivered`](crate::Error::rows_delivered) of the error
+/// tells how many rows had been handed out.
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct RowStream<T> {
+    exec: Executor,
+    facts: Facts,
+    state: State,
+    delivered: u64,
+    read: fn(Lease) -> ReadRow,
+    row: PhantomData<fn() -> T>,
+}
+
+type ReadRow = Pin<Box<dyn Future<Output = (mysql_async::Result<Option<Row>>, Lease)> + Send>>;
+
+enum State {
+    /// The first row has arrived and was not handed out.
+    First(Row, Lease),
+    Idle(Lease),
+    Reading(ReadRow),
+    Ended,
+}
+
+impl<T> RowStream<T> {
+    pub(crate) fn text(exec: Executor, facts: Facts, first: Option<Row>, lease: Lease) -> Self {
+        RowStream::new(exec, facts, first, lease, read::<TextProtocol>)
+    }
+
+    pub(crate) fn binary(exec: Executor, facts: Facts, first: Option<Row>, lease: Lease) -> Self {
+        RowStream::new(exec, facts, first, lease, read::<BinaryProtocol>)
+    }
+
+    fn new(exec: Executor, facts: Facts, first: Option<Row>, lease: Lease, read: fn(Lease) -> ReadRow) -> Self {
+        let state = match first {
+            Some(row) => State::First(row, lease),
+            None => {
+                lease.finish(facts.leaves());
+                State::Ended
+            }
+        };
+        RowStream { exec, facts, state, delivered: 0, read, row: PhantomData }
+    }
+
+    fn poll_row(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Row>>> {
+        loop {
+            match std::mem::replace(&mut self.state, State::Ended) {
+                State::First(row, lease) => {
+                    self.state = State::Idle(lease);
+                    return Poll::Ready(Some(Ok(row)));
+                }
+                State::Idle(lease) => self.state = State::Reading((self.read)(lease)),
+                State::Reading(mut reading) => {
+                    let Poll::Ready((row, lease)) = reading.as_mut().poll(cx) else {
+                        self.state = State::Reading(reading);
+                        return Poll::Pending;
+                    };
+                    return Poll::Ready(match row {
+                        Ok(Some(row)) => {
+                            self.state = State::Idle(lease);
+                            Some(Ok(row))
+                        }
+                        Ok(None) => {
+                            lease.finish(self.facts.leaves());
+                            None
+                        }
+                        Err(error) => {
+                            let connection_id = lease.connection_id();
+                            lease.retire();
+                            let call = self.call();
+                            Some(Err(call.stream_broke(error, connection_id, self.delivered)))
+                        }
+                    });
+                }
+                State::Ended => return Poll::Ready(None),
+            }
+        }
+    }
+
+    fn call(&self) -> Call<'_> {
+        self.exec.resume(self.facts)
+    }
+}
+
+fn read<P: Protocol>(mut lease: Lease) -> ReadRow {
+    Box::pin(async move {
+        let row = next_row(QueryResult::<P>::new(lease.conn())).await;
+        (row, lease)
+    })
+}
+
+impl<T> Stream for RowStream<T>
+where
+    T: FromRow + Unpin + Send + 'static,
+{
+    type Item = Result<T>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        let row = match ready!(this.poll_row(cx)) {
+            Some(Ok(row)) => row,
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            None => return Poll::Ready(None),
+        };
+        Poll::Ready(Some(match convert(row) {
+            Ok(value) => {
+                this.delivered += 1;
+                Ok(value)
+            }
+            Err(mismatch) => {
+                this.state = State::Ended;
+                Err(this.call().mismatch(mismatch))
+            }
+        }))
+    }
+}
+
+impl<T> FusedStream for RowStream<T>
+where
+    T: FromRow + Unpin + Send + 'static,
+{
+    fn is_terminated(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+}
+
+impl<T> fmt::Debug for RowStream<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowStream")
+            .field("exec", &self.exec)
+            .field("delivered", &self.delivered)
+            .field("ended", &matches!(self.state, State::Ended))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,46 @@
+//! What a statement that returns no rows has to say.
+
+use mysql_async::Conn;
+
+/// What users of the driver read off a `Conn` after a statement: here it comes with the result, because the next
+/// statement may run on another connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    affected_rows: u64,
+    last_insert_id: Option<u64>,
+    warnings: u16,
+    info: String,
+}
+
+impl Summary {
+    pub(crate) fn of(conn: &Conn) -> Self {
+        Summary {
+            affected_rows: conn.affected_rows(),
+            last_insert_id: conn.last_insert_id(),
+            warnings: conn.get_warnings(),
+            info: conn.info().into_owned(),
+        }
+    }
+
+    /// The number of rows that were changed, deleted or inserted. As the driver's `affected_rows`: found rather than
+    /// changed rows if the option `client_found_rows` is set.
+    pub fn affected_rows(&self) -> u64 {
+        self.affected_rows
+    }
+
+    /// The value that an `AUTO_INCREMENT` column got; of several rows inserted at once, the first.
+    pub fn last_insert_id(&self) -> Option<u64> {
+        self.last_insert_id
+    }
+
+    /// The number of warnings.
+    pub fn warnings(&self) -> u16 {
+        self.warnings
+    }
+
+    /// The server's remark, say `Rows matched: 1  Changed: 1  Warnings: 0`; often empty.
+    pub fn info(&self) -> &str {
+        &self.info
+    }
+}
