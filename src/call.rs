@@ -174,31 +174,35 @@ impl<'c> Call<'c> {
             Err(error) => error,
         };
         let connection_id = lease.connection_id();
-        let mut failed = self.failed(error, progress.0, Some(connection_id));
+        let mut stage = progress.0;
+        if stage == Stage::Command
+            && self.table(&error, stage).fault() == Fault::Disconnect(Disconnect::ServerLost)
+            && was_not_prepared(&mut lease, attempt.prepared())
+        {
+            stage = Stage::Prepare;
+        }
+        let failed = self.failed(error, stage, Some(connection_id));
         match (failed.classification.fault(), &failed.error) {
             // the server answered, the connection is as good as before
-            (Fault::Other | Fault::RolledBack, mysql_async::Error::Server(_)) => {
-                lease.finish(self.leaves());
-            }
-            (Fault::Disconnect(Disconnect::ServerLost), _) if progress.0 == Stage::Command => {
-                if was_not_prepared(&mut lease, attempt.prepared()) {
-                    failed = self.failed(failed.error, Stage::Prepare, Some(connection_id));
-                }
-                lease.retire();
-            }
+            (Fault::Other | Fault::RolledBack, mysql_async::Error::Server(_)) => lease.finish(self.leaves()),
             _ => lease.retire(),
         }
         Err(failed)
     }
 
-    fn failed(&self, error: mysql_async::Error, stage: Stage, connection_id: Option<u32>) -> Failed {
+    /// What the built-in table says.
+    fn table(&self, error: &mysql_async::Error, stage: Stage) -> Classification {
         let situation = Situation {
             stage,
             several: self.facts.reading.several(),
             infile: self.shared.reads_local_files && self.facts.may_load_a_local_file(),
             tls: self.shared.tls,
         };
-        let mut classification = classify::classify(&error, situation);
+        classify::classify(error, situation)
+    }
+
+    fn failed(&self, error: mysql_async::Error, stage: Stage, connection_id: Option<u32>) -> Failed {
+        let mut classification = self.table(&error, stage);
         if let Some(own) = &self.settings.classifier {
             classification = own(&error, classification);
         }
@@ -209,6 +213,7 @@ impl<'c> Call<'c> {
     async fn after(&mut self, failed: Failed) -> Result<()> {
         let classification = failed.classification;
         let reached_connection = failed.connection_id.is_some();
+        let lost_before = self.facts.outcome == Outcome::Unknown;
         if classification.outcome() == Outcome::Unknown {
             self.facts.outcome = Outcome::Unknown;
         }
@@ -229,7 +234,8 @@ impl<'c> Call<'c> {
         let delay = match decision {
             Decision::Resend(delay) | Decision::Replay(delay) => delay,
             Decision::Surface(reason) => {
-                return Err(self.surface(failed.error, classification, reason, 0));
+                let failure = self.failure(Kind::Classified(classification), reason, Some(failed.error));
+                return Err(self.surface(Failure { lost_before, ..failure }));
             }
         };
         if reached_connection {
@@ -276,9 +282,9 @@ impl<'c> Call<'c> {
         self.facts.deadline.saturating_duration_since(Instant::now())
     }
 
-    fn surface(&self, error: mysql_async::Error, classification: Classification, reason: Reason, rows: u64) -> Error {
-        let error = Error::new(Failure { rows, ..self.failure(Kind::Classified(classification), reason, Some(error)) });
-        if classification.fault() != Fault::Other {
+    fn surface(&self, failure: Failure) -> Error {
+        let error = Error::new(failure);
+        if error.reason() != Reason::NotALoss || self.facts.attempts > 1 {
             self.shared.listeners.emit(&Event::GaveUp { error: &error });
         }
         error
@@ -295,7 +301,8 @@ impl<'c> Call<'c> {
             Fault::Other => Reason::NotALoss,
             Fault::Disconnect(_) | Fault::Refused | Fault::RolledBack => Reason::RowsDelivered,
         };
-        self.surface(failed.error, failed.classification, reason, rows)
+        let failure = self.failure(Kind::Classified(failed.classification), reason, Some(failed.error));
+        self.surface(Failure { rows, ..failure })
     }
 
     /// The statement succeeded, but a row does not fit the type asked for.
@@ -311,9 +318,7 @@ impl<'c> Call<'c> {
     }
 
     fn too_late(&self, last: Option<mysql_async::Error>) -> Error {
-        let error = Error::new(self.failure(Kind::Deadline, Reason::Deadline, last));
-        self.shared.listeners.emit(&Event::GaveUp { error: &error });
-        error
+        self.surface(self.failure(Kind::Deadline, Reason::Deadline, last))
     }
 
     fn failure(&self, kind: Kind, reason: Reason, source: Option<mysql_async::Error>) -> Failure {
@@ -325,6 +330,7 @@ impl<'c> Call<'c> {
             elapsed: self.facts.started.elapsed(),
             reason,
             rows: 0,
+            lost_before: false,
             address: self.shared.address.clone(),
             source,
         }

@@ -44,6 +44,8 @@ pub(crate) struct Failure {
     pub(crate) elapsed: Duration,
     pub(crate) reason: Reason,
     pub(crate) rows: u64,
+    /// An attempt before the last one may have executed the statement.
+    pub(crate) lost_before: bool,
     /// Where to, without user and password.
     pub(crate) address: String,
     #[source]
@@ -78,6 +80,7 @@ impl Error {
             elapsed: Duration::ZERO,
             reason: Reason::NotALoss,
             rows: 0,
+            lost_before: false,
             address: String::new(),
             source,
         })
@@ -215,6 +218,7 @@ impl Failure {
             .field("elapsed", &self.elapsed)
             .field("reason", &self.reason)
             .field("rows", &self.rows)
+            .field("lost_before", &self.lost_before)
             .field("address", &self.address)
             .field("source", &self.source.as_ref().map(ToString::to_string))
             .finish()
@@ -263,7 +267,14 @@ impl fmt::Display for Sentence<'_> {
             Kind::Classified(classification) => classification.fault(),
         };
         match fault {
-            Fault::Other => return failure.cause().fmt(f),
+            Fault::Other => {
+                failure.cause().fmt(f)?;
+                if !failure.lost_before {
+                    return Ok(());
+                }
+                // it may be the cause of this error, of a duplicate key say
+                f.write_str("; an earlier attempt was lost")?;
+            }
             Fault::Disconnect(disconnect) => {
                 write!(f, "{disconnect}: {}: {}", failure.address, failure.cause())?;
             }
@@ -320,6 +331,7 @@ mod tests {
             elapsed: Duration::from_millis(1234),
             reason,
             rows: 0,
+            lost_before: false,
             address: "db.example:3306".into(),
             source: Some(io::Error::new(io::ErrorKind::UnexpectedEof, "connection closed").into()),
         }
@@ -368,6 +380,23 @@ mod tests {
         assert_eq!(error.to_string(), shown);
         assert_eq!(error.code(), Some(1146));
         assert!(!error.is_disconnect());
+    }
+
+    #[test]
+    fn a_duplicate_key_after_a_lost_attempt_tells_of_that_attempt() {
+        let server = mysql_async::ServerError { code: 1062, message: "Duplicate entry".into(), state: "23000".into() };
+        let error = Error::new(Failure {
+            source: Some(server.into()),
+            lost_before: true,
+            ..failure(
+                Kind::Classified(Classification::other(Outcome::Unknown)),
+                Outcome::Unknown,
+                Delivery::AtLeastOnce,
+                Reason::NotALoss,
+            )
+        });
+        let shown = error.to_string();
+        assert!(shown.contains("1062") && shown.contains("an earlier attempt was lost"), "{shown}");
     }
 
     #[test]

@@ -84,6 +84,9 @@
 //! `tracing` emits the [`Event`]s as `tracing` events under a span that covers the whole call. All others are features
 //! of `mysql_async`, forwarded by name; it needs one zlib, by default `minimal-rust`.
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
+// a new variant of an enum has to force a decision
+#![warn(clippy::wildcard_enum_match_arm)]
 
 mod attempt;
 mod call;

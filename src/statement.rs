@@ -163,7 +163,7 @@ mod tests {
             assert_eq!(&*statement.text(), b"SELECT 1");
         }
         check(ANNOTATED);
-        check(&ANNOTATED);
+        check(&String::from("SELECT 1").idempotent());
         check("SELECT 1".idempotent());
         check(String::from("SELECT 1").idempotent());
         check(b"SELECT 1".to_vec().idempotent());
