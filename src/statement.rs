@@ -163,9 +163,10 @@ mod tests {
             assert_eq!(&*statement.text(), b"SELECT 1");
         }
         check(ANNOTATED);
-        check(&String::from("SELECT 1").idempotent());
+        let owned = String::from("SELECT 1").idempotent();
+        check(&owned);
+        check(owned);
         check("SELECT 1".idempotent());
-        check(String::from("SELECT 1").idempotent());
         check(b"SELECT 1".to_vec().idempotent());
         check(Cow::Borrowed("SELECT 1").idempotent());
         check(std::sync::Arc::<str>::from("SELECT 1").idempotent());
