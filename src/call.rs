@@ -13,7 +13,7 @@ use mysql_async::prelude::Queryable;
 
 use crate::{
     attempt::{Attempt, Mismatch, Progress},
-    classify::{self, Classification, Disconnect, Fault, Outcome, Situation, Stage},
+    classify::{Classification, Disconnect, Fault, Outcome, Situation, Stage, classify},
     connections::{Lease, Leaves, Shared, poll_once, timed_out},
     decide::{self, Decision, Reason, decide},
     error::{Error, Failure, Kind, Result},
@@ -21,6 +21,7 @@ use crate::{
     policy::{RetryPolicy, Settings},
     reading::{self, Reading, StateKinds},
     schedule::Schedule,
+    span::CallSpan,
     statement::Delivery,
 };
 
@@ -29,6 +30,7 @@ pub(crate) struct Call<'c> {
     shared: &'c Arc<Shared>,
     settings: &'c Settings,
     facts: Facts,
+    span: CallSpan,
     schedule: Option<Schedule>,
 }
 
@@ -36,6 +38,7 @@ pub(crate) struct Call<'c> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
     reading: Reading,
+    length: usize,
     delivery: Delivery,
     started: Instant,
     deadline: Instant,
@@ -78,6 +81,7 @@ impl<'c> Call<'c> {
             started.checked_add(settings.deadline).unwrap_or_else(|| started + Duration::from_secs(u32::MAX.into()));
         let facts = Facts {
             reading: reading::read(text),
+            length: text.len(),
             delivery,
             started,
             deadline: until.map_or(deadline, |until| until.min(deadline)),
@@ -85,16 +89,18 @@ impl<'c> Call<'c> {
             replays: 0,
             outcome: Outcome::NotExecuted,
         };
-        Call::resume(shared, policy, facts)
+        let span = CallSpan::new(&shared.address, delivery);
+        Call::resume(shared, policy, facts, span)
     }
 
     /// A call whose facts were kept.
-    pub(crate) fn resume(shared: &'c Arc<Shared>, policy: &'c RetryPolicy, facts: Facts) -> Self {
-        Call { shared, settings: policy.settings(), facts, schedule: None }
+    pub(crate) fn resume(shared: &'c Arc<Shared>, policy: &'c RetryPolicy, facts: Facts, span: CallSpan) -> Self {
+        Call { shared, settings: policy.settings(), facts, span, schedule: None }
     }
 
-    pub(crate) fn facts(&self) -> Facts {
-        self.facts
+    /// What a stream keeps of its call.
+    pub(crate) fn kept(self) -> (Facts, CallSpan) {
+        (self.facts, self.span)
     }
 
     /// Runs it to its end, and gives the connection back.
@@ -106,25 +112,16 @@ impl<'c> Call<'c> {
 
     /// Runs it until an attempt succeeds, and keeps the connection that it succeeded on.
     pub(crate) async fn run_leased<A: Attempt>(&mut self, attempt: A) -> Result<(A::Output, Lease)> {
-        #[cfg(feature = "tracing")]
-        {
-            let span = tracing::info_span!(
-                "mysql_retry::call",
-                address = %self.shared.address,
-                delivery = %self.facts.delivery,
-            );
-            tracing::Instrument::instrument(self.run_attempts(attempt), span).await
-        }
-        #[cfg(not(feature = "tracing"))]
-        self.run_attempts(attempt).await
+        let span = self.span.clone();
+        span.cover(self.run_attempts(attempt)).await
     }
 
     async fn run_attempts<A: Attempt>(&mut self, mut attempt: A) -> Result<(A::Output, Lease)> {
         loop {
             // the clock is not asked again for the first attempt
             let now = if self.facts.attempts == 0 { self.facts.started } else { Instant::now() };
-            if now >= self.facts.deadline {
-                return Err(self.too_late(None));
+            if self.facts.attempts == 0 && now >= self.facts.deadline {
+                return Err(self.surface(self.failure(Kind::Deadline, Reason::Deadline, None)));
             }
             match self.attempt(&mut attempt, now).await {
                 Ok(success) => {
@@ -154,7 +151,7 @@ impl<'c> Call<'c> {
         self.facts.attempts += 1;
         let mut lease = match self.shared.checkout(now, self.facts.deadline, self.settings).await {
             Ok(lease) => lease,
-            Err(error) => return Err(self.failed(error, Stage::Connect, None)),
+            Err(error) => return Err(self.failed(error, self.situation(Stage::Connect), None)),
         };
         if self.facts.outcome == Outcome::Unknown {
             self.shared
@@ -173,16 +170,18 @@ impl<'c> Call<'c> {
             Ok(output) => return Ok((output, lease)),
             Err(error) => error,
         };
-        let connection_id = lease.connection_id();
-        let mut stage = progress.0;
-        if stage == Stage::Command
-            && self.table(&error, stage).fault() == Fault::Disconnect(Disconnect::ServerLost)
+        let mut situation =
+            Situation { oversized: lease.is_too_small_for(self.facts.length), ..self.situation(progress.0) };
+        if situation.stage == Stage::Command
+            && classify(&error, situation).fault() == Fault::Disconnect(Disconnect::ServerLost)
             && was_not_prepared(&mut lease, attempt.prepared())
         {
-            stage = Stage::Prepare;
+            situation.stage = Stage::Prepare;
         }
-        let failed = self.failed(error, stage, Some(connection_id));
+        let failed = self.failed(error, situation, Some(lease.connection_id()));
         match (failed.classification.fault(), &failed.error) {
+            // too large a packet: it answers, and closes the connection
+            (_, mysql_async::Error::Server(error)) if error.code == 1153 => lease.retire(),
             // the server answered, the connection is as good as before
             (Fault::Other | Fault::RolledBack, mysql_async::Error::Server(_)) => lease.finish(self.leaves()),
             _ => lease.retire(),
@@ -190,19 +189,18 @@ impl<'c> Call<'c> {
         Err(failed)
     }
 
-    /// What the built-in table says.
-    fn table(&self, error: &mysql_async::Error, stage: Stage) -> Classification {
-        let situation = Situation {
+    fn situation(&self, stage: Stage) -> Situation {
+        Situation {
             stage,
             several: self.facts.reading.several(),
+            oversized: false,
             infile: self.shared.reads_local_files && self.facts.may_load_a_local_file(),
             tls: self.shared.tls,
-        };
-        classify::classify(error, situation)
+        }
     }
 
-    fn failed(&self, error: mysql_async::Error, stage: Stage, connection_id: Option<u32>) -> Failed {
-        let mut classification = self.table(&error, stage);
+    fn failed(&self, error: mysql_async::Error, situation: Situation, connection_id: Option<u32>) -> Failed {
+        let mut classification = classify(&error, situation);
         if let Some(own) = &self.settings.classifier {
             classification = own(&error, classification);
         }
@@ -231,15 +229,18 @@ impl<'c> Call<'c> {
             },
             self.settings,
         );
+        let surface = |call: &Self, reason| {
+            let failure = call.failure(Kind::Classified(classification), reason, Some(failed.error));
+            call.surface(Failure { lost_before, ..failure })
+        };
         let delay = match decision {
             Decision::Resend(delay) | Decision::Replay(delay) => delay,
-            Decision::Surface(reason) => {
-                let failure = self.failure(Kind::Classified(classification), reason, Some(failed.error));
-                return Err(self.surface(Failure { lost_before, ..failure }));
-            }
+            Decision::Surface(reason) => return Err(surface(self, reason)),
         };
         if reached_connection {
-            self.facts.replays += 1;
+            if matches!(classification.fault(), Fault::Disconnect(_)) {
+                self.facts.replays += 1;
+            }
             if matches!(decision, Decision::Resend(_)) {
                 self.shared.listeners.counting.resends.add_one();
             }
@@ -251,9 +252,9 @@ impl<'c> Call<'c> {
         });
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
-            if self.remaining().is_zero() {
-                return Err(self.too_late(Some(failed.error)));
-            }
+        }
+        if self.remaining().is_zero() {
+            return Err(surface(self, Reason::Deadline));
         }
         Ok(())
     }
@@ -292,7 +293,7 @@ impl<'c> Call<'c> {
 
     /// A stream lost its connection after it had handed out rows.
     pub(crate) fn stream_broke(mut self, error: mysql_async::Error, connection_id: u32, rows: u64) -> Error {
-        let failed = self.failed(error, Stage::Reply, Some(connection_id));
+        let failed = self.failed(error, self.situation(Stage::Reply), Some(connection_id));
         if failed.classification.outcome() == Outcome::Unknown {
             self.facts.outcome = Outcome::Unknown;
         }
@@ -315,10 +316,6 @@ impl<'c> Call<'c> {
     pub(crate) fn closing_failed(&self, error: mysql_async::Error) -> Error {
         let kind = Kind::Classified(Classification::other(Outcome::NotExecuted));
         Error::new(self.failure(kind, Reason::NotALoss, Some(error)))
-    }
-
-    fn too_late(&self, last: Option<mysql_async::Error>) -> Error {
-        self.surface(self.failure(Kind::Deadline, Reason::Deadline, last))
     }
 
     fn failure(&self, kind: Kind, reason: Reason, source: Option<mysql_async::Error>) -> Failure {

@@ -2,7 +2,7 @@
 
 use std::{pin::pin, sync::Arc, time::Instant};
 
-use mysql_async::Conn;
+use mysql_async::{Conn, prelude::Queryable};
 use mysql_common::constants::StatusFlags;
 
 use super::{Record, Shared, poll_once};
@@ -44,6 +44,11 @@ impl Lease {
 
     pub(crate) fn connection(&self) -> &Conn {
         self.conn.as_ref().expect("a lease has its connection until it ends")
+    }
+
+    /// Whether the server takes no packet that holds a text of this length.
+    pub(crate) fn is_too_small_for(&self, length: usize) -> bool {
+        self.record.packet_limit.is_some_and(|limit| length > limit)
     }
 
     pub(crate) fn connection_id(&self) -> u32 {
@@ -90,14 +95,30 @@ impl Lease {
         self.shared.listeners.counting.resets.add_one();
         runtime.spawn(async move {
             let limit = self.shared.reset_timeout;
-            let reset = tokio::time::timeout(limit, self.conn().reset()).await;
-            // `false`: a server so old that it has no reset
-            if matches!(reset, Ok(Ok(true))) {
+            if matches!(tokio::time::timeout(limit, self.renew()).await, Ok(Ok(true))) {
                 self.put_back();
             } else {
                 self.retire();
             }
         });
+    }
+
+    /// Makes the session as a new one is; `false` if that cannot be done.
+    async fn renew(&mut self) -> mysql_async::Result<bool> {
+        // `false`: a server so old that it has no reset
+        if !self.conn().reset().await? {
+            return Ok(false);
+        }
+        // a reset leaves the current database as it is (seen on MariaDB 10.11 and MySQL 9.7)
+        let database = self.connection().opts().db_name().map(|name| name.replace('`', "``"));
+        match database {
+            Some(name) => self.conn().query_drop(format!("USE `{name}`")).await.map(|()| true),
+            // there is no way to have none again
+            None => {
+                let current: Option<Option<String>> = self.conn().query_first("SELECT DATABASE()").await?;
+                Ok(current.flatten().is_none())
+            }
+        }
     }
 
     fn close(&mut self) {

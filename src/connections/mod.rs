@@ -175,17 +175,17 @@ impl Shared {
             return Ok(false);
         };
         if record.is_new() {
-            let asking = lease.conn().query_first("SELECT @@wait_timeout");
-            let answer: mysql_async::Result<Option<Option<String>>> =
+            let asking = lease.conn().query_first("SELECT @@wait_timeout, @@max_allowed_packet");
+            let answer: mysql_async::Result<Option<(Option<u64>, Option<usize>)>> =
                 bounded(asking, "check of a new connection", deadline, settings).await;
-            let wait_timeout = match answer {
-                Ok(answer) => answer.flatten().and_then(|text| text.parse().ok()),
-                // a server or proxy that does not know the variable is still one that answers
-                Err(mysql_async::Error::Server(_)) => None,
+            let (wait_timeout, packet_limit) = match answer {
+                Ok(answer) => answer.unwrap_or_default(),
+                // a server or proxy that does not know the variables is still one that answers
+                Err(mysql_async::Error::Server(_)) => (None, None),
                 Err(error) => return Err(error),
             };
             let autocommit = Status::of(lease.connection()).is_none_or(|status| status.autocommit);
-            lease.set_record(Record::checked(wait_timeout, autocommit));
+            lease.set_record(Record::checked(wait_timeout, packet_limit, autocommit));
             return Ok(true);
         }
         let idle = now.saturating_duration_since(record.last_used);

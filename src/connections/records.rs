@@ -15,6 +15,8 @@ pub(crate) struct Record {
     pub(crate) last_used: Instant,
     /// It is not used again after idling this long: the server is about to close it, or has.
     pub(crate) idle_limit: Duration,
+    /// The largest packet that the server takes on it, if it told.
+    pub(crate) packet_limit: Option<usize>,
     /// The autocommit mode that it began with.
     pub(crate) autocommit: bool,
     new: bool,
@@ -25,13 +27,20 @@ const DEFAULT_WAIT_TIMEOUT: Duration = Duration::from_secs(28_800);
 
 impl Record {
     pub(crate) fn new() -> Self {
-        Record { last_used: Instant::now(), idle_limit: DEFAULT_WAIT_TIMEOUT, autocommit: true, new: true }
+        Record {
+            last_used: Instant::now(),
+            idle_limit: DEFAULT_WAIT_TIMEOUT,
+            packet_limit: None,
+            autocommit: true,
+            new: true,
+        }
     }
 
-    /// Of a connection that has just answered and told its `wait_timeout` in seconds.
-    pub(crate) fn checked(wait_timeout: Option<u64>, autocommit: bool) -> Self {
+    /// Of a connection that has just answered, and perhaps told its `wait_timeout` in seconds and its
+    /// `max_allowed_packet`.
+    pub(crate) fn checked(wait_timeout: Option<u64>, packet_limit: Option<usize>, autocommit: bool) -> Self {
         let wait_timeout = wait_timeout.map_or(DEFAULT_WAIT_TIMEOUT, Duration::from_secs);
-        Record { idle_limit: idle_limit(wait_timeout), autocommit, new: false, ..Record::new() }
+        Record { idle_limit: idle_limit(wait_timeout), packet_limit, autocommit, new: false, ..Record::new() }
     }
 
     pub(crate) fn is_new(&self) -> bool {
