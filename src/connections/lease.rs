@@ -25,8 +25,8 @@ pub(crate) enum Leaves {
 }
 
 impl Lease {
-    pub(super) fn new(conn: Conn, shared: &Arc<Shared>) -> Self {
-        Lease { conn: Some(conn), record: Record::new(), shared: shared.clone(), permit: false }
+    pub(super) fn new(conn: Conn, record: Record, shared: &Arc<Shared>) -> Self {
+        Lease { conn: Some(conn), record, shared: shared.clone(), permit: false }
     }
 
     pub(super) fn with_permit(mut self) -> Self {
@@ -34,8 +34,14 @@ impl Lease {
         self
     }
 
-    pub(super) fn set_record(&mut self, record: Record) {
-        self.record = record;
+    /// It has answered for the first time, and perhaps told its `wait_timeout` and its `max_allowed_packet`.
+    pub(super) fn checked(&mut self, wait_timeout: Option<u64>, packet_limit: Option<usize>) {
+        let autocommit = Status::of(self.connection()).is_none_or(|status| status.autocommit);
+        self.record.check(wait_timeout, packet_limit, autocommit);
+    }
+
+    pub(super) fn record(&self) -> &Record {
+        &self.record
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn {
@@ -123,11 +129,17 @@ impl Lease {
 
     fn close(&mut self) {
         if let Some(conn) = self.conn.take() {
-            // The first poll marks the connection as disconnected, so that the pool will not clean and keep it, and
-            // writes COM_QUIT if nothing is in the way. There is no second poll: nothing is waited for.
-            let _ = poll_once(pin!(conn.disconnect()));
+            close(conn);
         }
     }
+}
+
+/// Closes a connection without waiting.
+///
+/// The first poll marks it as disconnected, so that the pool will not clean and keep it, and writes COM_QUIT if nothing
+/// is in the way. There is no second poll.
+pub(super) fn close(conn: Conn) {
+    let _ = poll_once(pin!(conn.disconnect()));
 }
 
 impl Drop for Lease {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
+    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -19,6 +19,8 @@ pub(crate) struct Record {
     pub(crate) packet_limit: Option<usize>,
     /// The autocommit mode that it began with.
     pub(crate) autocommit: bool,
+    /// When it is too old to be used again; `None` never.
+    pub(crate) expires: Option<Instant>,
     new: bool,
 }
 
@@ -26,25 +28,37 @@ pub(crate) struct Record {
 const DEFAULT_WAIT_TIMEOUT: Duration = Duration::from_secs(28_800);
 
 impl Record {
-    pub(crate) fn new() -> Self {
+    fn new(max_age: Option<Duration>) -> Self {
+        let now = Instant::now();
         Record {
-            last_used: Instant::now(),
+            last_used: now,
             idle_limit: DEFAULT_WAIT_TIMEOUT,
             packet_limit: None,
             autocommit: true,
+            expires: max_age.and_then(|age| now.checked_add(jittered(age))),
             new: true,
         }
     }
 
-    /// Of a connection that has just answered, and perhaps told its `wait_timeout` in seconds and its
-    /// `max_allowed_packet`.
-    pub(crate) fn checked(wait_timeout: Option<u64>, packet_limit: Option<usize>, autocommit: bool) -> Self {
-        let wait_timeout = wait_timeout.map_or(DEFAULT_WAIT_TIMEOUT, Duration::from_secs);
-        Record { idle_limit: idle_limit(wait_timeout), packet_limit, autocommit, new: false, ..Record::new() }
+    /// The connection has just answered, and perhaps told its `wait_timeout` in seconds and its `max_allowed_packet`.
+    pub(crate) fn check(&mut self, wait_timeout: Option<u64>, packet_limit: Option<usize>, autocommit: bool) {
+        self.idle_limit = idle_limit(wait_timeout.map_or(DEFAULT_WAIT_TIMEOUT, Duration::from_secs));
+        self.packet_limit = packet_limit;
+        self.autocommit = autocommit;
+        self.new = false;
     }
 
     pub(crate) fn is_new(&self) -> bool {
         self.new
+    }
+
+    /// Whether it is too old, or has idled for too long, to be used.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|expires| now >= expires) || self.idle(now) >= self.idle_limit
+    }
+
+    pub(crate) fn idle(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.last_used)
     }
 }
 
@@ -54,10 +68,18 @@ fn idle_limit(wait_timeout: Duration) -> Duration {
     wait_timeout - margin
 }
 
+/// The age and up to a tenth more, so that connections that were made together do not end together.
+fn jittered(age: Duration) -> Duration {
+    // the only randomness of the standard library: the keys of its hash maps
+    let random = RandomState::new().hash_one(()) as f64 / u64::MAX as f64;
+    age + (age / 10).mul_f64(random)
+}
+
 /// The records of the connections that are in the pool. A leased connection's record travels with its lease.
 #[derive(Debug)]
 pub(crate) struct Records {
     limit: usize,
+    max_age: Option<Duration>,
     by_connection: Mutex<HashMap<Key, Record, BuildHasherDefault<Identity>>>,
 }
 
@@ -70,14 +92,14 @@ fn key(conn: &Conn) -> Key {
 }
 
 impl Records {
-    /// For a pool of at most `connections`.
-    pub(crate) fn new(connections: usize) -> Self {
-        Records { limit: connections.saturating_mul(2).max(32), by_connection: Mutex::default() }
+    /// For a pool of at most `connections`, each to be retired at `max_age`.
+    pub(crate) fn new(connections: usize, max_age: Option<Duration>) -> Self {
+        Records { limit: connections.saturating_mul(2).max(32), max_age, by_connection: Mutex::default() }
     }
 
     /// Of a connection that has just been made. Replaces what a dead connection may have left at its place.
     pub(crate) fn insert_new(&self, conn: &Conn) {
-        self.insert(key(conn), Record::new());
+        self.insert(key(conn), Record::new(self.max_age));
     }
 
     /// Takes the record of a connection that leaves the pool. `None` if it was forgotten: treat the connection as
@@ -146,10 +168,27 @@ mod tests {
     }
 
     #[test]
+    fn ages_differ_by_up_to_a_tenth() {
+        let age = Duration::from_secs(1000);
+        let ages: Vec<Duration> = (0..100).map(|_| jittered(age)).collect();
+        assert!(ages.iter().all(|&it| it >= age && it <= age + age / 10), "{ages:?}");
+        assert!(ages.iter().max() > ages.iter().min(), "{ages:?}");
+    }
+
+    #[test]
+    fn a_connection_is_over_at_its_age_whatever_its_use() {
+        let record = Record::new(Some(Duration::from_secs(100)));
+        let after = |seconds| record.last_used + Duration::from_secs(seconds);
+        assert!(!record.is_over(after(99)));
+        assert!(record.is_over(after(110)));
+        assert!(!Record::new(None).is_over(after(110)));
+    }
+
+    #[test]
     fn records_of_connections_that_died_in_the_pool_do_not_pile_up() {
-        let records = Records::new(4);
+        let records = Records::new(4, None);
         for key in 0..10_000 {
-            records.insert(key * 64, Record::new());
+            records.insert(key * 64, Record::new(None));
             assert!(records.lock().len() <= records.limit);
         }
         let newest = records.lock().contains_key(&(9_999 * 64));
