@@ -3,14 +3,12 @@
 use std::{pin::pin, sync::Arc, time::Instant};
 
 use mysql_async::{Conn, prelude::Queryable};
-use mysql_common::constants::StatusFlags;
 
-use super::{Record, Shared, poll_once};
+use super::{Shared, poll_once};
 
 /// A connection taken out of the pool. Goes back with [`finish`](Lease::finish); is closed when dropped without.
 pub(crate) struct Lease {
     conn: Option<Conn>,
-    record: Record,
     shared: Arc<Shared>,
     permit: bool,
 }
@@ -25,23 +23,13 @@ pub(crate) enum Leaves {
 }
 
 impl Lease {
-    pub(super) fn new(conn: Conn, record: Record, shared: &Arc<Shared>) -> Self {
-        Lease { conn: Some(conn), record, shared: shared.clone(), permit: false }
+    pub(super) fn new(conn: Conn, shared: &Arc<Shared>) -> Self {
+        Lease { conn: Some(conn), shared: shared.clone(), permit: false }
     }
 
     pub(super) fn with_permit(mut self) -> Self {
         self.permit = true;
         self
-    }
-
-    /// It has answered for the first time, and perhaps told its `wait_timeout` and its `max_allowed_packet`.
-    pub(super) fn checked(&mut self, wait_timeout: Option<u64>, packet_limit: Option<usize>) {
-        let autocommit = Status::of(self.connection()).is_none_or(|status| status.autocommit);
-        self.record.check(wait_timeout, packet_limit, autocommit);
-    }
-
-    pub(super) fn record(&self) -> &Record {
-        &self.record
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn {
@@ -54,7 +42,7 @@ impl Lease {
 
     /// Whether the server takes no packet that holds a text of this length.
     pub(crate) fn is_too_small_for(&self, length: usize) -> bool {
-        self.record.packet_limit.is_some_and(|limit| length > limit)
+        self.shared.records.packet_limit(self.connection()).is_some_and(|limit| length > limit)
     }
 
     pub(crate) fn connection_id(&self) -> u32 {
@@ -66,11 +54,10 @@ impl Lease {
     /// It goes straight into the pool if the statement left nothing behind, by its text and by the server's status
     /// flags; otherwise it is reset first, in the background, under a time-out.
     pub(crate) fn finish(self, leaves: Leaves) {
-        // after an error of the server there are no flags; a text that leaves nothing changed none
-        let as_before = Status::of(self.connection())
-            .is_none_or(|status| !status.in_transaction && status.autocommit == self.record.autocommit);
-        if leaves == Leaves::Nothing && as_before {
-            self.put_back();
+        let now = Instant::now();
+        let as_it_began = self.shared.records.give_back(self.connection(), now);
+        if leaves == Leaves::Nothing && as_it_began {
+            self.put_back(now);
         } else if self.shared.resettable {
             self.reset();
         } else {
@@ -83,14 +70,9 @@ impl Lease {
         self.close();
     }
 
-    fn put_back(mut self) {
-        let now = Instant::now();
-        self.record.last_used = now;
+    fn put_back(mut self, now: Instant) {
         self.shared.note_return(now);
-        if let Some(conn) = self.conn.take() {
-            self.shared.records.put(&conn, self.record);
-            drop(conn); // to the pool
-        }
+        self.conn = None; // to the pool
     }
 
     fn reset(mut self) {
@@ -101,8 +83,10 @@ impl Lease {
         self.shared.listeners.counting.resets.add_one();
         runtime.spawn(async move {
             let limit = self.shared.reset_timeout;
-            if matches!(tokio::time::timeout(limit, self.renew()).await, Ok(Ok(true))) {
-                self.put_back();
+            let renewed = matches!(tokio::time::timeout(limit, self.renew()).await, Ok(Ok(true)));
+            let now = Instant::now();
+            if renewed && self.shared.records.give_back(self.connection(), now) {
+                self.put_back(now);
             } else {
                 self.retire();
             }
@@ -129,17 +113,12 @@ impl Lease {
 
     fn close(&mut self) {
         if let Some(conn) = self.conn.take() {
-            close(conn);
+            self.shared.records.forget(&conn);
+            // The first poll marks the connection as disconnected, so that the pool will not clean and keep it, and
+            // writes COM_QUIT if nothing is in the way. There is no second poll: nothing is waited for.
+            let _ = poll_once(pin!(conn.disconnect()));
         }
     }
-}
-
-/// Closes a connection without waiting.
-///
-/// The first poll marks it as disconnected, so that the pool will not clean and keep it, and writes COM_QUIT if nothing
-/// is in the way. There is no second poll.
-pub(super) fn close(conn: Conn) {
-    let _ = poll_once(pin!(conn.disconnect()));
 }
 
 impl Drop for Lease {
@@ -148,23 +127,5 @@ impl Drop for Lease {
         if self.permit {
             self.shared.permits.add_permits(1);
         }
-    }
-}
-
-/// What the server's last OK packet says of the session. MySQL and MariaDB send it with every one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Status {
-    pub(super) autocommit: bool,
-    in_transaction: bool,
-}
-
-impl Status {
-    /// `None` after an error of the server.
-    pub(super) fn of(conn: &Conn) -> Option<Self> {
-        let flags = conn.last_ok_packet()?.status_flags();
-        Some(Status {
-            autocommit: flags.contains(StatusFlags::SERVER_STATUS_AUTOCOMMIT),
-            in_transaction: flags.contains(StatusFlags::SERVER_STATUS_IN_TRANS),
-        })
     }
 }

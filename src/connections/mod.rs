@@ -29,7 +29,7 @@ mod lease;
 mod records;
 
 pub(crate) use lease::{Lease, Leaves};
-use records::{Record, Records};
+use records::{Condition, Records};
 
 /// After so long without a returned connection the sockets of the idle ones are looked at anew.
 const QUIET: Duration = Duration::from_millis(1);
@@ -118,18 +118,12 @@ impl Shared {
         // each turn either ends or closes a connection of the pool
         loop {
             let conn = self.connect(deadline, settings).await?;
-            match self.records.take(&conn) {
-                // nothing is known of it
-                None => lease::close(conn),
-                Some(record) => {
-                    let mut lease = Lease::new(conn, record, self);
-                    if self.verify(&mut lease, now, deadline, settings).await? {
-                        permit.hand_over();
-                        return Ok(lease.with_permit());
-                    }
-                    lease.retire();
-                }
+            let mut lease = Lease::new(conn, self);
+            if self.verify(&mut lease, now, deadline, settings).await? {
+                permit.hand_over();
+                return Ok(lease.with_permit());
             }
+            lease.retire();
             self.listeners.counting.retired.add_one();
         }
     }
@@ -180,27 +174,26 @@ impl Shared {
         deadline: Instant,
         settings: &Settings,
     ) -> mysql_async::Result<bool> {
-        if lease.record().is_new() {
-            let asking = lease.conn().query_first("SELECT @@wait_timeout, @@max_allowed_packet");
-            let answer: mysql_async::Result<Option<(Option<u64>, Option<usize>)>> =
-                bounded(asking, "check of a new connection", deadline, settings).await;
-            let (wait_timeout, packet_limit) = match answer {
-                Ok(answer) => answer.unwrap_or_default(),
-                // a server or proxy that does not know the variables is still one that answers
-                Err(mysql_async::Error::Server(_)) => (None, None),
-                Err(error) => return Err(error),
-            };
-            lease.checked(wait_timeout, packet_limit);
-            return Ok(true);
+        match self.records.condition(lease.connection(), now) {
+            Condition::Over => Ok(false),
+            Condition::Idle(idle) if self.ping_after.is_some_and(|limit| idle >= limit) => {
+                Ok(bounded(lease.conn().ping(), "ping", deadline, settings).await.is_ok())
+            }
+            Condition::Idle(_) => Ok(true),
+            Condition::New => {
+                let asking = lease.conn().query_first("SELECT @@wait_timeout, @@max_allowed_packet");
+                let answer: mysql_async::Result<Option<(Option<u64>, Option<usize>)>> =
+                    bounded(asking, "check of a new connection", deadline, settings).await;
+                let (wait_timeout, packet_limit) = match answer {
+                    Ok(answer) => answer.unwrap_or_default(),
+                    // a server or proxy that does not know the variables is still one that answers
+                    Err(mysql_async::Error::Server(_)) => (None, None),
+                    Err(error) => return Err(error),
+                };
+                self.records.introduce(lease.connection(), wait_timeout, packet_limit);
+                Ok(true)
+            }
         }
-        if lease.record().is_over(now) {
-            return Ok(false);
-        }
-        let idle = lease.record().idle(now);
-        if self.ping_after.is_some_and(|limit| idle >= limit) {
-            return Ok(bounded(lease.conn().ping(), "ping", deadline, settings).await.is_ok());
-        }
-        Ok(true)
     }
 }
 

@@ -8,20 +8,32 @@ use std::{
 };
 
 use mysql_async::Conn;
+use mysql_common::constants::StatusFlags;
 
 /// What is known of one connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Record {
-    pub(crate) last_used: Instant,
+struct Record {
+    last_used: Instant,
     /// It is not used again after idling this long: the server is about to close it, or has.
-    pub(crate) idle_limit: Duration,
+    idle_limit: Duration,
     /// The largest packet that the server takes on it, if it told.
-    pub(crate) packet_limit: Option<usize>,
+    packet_limit: Option<usize>,
     /// The autocommit mode that it began with.
-    pub(crate) autocommit: bool,
+    autocommit: bool,
     /// When it is too old to be used again; `None` never.
-    pub(crate) expires: Option<Instant>,
+    expires: Option<Instant>,
     new: bool,
+}
+
+/// Whether a connection is fit for use, as far as its record tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// It has not been used yet.
+    New,
+    /// It has idled for this long, which is not too long.
+    Idle(Duration),
+    /// It is too old, has idled for too long, or nothing is known of it.
+    Over,
 }
 
 /// `wait_timeout` where the server does not tell: the default of MySQL and MariaDB.
@@ -40,25 +52,15 @@ impl Record {
         }
     }
 
-    /// The connection has just answered, and perhaps told its `wait_timeout` in seconds and its `max_allowed_packet`.
-    pub(crate) fn check(&mut self, wait_timeout: Option<u64>, packet_limit: Option<usize>, autocommit: bool) {
-        self.idle_limit = idle_limit(wait_timeout.map_or(DEFAULT_WAIT_TIMEOUT, Duration::from_secs));
-        self.packet_limit = packet_limit;
-        self.autocommit = autocommit;
-        self.new = false;
-    }
-
-    pub(crate) fn is_new(&self) -> bool {
-        self.new
-    }
-
-    /// Whether it is too old, or has idled for too long, to be used.
-    pub(crate) fn is_over(&self, now: Instant) -> bool {
-        self.expires.is_some_and(|expires| now >= expires) || self.idle(now) >= self.idle_limit
-    }
-
-    pub(crate) fn idle(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.last_used)
+    fn condition(&self, now: Instant) -> Condition {
+        let idle = now.saturating_duration_since(self.last_used);
+        if self.expires.is_some_and(|expires| now >= expires) || idle >= self.idle_limit {
+            Condition::Over
+        } else if self.new {
+            Condition::New
+        } else {
+            Condition::Idle(idle)
+        }
     }
 }
 
@@ -75,7 +77,7 @@ fn jittered(age: Duration) -> Duration {
     age + (age / 10).mul_f64(random)
 }
 
-/// The records of the connections that are in the pool. A leased connection's record travels with its lease.
+/// The records of all connections.
 #[derive(Debug)]
 pub(crate) struct Records {
     limit: usize,
@@ -102,21 +104,51 @@ impl Records {
         self.insert(key(conn), Record::new(self.max_age));
     }
 
-    /// Takes the record of a connection that leaves the pool. `None` if it was forgotten: treat the connection as
-    /// too old.
-    pub(crate) fn take(&self, conn: &Conn) -> Option<Record> {
-        self.lock().remove(&key(conn))
+    /// Whether a connection that leaves the pool is fit for use.
+    pub(super) fn condition(&self, conn: &Conn, now: Instant) -> Condition {
+        self.lock().get(&key(conn)).map_or(Condition::Over, |record| record.condition(now))
     }
 
-    /// Of a connection that goes back to the pool.
-    pub(crate) fn put(&self, conn: &Conn, record: Record) {
-        self.insert(key(conn), record);
+    /// The connection has answered for the first time, and perhaps told its `wait_timeout` in seconds and its
+    /// `max_allowed_packet`.
+    pub(super) fn introduce(&self, conn: &Conn, wait_timeout: Option<u64>, packet_limit: Option<usize>) {
+        let autocommit = Status::of(conn).is_none_or(|status| status.autocommit);
+        if let Some(record) = self.lock().get_mut(&key(conn)) {
+            record.idle_limit = idle_limit(wait_timeout.map_or(DEFAULT_WAIT_TIMEOUT, Duration::from_secs));
+            record.packet_limit = packet_limit;
+            record.autocommit = autocommit;
+            record.new = false;
+        }
+    }
+
+    /// Before a connection goes back to the pool: `false` if the server's status flags say that its session is not as
+    /// it began, or nothing is known of it.
+    pub(super) fn give_back(&self, conn: &Conn, now: Instant) -> bool {
+        let status = Status::of(conn);
+        let mut records = self.lock();
+        let Some(record) = records.get_mut(&key(conn)) else {
+            return false;
+        };
+        record.last_used = now;
+        // after an error of the server there are no flags; a text that leaves nothing behind changed none
+        status.is_none_or(|status| !status.in_transaction && status.autocommit == record.autocommit)
+    }
+
+    /// The largest packet that the server takes on this connection, if it told.
+    pub(super) fn packet_limit(&self, conn: &Conn) -> Option<usize> {
+        self.lock().get(&key(conn))?.packet_limit
+    }
+
+    /// The connection is about to be closed.
+    pub(super) fn forget(&self, conn: &Conn) {
+        self.lock().remove(&key(conn));
     }
 
     fn insert(&self, key: Key, record: Record) {
         let mut records = self.lock();
         if records.len() >= self.limit {
-            // The pool drops dead connections without a word. Their records are the oldest.
+            // The pool drops dead connections without a word. Their records are the oldest. A living one that loses its
+            // record is replaced before it is used again.
             let mut times: Vec<Instant> = records.values().map(|record| record.last_used).collect();
             times.sort_unstable();
             let middle = times[times.len() / 2];
@@ -128,6 +160,24 @@ impl Records {
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Record, BuildHasherDefault<Identity>>> {
         // no code of a user runs under the lock, and each change is one call
         self.by_connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the server's last OK packet says of the session. MySQL and MariaDB send it with every one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Status {
+    autocommit: bool,
+    in_transaction: bool,
+}
+
+impl Status {
+    /// `None` after an error of the server.
+    fn of(conn: &Conn) -> Option<Self> {
+        let flags = conn.last_ok_packet()?.status_flags();
+        Some(Status {
+            autocommit: flags.contains(StatusFlags::SERVER_STATUS_AUTOCOMMIT),
+            in_transaction: flags.contains(StatusFlags::SERVER_STATUS_IN_TRANS),
+        })
     }
 }
 
@@ -168,6 +218,14 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_is_over_when_it_idled_for_its_limit() {
+        let record = Record { idle_limit: Duration::from_secs(9), new: false, ..Record::new(None) };
+        let after = |seconds| record.last_used + Duration::from_secs(seconds);
+        assert_eq!(record.condition(after(8)), Condition::Idle(Duration::from_secs(8)));
+        assert_eq!(record.condition(after(9)), Condition::Over);
+    }
+
+    #[test]
     fn ages_differ_by_up_to_a_tenth() {
         let age = Duration::from_secs(1000);
         let ages: Vec<Duration> = (0..100).map(|_| jittered(age)).collect();
@@ -179,9 +237,9 @@ mod tests {
     fn a_connection_is_over_at_its_age_whatever_its_use() {
         let record = Record::new(Some(Duration::from_secs(100)));
         let after = |seconds| record.last_used + Duration::from_secs(seconds);
-        assert!(!record.is_over(after(99)));
-        assert!(record.is_over(after(110)));
-        assert!(!Record::new(None).is_over(after(110)));
+        assert_eq!(record.condition(after(99)), Condition::New);
+        assert_eq!(record.condition(after(110)), Condition::Over);
+        assert_eq!(Record::new(None).condition(after(110)), Condition::New);
     }
 
     #[test]
