@@ -32,6 +32,8 @@ pub(crate) struct Call<'c> {
     facts: Facts,
     span: CallSpan,
     schedule: Option<Schedule>,
+    /// The error of the last attempt.
+    last: Option<mysql_async::Error>,
 }
 
 /// What is known of a call. Outlives it where a stream goes on.
@@ -95,7 +97,7 @@ impl<'c> Call<'c> {
 
     /// A call whose facts were kept.
     pub(crate) fn resume(shared: &'c Arc<Shared>, policy: &'c RetryPolicy, facts: Facts, span: CallSpan) -> Self {
-        Call { shared, settings: policy.settings(), facts, span, schedule: None }
+        Call { shared, settings: policy.settings(), facts, span, schedule: None, last: None }
     }
 
     /// What a stream keeps of its call.
@@ -208,7 +210,7 @@ impl<'c> Call<'c> {
     }
 
     /// Waits for the next attempt, or says why there is none.
-    async fn after(&mut self, failed: Failed) -> Result<()> {
+    async fn after(&mut self, mut failed: Failed) -> Result<()> {
         let classification = failed.classification;
         let reached_connection = failed.connection_id.is_some();
         let lost_before = self.facts.outcome == Outcome::Unknown;
@@ -229,13 +231,20 @@ impl<'c> Call<'c> {
             },
             self.settings,
         );
-        let surface = |call: &Self, reason| {
-            let failure = call.failure(Kind::Classified(classification), reason, Some(failed.error));
+        // a wait that our own deadline cut short says less than what was seen before it
+        if !reached_connection
+            && self.remaining().is_zero()
+            && let Some(before) = self.last.take()
+        {
+            failed.error = before;
+        }
+        let surface = |call: &Self, reason, error| {
+            let failure = call.failure(Kind::Classified(classification), reason, Some(error));
             call.surface(Failure { lost_before, ..failure })
         };
         let delay = match decision {
             Decision::Resend(delay) | Decision::Replay(delay) => delay,
-            Decision::Surface(reason) => return Err(surface(self, reason)),
+            Decision::Surface(reason) => return Err(surface(self, reason, failed.error)),
         };
         if reached_connection {
             if matches!(classification.fault(), Fault::Disconnect(_)) {
@@ -254,8 +263,9 @@ impl<'c> Call<'c> {
             tokio::time::sleep(delay).await;
         }
         if self.remaining().is_zero() {
-            return Err(surface(self, Reason::Deadline));
+            return Err(surface(self, Reason::Deadline, failed.error));
         }
+        self.last = Some(failed.error);
         Ok(())
     }
 

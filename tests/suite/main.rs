@@ -18,7 +18,7 @@ mod session_state;
 mod shared_connections;
 mod streams;
 mod support;
-mod verdicts;
-mod waiting;
 #[cfg(feature = "tracing")]
 mod tracing;
+mod verdicts;
+mod waiting;
