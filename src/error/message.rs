@@ -1,0 +1,95 @@
+//! An error in words: what happened, what became of the statement, what to do.
+
+use std::fmt;
+
+use super::{Failure, Kind};
+use crate::{
+    classify::{Fault, Outcome},
+    statement::Delivery,
+};
+
+/// The driver's error without the words that its wrappers repeat.
+struct Cause<'a>(Option<&'a mysql_async::Error>);
+
+impl fmt::Display for Cause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(mysql_async::Error::Io(mysql_async::IoError::Io(io))) => io.fmt(f),
+            Some(error) => error.fmt(f),
+            None => f.write_str("no error of the driver"),
+        }
+    }
+}
+
+/// The sentence for the person who reads the log: what happened, what became of the statement, what to do.
+pub(super) struct Sentence<'a>(pub(super) &'a Failure);
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Sentence(failure) = self;
+        let fault = match &failure.kind {
+            Kind::Config(message) => return f.write_str(message),
+            Kind::Conversion { wanted } => {
+                return write!(
+                    f,
+                    "the statement was executed, but a row does not fit the type {wanted}: ask for a type that has \
+                     its columns, or for mysql_async::Row"
+                );
+            }
+            Kind::Deadline => {
+                f.write_str("the deadline passed before the statement could be sent")?;
+                return self.tail(f);
+            }
+            Kind::Classified(classification) => classification.fault(),
+        };
+        match fault {
+            Fault::Other => {
+                Cause(failure.source.as_ref()).fmt(f)?;
+                if !failure.lost_before {
+                    return Ok(());
+                }
+                // it may be the cause of this error, of a duplicate key say
+                f.write_str("; an earlier attempt was lost")?;
+            }
+            Fault::Disconnect(disconnect) => {
+                write!(f, "{disconnect}: {}: {}", failure.address, Cause(failure.source.as_ref()))?;
+            }
+            Fault::Refused => {
+                write!(f, "the server {} refused the statement: {}", failure.address, Cause(failure.source.as_ref()))?
+            }
+            Fault::RolledBack => {
+                write!(f, "the server rolled the statement back: {}", Cause(failure.source.as_ref()))?;
+            }
+        }
+        self.tail(f)
+    }
+}
+
+impl Sentence<'_> {
+    fn tail(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Sentence(failure) = self;
+        f.write_str(match (failure.outcome, failure.delivery) {
+            (Outcome::NotExecuted, _) => "; the statement was not executed, it is safe to run it again",
+            (Outcome::Unknown, Delivery::AtMostOnce) => {
+                "; the statement may have been executed, check its effect before you run it again"
+            }
+            (Outcome::Unknown, Delivery::AtLeastOnce) => {
+                "; the statement may have been executed, it is idempotent and can be run again"
+            }
+        })?;
+        if failure.rows > 0 {
+            write!(f, "; {} rows had been handed out", failure.rows)?;
+        }
+        if failure.kind != Kind::Deadline {
+            write!(f, "; {}", failure.reason)?;
+        }
+        let plural = if failure.attempts == 1 { "" } else { "s" };
+        write!(
+            f,
+            " ({} attempt{plural} in {:.3} s, delivery {})",
+            failure.attempts,
+            failure.elapsed.as_secs_f64(),
+            failure.delivery
+        )
+    }
+}
