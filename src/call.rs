@@ -3,6 +3,7 @@
 //! Checkout, attempt, classify, decide, wait, and again. Every method of the executor runs through here.
 
 use std::{
+    io,
     pin::pin,
     sync::Arc,
     task::Poll,
@@ -14,10 +15,10 @@ use mysql_async::prelude::Queryable;
 use crate::{
     attempt::{Attempt, Mismatch, Progress},
     classify::{self, Classification, Disconnect, Fault, Outcome, Situation, Stage},
-    connections::{Lease, Leaves, Shared, poll_once, timed_out},
+    connections::{Fate, Lease, Leaves, Session, Shared, poll_once, timed_out},
     decide::{self, Decision, Reason, decide},
     error::{Error, Failure, Kind, Result},
-    event::Event,
+    event::{Event, Unfenced},
     policy::{RetryPolicy, Settings},
     reading::{self, Reading, StateKinds},
     schedule::Schedule,
@@ -30,6 +31,8 @@ pub(crate) struct Call<'c> {
     settings: &'c Settings,
     facts: Facts,
     schedule: Option<Schedule>,
+    /// The sessions of attempts that may have executed the statement, or may do so yet.
+    past: Vec<Option<Session>>,
 }
 
 /// What is known of a call. Outlives it where a stream goes on.
@@ -61,6 +64,8 @@ struct Failed {
     classification: Classification,
     /// The connection that it was made on; `None` if there was none.
     connection_id: Option<u32>,
+    /// There is to be no other attempt, for this reason.
+    end: Option<Reason>,
 }
 
 impl<'c> Call<'c> {
@@ -90,7 +95,7 @@ impl<'c> Call<'c> {
 
     /// A call whose facts were kept.
     pub(crate) fn resume(shared: &'c Arc<Shared>, policy: &'c RetryPolicy, facts: Facts) -> Self {
-        Call { shared, settings: policy.settings(), facts, schedule: None }
+        Call { shared, settings: policy.settings(), facts, schedule: None, past: Vec::new() }
     }
 
     pub(crate) fn facts(&self) -> Facts {
@@ -156,12 +161,16 @@ impl<'c> Call<'c> {
             Ok(lease) => lease,
             Err(error) => return Err(self.failed(error, Stage::Connect, None)),
         };
+        if !self.past.is_empty() {
+            self.fence(&mut lease).await?;
+        }
         if self.facts.outcome == Outcome::Unknown {
             self.shared
                 .listeners
                 .emit(&Event::Replayed { attempt: self.facts.attempts, connection_id: lease.connection_id() });
         }
         let mut progress = Progress(Stage::Command);
+        lease.sending();
         let result = match self.settings.attempt_timeout {
             None => attempt.run(lease.conn(), &mut progress).await,
             Some(limit) => match tokio::time::timeout(limit, attempt.run(lease.conn(), &mut progress)).await {
@@ -169,6 +178,7 @@ impl<'c> Call<'c> {
                 Err(_) => Err(timed_out(format!("no answer within {limit:?}"))),
             },
         };
+        lease.answered();
         let error = match result {
             Ok(output) => return Ok((output, lease)),
             Err(error) => error,
@@ -182,12 +192,60 @@ impl<'c> Call<'c> {
             stage = Stage::Prepare;
         }
         let failed = self.failed(error, stage, Some(connection_id));
+        if failed.classification.outcome() == Outcome::Unknown {
+            self.past.push(lease.session().cloned());
+        }
         match (failed.classification.fault(), &failed.error) {
             // the server answered, the connection is as good as before
             (Fault::Other | Fault::RolledBack, mysql_async::Error::Server(_)) => lease.finish(self.leaves()),
             _ => lease.retire(),
         }
         Err(failed)
+    }
+
+    /// Sees to it that what lost attempts left at the server does not happen after the replay that is about to be sent.
+    ///
+    /// A write waits until it is known that their sessions have ended. For a read it does not matter; theirs are ended
+    /// all the same, so that abandoned scans do not pile up.
+    async fn fence(&mut self, lease: &mut Lease) -> std::result::Result<(), Failed> {
+        let deadline = self.facts.deadline;
+        let wait = !self.facts.reading.reads_only();
+        while let Some(session) = self.past.pop() {
+            let why = match &session {
+                None => Unfenced::Unmarked,
+                Some(session) => {
+                    let ending = lease.end(session, wait, deadline);
+                    let fate = match tokio::time::timeout_at(deadline.into(), ending).await {
+                        Ok(Ok(fate)) => fate,
+                        Ok(Err(error)) => {
+                            self.past.push(Some(session.clone()));
+                            return Err(self.failed(error, Stage::Connect, None));
+                        }
+                        Err(_) => Fate::StillThere,
+                    };
+                    match fate {
+                        Fate::Gone => continue,
+                        Fate::OtherServer => Unfenced::OtherServer,
+                        Fate::NotAllowed => Unfenced::NotAllowed,
+                        Fate::StillThere if !wait => continue,
+                        Fate::StillThere => {
+                            let message = "the session of the lost attempt did not end in time";
+                            let failed = self.failed(timed_out(message.into()), Stage::Connect, None);
+                            return Err(Failed { end: Some(Reason::Deadline), ..failed });
+                        }
+                    }
+                }
+            };
+            if wait {
+                self.shared.listeners.emit(&Event::Unfenced { why, attempt: self.facts.attempts });
+                if !self.settings.replay_unfenced {
+                    let message = format!("the session of the lost attempt may still be at work: {why}");
+                    let failed = self.failed(io::Error::other(message).into(), Stage::Connect, None);
+                    return Err(Failed { end: Some(Reason::Unfenced), ..failed });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What the built-in table says.
@@ -206,7 +264,7 @@ impl<'c> Call<'c> {
         if let Some(own) = &self.settings.classifier {
             classification = own(&error, classification);
         }
-        Failed { error, classification, connection_id }
+        Failed { error, classification, connection_id, end: None }
     }
 
     /// Waits for the next attempt, or says why there is none.
@@ -231,6 +289,7 @@ impl<'c> Call<'c> {
             },
             self.settings,
         );
+        let decision = failed.end.map_or(decision, Decision::Surface);
         let delay = match decision {
             Decision::Resend(delay) | Decision::Replay(delay) => delay,
             Decision::Surface(reason) => {

@@ -108,7 +108,7 @@ pub use classify::{Classification, Disconnect, Fault, Outcome};
 pub use connection::Connection;
 pub use decide::Reason;
 pub use error::{Error, Result};
-pub use event::{Counters, Event};
+pub use event::{Counters, Event, Unfenced};
 pub use executor::{Builder, Executor};
 pub use mysql_async;
 pub use policy::{RetryPolicy, RetryPolicyBuilder};

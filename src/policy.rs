@@ -18,6 +18,7 @@ use crate::{classify::Classification, error::Error};
 /// | [`max_delay`](RetryPolicyBuilder::max_delay) | 1 s | the longest delay |
 /// | [`multiplier`](RetryPolicyBuilder::multiplier) | 2 | growth of the delay |
 /// | [`jitter`](RetryPolicyBuilder::jitter) | 1 | the share of each delay that is random |
+/// | [`replay_unfenced`](RetryPolicyBuilder::replay_unfenced) | on | replay a write whose lost attempt may still be at work |
 /// | [`resend_rolled_back`](RetryPolicyBuilder::resend_rolled_back) | on | deadlocks (1213) and lock time-outs (1205) of a single statement |
 ///
 /// ```
@@ -43,6 +44,7 @@ pub(crate) struct Settings {
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) delays: Delays,
     pub(crate) resend_rolled_back: bool,
+    pub(crate) replay_unfenced: bool,
     pub(crate) classifier: Option<Arc<Classifier>>,
 }
 
@@ -93,6 +95,7 @@ impl fmt::Debug for RetryPolicy {
             .field("connect_timeout", &settings.connect_timeout)
             .field("delays", &settings.delays)
             .field("resend_rolled_back", &settings.resend_rolled_back)
+            .field("replay_unfenced", &settings.replay_unfenced)
             .field("own_classification", &settings.classifier.is_some())
             .finish()
     }
@@ -113,6 +116,7 @@ impl Default for Settings {
                 jitter: 1.0,
             },
             resend_rolled_back: true,
+            replay_unfenced: true,
             classifier: None,
         }
     }
@@ -191,6 +195,18 @@ impl RetryPolicyBuilder {
     /// time-out (1205), is sent again. Default: yes, whatever its delivery, because it had no effect.
     pub fn resend_rolled_back(mut self, resend: bool) -> Self {
         self.0.resend_rolled_back = resend;
+        self
+    }
+
+    /// Whether an idempotent write is replayed although the session of its lost attempt is not known to have ended.
+    /// Default: yes, with an [`Event::Unfenced`](crate::Event::Unfenced).
+    ///
+    /// Before a write is replayed, the session of the lost attempt is killed and seen gone, so that its copy of the
+    /// statement cannot be executed after the replay, and undo what others did in between. Where that cannot be done,
+    /// because another server answers now or the session may not be killed, `false` makes the call fail instead, with
+    /// the outcome [`Unknown`](crate::Outcome::Unknown).
+    pub fn replay_unfenced(mut self, replay: bool) -> Self {
+        self.0.replay_unfenced = replay;
         self
     }
 

@@ -5,7 +5,7 @@ use std::{pin::pin, sync::Arc, time::Instant};
 use mysql_async::Conn;
 use mysql_common::constants::StatusFlags;
 
-use super::{Record, Shared, poll_once};
+use super::{Fate, Record, Session, Shared, poll_once};
 
 /// A connection taken out of the pool. Goes back with [`finish`](Lease::finish); is closed when dropped without.
 pub(crate) struct Lease {
@@ -13,6 +13,7 @@ pub(crate) struct Lease {
     record: Record,
     shared: Arc<Shared>,
     permit: bool,
+    under_way: bool,
 }
 
 /// What a statement may have left behind on its connection.
@@ -26,7 +27,7 @@ pub(crate) enum Leaves {
 
 impl Lease {
     pub(super) fn new(conn: Conn, shared: &Arc<Shared>) -> Self {
-        Lease { conn: Some(conn), record: Record::new(), shared: shared.clone(), permit: false }
+        Lease { conn: Some(conn), record: Record::new(), shared: shared.clone(), permit: false, under_way: false }
     }
 
     pub(super) fn with_permit(mut self) -> Self {
@@ -44,6 +45,28 @@ impl Lease {
 
     pub(crate) fn connection(&self) -> &Conn {
         self.conn.as_ref().expect("a lease has its connection until it ends")
+    }
+
+    /// The session, as others can find it.
+    pub(crate) fn session(&self) -> Option<&Session> {
+        self.record.session.as_ref()
+    }
+
+    /// A statement is being sent: if the lease is dropped before [`answered`](Self::answered), its caller has gone away.
+    pub(crate) fn sending(&mut self) {
+        self.under_way = true;
+    }
+
+    pub(crate) fn answered(&mut self) {
+        self.under_way = false;
+    }
+
+    /// Ends another session from this one. See [`Session::end`].
+    pub(crate) async fn end(&mut self, other: &Session, wait: bool, deadline: Instant) -> mysql_async::Result<Fate> {
+        let own = self.record.session.take();
+        let fate = other.end(self.conn(), own.as_ref(), wait, deadline).await;
+        self.record.session = own;
+        fate
     }
 
     pub(crate) fn connection_id(&self) -> u32 {
@@ -77,7 +100,8 @@ impl Lease {
         self.record.last_used = now;
         self.shared.note_return(now);
         if let Some(conn) = self.conn.take() {
-            self.shared.records.put(&conn, self.record);
+            let record = std::mem::replace(&mut self.record, Record::new());
+            self.shared.records.put(&conn, record);
             drop(conn); // to the pool
         }
     }
@@ -90,14 +114,27 @@ impl Lease {
         self.shared.listeners.counting.resets.add_one();
         runtime.spawn(async move {
             let limit = self.shared.reset_timeout;
-            let reset = tokio::time::timeout(limit, self.conn().reset()).await;
-            // `false`: a server so old that it has no reset
-            if matches!(reset, Ok(Ok(true))) {
+            if matches!(tokio::time::timeout(limit, self.reset_session()).await, Ok(Ok(true))) {
                 self.put_back();
             } else {
                 self.retire();
             }
         });
+    }
+
+    async fn reset_session(&mut self) -> mysql_async::Result<bool> {
+        // `false`: a server so old that it has no reset
+        if !self.conn().reset().await? {
+            return Ok(false);
+        }
+        match self.record.session.take() {
+            None => Ok(true),
+            Some(session) => {
+                let marked = session.mark_again(self.conn()).await?;
+                self.record.session = Some(session);
+                Ok(marked)
+            }
+        }
     }
 
     fn close(&mut self) {
@@ -112,6 +149,11 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.close();
+        if self.under_way
+            && let Some(session) = self.record.session.take()
+        {
+            self.shared.abandon(session);
+        }
         if self.permit {
             self.shared.permits.add_permits(1);
         }

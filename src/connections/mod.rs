@@ -26,11 +26,15 @@ use tokio::{
 use crate::{event::Listeners, policy::Settings};
 
 mod lease;
+mod orphans;
 mod records;
+mod session;
 
 use lease::Status;
 pub(crate) use lease::{Lease, Leaves};
+use orphans::Orphans;
 use records::{Record, Records};
+pub(crate) use session::{Fate, Session};
 
 /// After so long without a returned connection the sockets of the idle ones are looked at anew.
 const QUIET: Duration = Duration::from_millis(1);
@@ -54,6 +58,7 @@ pub(crate) struct Shared {
     /// the connect time-out does not run while a call is merely queued.
     permits: Semaphore,
     records: Arc<Records>,
+    orphans: Orphans,
     /// When a connection last went back to the pool, in microseconds after `made`.
     last_return: AtomicU64,
     made: Instant,
@@ -80,6 +85,7 @@ impl Shared {
             pool: Pool::new(pool_opts(&opts, keeping, &records)),
             permits: Semaphore::new(constraints.max().min(Semaphore::MAX_PERMITS)),
             records,
+            orphans: Orphans::default(),
             last_return: AtomicU64::new(0),
             made: Instant::now(),
             ping_after: keeping.ping_after,
@@ -139,6 +145,11 @@ impl Shared {
         self.last_return.store(micros.try_into().unwrap_or(u64::MAX), Relaxed);
     }
 
+    /// A session was left with a statement under way, because its caller went away: ends it in the background.
+    pub(crate) fn abandon(self: &Arc<Self>, session: Session) {
+        Orphans::add(self, session);
+    }
+
     async fn permit(&self, deadline: Instant) -> mysql_async::Result<()> {
         let permit = match self.permits.try_acquire() {
             Ok(permit) => permit,
@@ -175,17 +186,10 @@ impl Shared {
             return Ok(false);
         };
         if record.is_new() {
-            let asking = lease.conn().query_first("SELECT @@wait_timeout");
-            let answer: mysql_async::Result<Option<Option<String>>> =
-                bounded(asking, "check of a new connection", deadline, settings).await;
-            let wait_timeout = match answer {
-                Ok(answer) => answer.flatten().and_then(|text| text.parse().ok()),
-                // a server or proxy that does not know the variable is still one that answers
-                Err(mysql_async::Error::Server(_)) => None,
-                Err(error) => return Err(error),
-            };
+            let asking = session::introduce(lease.conn());
+            let introduction = bounded(asking, "check of a new connection", deadline, settings).await?;
             let autocommit = Status::of(lease.connection()).is_none_or(|status| status.autocommit);
-            lease.set_record(Record::checked(wait_timeout, autocommit));
+            lease.set_record(Record::checked(introduction, autocommit));
             return Ok(true);
         }
         let idle = now.saturating_duration_since(record.last_used);

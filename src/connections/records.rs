@@ -9,14 +9,18 @@ use std::{
 
 use mysql_async::Conn;
 
+use super::session::{Introduction, Session};
+
 /// What is known of one connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) last_used: Instant,
     /// It is not used again after idling this long: the server is about to close it, or has.
     pub(crate) idle_limit: Duration,
     /// The autocommit mode that it began with.
     pub(crate) autocommit: bool,
+    /// Its session as others can find it; `None` if the server did not go along.
+    pub(crate) session: Option<Session>,
     new: bool,
 }
 
@@ -25,13 +29,19 @@ const DEFAULT_WAIT_TIMEOUT: Duration = Duration::from_secs(28_800);
 
 impl Record {
     pub(crate) fn new() -> Self {
-        Record { last_used: Instant::now(), idle_limit: DEFAULT_WAIT_TIMEOUT, autocommit: true, new: true }
+        Record { last_used: Instant::now(), idle_limit: DEFAULT_WAIT_TIMEOUT, autocommit: true, session: None, new: true }
     }
 
-    /// Of a connection that has just answered and told its `wait_timeout` in seconds.
-    pub(crate) fn checked(wait_timeout: Option<u64>, autocommit: bool) -> Self {
-        let wait_timeout = wait_timeout.map_or(DEFAULT_WAIT_TIMEOUT, Duration::from_secs);
-        Record { idle_limit: idle_limit(wait_timeout), autocommit, new: false, ..Record::new() }
+    /// Of a connection that has just introduced itself.
+    pub(crate) fn checked(introduction: Introduction, autocommit: bool) -> Self {
+        let wait_timeout = introduction.wait_timeout.map_or(DEFAULT_WAIT_TIMEOUT, Duration::from_secs);
+        Record {
+            idle_limit: idle_limit(wait_timeout),
+            autocommit,
+            session: introduction.session,
+            new: false,
+            ..Record::new()
+        }
     }
 
     pub(crate) fn is_new(&self) -> bool {
