@@ -14,7 +14,7 @@ use mysql_async::prelude::Queryable;
 
 use crate::{
     attempt::{Attempt, Mismatch, Progress},
-    classify::{self, Classification, Disconnect, Fault, Outcome, Situation, Stage},
+    classify::{Classification, Disconnect, Fault, Outcome, Situation, Stage, classify},
     connections::{Fate, Lease, Leaves, Session, Shared, poll_once, timed_out},
     decide::{self, Decision, Reason, decide},
     error::{Error, Failure, Kind, Result},
@@ -22,6 +22,7 @@ use crate::{
     policy::{RetryPolicy, Settings},
     reading::{self, Reading, StateKinds},
     schedule::Schedule,
+    span::CallSpan,
     statement::Delivery,
 };
 
@@ -30,6 +31,7 @@ pub(crate) struct Call<'c> {
     shared: &'c Arc<Shared>,
     settings: &'c Settings,
     facts: Facts,
+    span: CallSpan,
     schedule: Option<Schedule>,
     /// The sessions of attempts that may have executed the statement, or may do so yet.
     past: Vec<Option<Session>>,
@@ -39,6 +41,7 @@ pub(crate) struct Call<'c> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
     reading: Reading,
+    length: usize,
     delivery: Delivery,
     started: Instant,
     deadline: Instant,
@@ -83,6 +86,7 @@ impl<'c> Call<'c> {
             started.checked_add(settings.deadline).unwrap_or_else(|| started + Duration::from_secs(u32::MAX.into()));
         let facts = Facts {
             reading: reading::read(text),
+            length: text.len(),
             delivery,
             started,
             deadline: until.map_or(deadline, |until| until.min(deadline)),
@@ -90,16 +94,18 @@ impl<'c> Call<'c> {
             replays: 0,
             outcome: Outcome::NotExecuted,
         };
-        Call::resume(shared, policy, facts)
+        let span = CallSpan::new(&shared.address, delivery);
+        Call::resume(shared, policy, facts, span)
     }
 
     /// A call whose facts were kept.
-    pub(crate) fn resume(shared: &'c Arc<Shared>, policy: &'c RetryPolicy, facts: Facts) -> Self {
-        Call { shared, settings: policy.settings(), facts, schedule: None, past: Vec::new() }
+    pub(crate) fn resume(shared: &'c Arc<Shared>, policy: &'c RetryPolicy, facts: Facts, span: CallSpan) -> Self {
+        Call { shared, settings: policy.settings(), facts, span, schedule: None, past: Vec::new() }
     }
 
-    pub(crate) fn facts(&self) -> Facts {
-        self.facts
+    /// What a stream keeps of its call.
+    pub(crate) fn kept(self) -> (Facts, CallSpan) {
+        (self.facts, self.span)
     }
 
     /// Runs it to its end, and gives the connection back.
@@ -111,25 +117,16 @@ impl<'c> Call<'c> {
 
     /// Runs it until an attempt succeeds, and keeps the connection that it succeeded on.
     pub(crate) async fn run_leased<A: Attempt>(&mut self, attempt: A) -> Result<(A::Output, Lease)> {
-        #[cfg(feature = "tracing")]
-        {
-            let span = tracing::info_span!(
-                "mysql_retry::call",
-                address = %self.shared.address,
-                delivery = %self.facts.delivery,
-            );
-            tracing::Instrument::instrument(self.run_attempts(attempt), span).await
-        }
-        #[cfg(not(feature = "tracing"))]
-        self.run_attempts(attempt).await
+        let span = self.span.clone();
+        span.cover(self.run_attempts(attempt)).await
     }
 
     async fn run_attempts<A: Attempt>(&mut self, mut attempt: A) -> Result<(A::Output, Lease)> {
         loop {
             // the clock is not asked again for the first attempt
             let now = if self.facts.attempts == 0 { self.facts.started } else { Instant::now() };
-            if now >= self.facts.deadline {
-                return Err(self.too_late(None));
+            if self.facts.attempts == 0 && now >= self.facts.deadline {
+                return Err(self.surface(self.failure(Kind::Deadline, Reason::Deadline, None)));
             }
             match self.attempt(&mut attempt, now).await {
                 Ok(success) => {
@@ -159,7 +156,7 @@ impl<'c> Call<'c> {
         self.facts.attempts += 1;
         let mut lease = match self.shared.checkout(now, self.facts.deadline, self.settings).await {
             Ok(lease) => lease,
-            Err(error) => return Err(self.failed(error, Stage::Connect, None)),
+            Err(error) => return Err(self.failed(error, self.situation(Stage::Connect), None)),
         };
         if !self.past.is_empty() {
             self.fence(&mut lease).await?;
@@ -183,19 +180,21 @@ impl<'c> Call<'c> {
             Ok(output) => return Ok((output, lease)),
             Err(error) => error,
         };
-        let connection_id = lease.connection_id();
-        let mut stage = progress.0;
-        if stage == Stage::Command
-            && self.table(&error, stage).fault() == Fault::Disconnect(Disconnect::ServerLost)
+        let mut situation =
+            Situation { oversized: lease.is_too_small_for(self.facts.length), ..self.situation(progress.0) };
+        if situation.stage == Stage::Command
+            && classify(&error, situation).fault() == Fault::Disconnect(Disconnect::ServerLost)
             && was_not_prepared(&mut lease, attempt.prepared())
         {
-            stage = Stage::Prepare;
+            situation.stage = Stage::Prepare;
         }
-        let failed = self.failed(error, stage, Some(connection_id));
+        let failed = self.failed(error, situation, Some(lease.connection_id()));
         if failed.classification.outcome() == Outcome::Unknown {
             self.past.push(lease.session().cloned());
         }
         match (failed.classification.fault(), &failed.error) {
+            // too large a packet: it answers, and closes the connection
+            (_, mysql_async::Error::Server(error)) if error.code == 1153 => lease.retire(),
             // the server answered, the connection is as good as before
             (Fault::Other | Fault::RolledBack, mysql_async::Error::Server(_)) => lease.finish(self.leaves()),
             _ => lease.retire(),
@@ -219,7 +218,7 @@ impl<'c> Call<'c> {
                         Ok(Ok(fate)) => fate,
                         Ok(Err(error)) => {
                             self.past.push(Some(session.clone()));
-                            return Err(self.failed(error, Stage::Connect, None));
+                            return Err(self.failed(error, self.situation(Stage::Connect), None));
                         }
                         Err(_) => Fate::StillThere,
                     };
@@ -230,7 +229,7 @@ impl<'c> Call<'c> {
                         Fate::StillThere if !wait => continue,
                         Fate::StillThere => {
                             let message = "the session of the lost attempt did not end in time";
-                            let failed = self.failed(timed_out(message.into()), Stage::Connect, None);
+                            let failed = self.failed(timed_out(message.into()), self.situation(Stage::Connect), None);
                             return Err(Failed { end: Some(Reason::Deadline), ..failed });
                         }
                     }
@@ -240,7 +239,7 @@ impl<'c> Call<'c> {
                 self.shared.listeners.emit(&Event::Unfenced { why, attempt: self.facts.attempts });
                 if !self.settings.replay_unfenced {
                     let message = format!("the session of the lost attempt may still be at work: {why}");
-                    let failed = self.failed(io::Error::other(message).into(), Stage::Connect, None);
+                    let failed = self.failed(io::Error::other(message).into(), self.situation(Stage::Connect), None);
                     return Err(Failed { end: Some(Reason::Unfenced), ..failed });
                 }
             }
@@ -248,19 +247,18 @@ impl<'c> Call<'c> {
         Ok(())
     }
 
-    /// What the built-in table says.
-    fn table(&self, error: &mysql_async::Error, stage: Stage) -> Classification {
-        let situation = Situation {
+    fn situation(&self, stage: Stage) -> Situation {
+        Situation {
             stage,
             several: self.facts.reading.several(),
+            oversized: false,
             infile: self.shared.reads_local_files && self.facts.may_load_a_local_file(),
             tls: self.shared.tls,
-        };
-        classify::classify(error, situation)
+        }
     }
 
-    fn failed(&self, error: mysql_async::Error, stage: Stage, connection_id: Option<u32>) -> Failed {
-        let mut classification = self.table(&error, stage);
+    fn failed(&self, error: mysql_async::Error, situation: Situation, connection_id: Option<u32>) -> Failed {
+        let mut classification = classify(&error, situation);
         if let Some(own) = &self.settings.classifier {
             classification = own(&error, classification);
         }
@@ -290,15 +288,18 @@ impl<'c> Call<'c> {
             self.settings,
         );
         let decision = failed.end.map_or(decision, Decision::Surface);
+        let surface = |call: &Self, reason| {
+            let failure = call.failure(Kind::Classified(classification), reason, Some(failed.error));
+            call.surface(Failure { lost_before, ..failure })
+        };
         let delay = match decision {
             Decision::Resend(delay) | Decision::Replay(delay) => delay,
-            Decision::Surface(reason) => {
-                let failure = self.failure(Kind::Classified(classification), reason, Some(failed.error));
-                return Err(self.surface(Failure { lost_before, ..failure }));
-            }
+            Decision::Surface(reason) => return Err(surface(self, reason)),
         };
         if reached_connection {
-            self.facts.replays += 1;
+            if matches!(classification.fault(), Fault::Disconnect(_)) {
+                self.facts.replays += 1;
+            }
             if matches!(decision, Decision::Resend(_)) {
                 self.shared.listeners.counting.resends.add_one();
             }
@@ -310,9 +311,9 @@ impl<'c> Call<'c> {
         });
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
-            if self.remaining().is_zero() {
-                return Err(self.too_late(Some(failed.error)));
-            }
+        }
+        if self.remaining().is_zero() {
+            return Err(surface(self, Reason::Deadline));
         }
         Ok(())
     }
@@ -351,7 +352,7 @@ impl<'c> Call<'c> {
 
     /// A stream lost its connection after it had handed out rows.
     pub(crate) fn stream_broke(mut self, error: mysql_async::Error, connection_id: u32, rows: u64) -> Error {
-        let failed = self.failed(error, Stage::Reply, Some(connection_id));
+        let failed = self.failed(error, self.situation(Stage::Reply), Some(connection_id));
         if failed.classification.outcome() == Outcome::Unknown {
             self.facts.outcome = Outcome::Unknown;
         }
@@ -374,10 +375,6 @@ impl<'c> Call<'c> {
     pub(crate) fn closing_failed(&self, error: mysql_async::Error) -> Error {
         let kind = Kind::Classified(Classification::other(Outcome::NotExecuted));
         Error::new(self.failure(kind, Reason::NotALoss, Some(error)))
-    }
-
-    fn too_late(&self, last: Option<mysql_async::Error>) -> Error {
-        self.surface(self.failure(Kind::Deadline, Reason::Deadline, last))
     }
 
     fn failure(&self, kind: Kind, reason: Reason, source: Option<mysql_async::Error>) -> Failure {

@@ -54,6 +54,15 @@ pub enum Outcome {
     Unknown,
 }
 
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Outcome::NotExecuted => "not executed",
+            Outcome::Unknown => "unknown",
+        })
+    }
+}
+
 /// What an error means for its connection and for its call. See [`Classification`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -131,6 +140,8 @@ pub(crate) struct Situation {
     pub(crate) stage: Stage,
     /// The text may cause several commands with effects of their own.
     pub(crate) several: bool,
+    /// The text is larger than any packet that the server takes: it is never executed, whatever ends the connection.
+    pub(crate) oversized: bool,
     /// A LOCAL INFILE may have been under way, whose data are written after the command.
     pub(crate) infile: bool,
     /// The connection is encrypted. There a `BrokenPipe` can also come from the closing of a broken stream, after
@@ -145,7 +156,13 @@ pub(crate) fn classify(error: &Error, situation: Situation) -> Classification {
         Stage::Prepare => true,
         Stage::Command | Stage::Reply => false,
     };
-    let table = at_command(error, situation);
+    let table = match at_command(error, situation) {
+        // the server closes the connection, mostly before its 1153 can be read; sending it again cannot help
+        lost if situation.oversized && matches!(lost.fault, Fault::Disconnect(_)) => {
+            Classification::other(Outcome::NotExecuted)
+        }
+        table => table,
+    };
     match table.fault {
         // preparing executes nothing, whatever happened to it
         _ if proved => match table.fault {
@@ -247,6 +264,8 @@ fn server_at_command(error: &ServerError, several: bool) -> Classification {
         2006 | 2013 | 2055 => lost(),
         4031 | 9001 if several => lost(),
         4031 | 9001 => not_sent(),
+        // of a text that is several commands it is about a name of SQL's own PREPARE, which is no more there elsewhere
+        1243 if several => Classification::other(Outcome::Unknown),
         1047 | 1243 | 1836 => Classification::refused(refusal),
         // 1290 also stands for --secure-file-priv, --skip-grant-tables and others, which no waiting mends
         1290 if error.message.contains("read-only") || error.message.contains("read_only") => {

@@ -259,9 +259,6 @@ impl fmt::Display for Sentence<'_> {
             }
             Kind::Deadline => {
                 f.write_str("the deadline passed before the statement could be sent")?;
-                if failure.source.is_some() {
-                    write!(f, " (last cause: {})", failure.cause())?;
-                }
                 return self.tail(f);
             }
             Kind::Classified(classification) => classification.fault(),

@@ -100,6 +100,7 @@ mod executor;
 mod policy;
 mod reading;
 mod schedule;
+mod span;
 mod statement;
 mod stream;
 mod summary;

@@ -73,6 +73,20 @@ impl RetryPolicy {
         RetryPolicy(Arc::new(Settings { retries: false, ..Settings::default() }))
     }
 
+    /// Begins another policy with the values of this one, say for a handle that differs in one of them.
+    ///
+    /// ```
+    /// # fn f(exec: mysql_retry::Executor) -> mysql_retry::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let hasty = exec.policy().to_builder().deadline(Duration::from_secs(1)).build()?;
+    /// let exec = exec.with_policy(&hasty);
+    /// # Ok(()) }
+    /// ```
+    pub fn to_builder(&self) -> RetryPolicyBuilder {
+        RetryPolicyBuilder(self.settings().clone())
+    }
+
     pub(crate) fn settings(&self) -> &Settings {
         &self.0
     }

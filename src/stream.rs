@@ -20,6 +20,7 @@ use crate::{
     connections::Lease,
     error::Result,
     executor::Executor,
+    span::CallSpan,
 };
 
 /// The rows of a result set, as they arrive. Made by [`Executor::query_stream`] and [`Executor::exec_stream`].
@@ -31,6 +32,7 @@ use crate::{
 pub struct RowStream<T> {
     exec: Executor,
     facts: Facts,
+    span: CallSpan,
     state: State,
     delivered: u64,
     read: fn(Lease) -> ReadRow,
@@ -48,15 +50,21 @@ enum State {
 }
 
 impl<T> RowStream<T> {
-    pub(crate) fn text(exec: Executor, facts: Facts, first: Option<Row>, lease: Lease) -> Self {
-        RowStream::new(exec, facts, first, lease, read::<TextProtocol>)
+    pub(crate) fn text(exec: Executor, kept: (Facts, CallSpan), first: Option<Row>, lease: Lease) -> Self {
+        RowStream::new(exec, kept, first, lease, read::<TextProtocol>)
     }
 
-    pub(crate) fn binary(exec: Executor, facts: Facts, first: Option<Row>, lease: Lease) -> Self {
-        RowStream::new(exec, facts, first, lease, read::<BinaryProtocol>)
+    pub(crate) fn binary(exec: Executor, kept: (Facts, CallSpan), first: Option<Row>, lease: Lease) -> Self {
+        RowStream::new(exec, kept, first, lease, read::<BinaryProtocol>)
     }
 
-    fn new(exec: Executor, facts: Facts, first: Option<Row>, lease: Lease, read: fn(Lease) -> ReadRow) -> Self {
+    fn new(
+        exec: Executor,
+        (facts, span): (Facts, CallSpan),
+        first: Option<Row>,
+        lease: Lease,
+        read: fn(Lease) -> ReadRow,
+    ) -> Self {
         let state = match first {
             Some(row) => State::First(row, lease),
             None => {
@@ -64,7 +72,7 @@ impl<T> RowStream<T> {
                 State::Ended
             }
         };
-        RowStream { exec, facts, state, delivered: 0, read, row: PhantomData }
+        RowStream { exec, facts, span, state, delivered: 0, read, row: PhantomData }
     }
 
     fn poll_row(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Row>>> {
@@ -92,8 +100,8 @@ impl<T> RowStream<T> {
                         Err(error) => {
                             let connection_id = lease.connection_id();
                             lease.retire();
-                            let call = self.call();
-                            Some(Err(call.stream_broke(error, connection_id, self.delivered)))
+                            let broke = || self.call().stream_broke(error, connection_id, self.delivered);
+                            Some(Err(self.span.within(broke)))
                         }
                     });
                 }
@@ -103,7 +111,7 @@ impl<T> RowStream<T> {
     }
 
     fn call(&self) -> Call<'_> {
-        self.exec.resume(self.facts)
+        self.exec.resume(self.facts, self.span.clone())
     }
 }
 

@@ -8,7 +8,8 @@ use mysql_async::{LocalInfileError, UrlError, Value};
 use Disconnect::{ServerGone, ServerLost};
 use Outcome::{NotExecuted, Unknown};
 
-const PLAIN: Situation = Situation { stage: Stage::Command, several: false, infile: false, tls: false };
+const PLAIN: Situation =
+    Situation { stage: Stage::Command, several: false, oversized: false, infile: false, tls: false };
 
 fn at(stage: Stage) -> Situation {
     Situation { stage, ..PLAIN }
@@ -158,6 +159,16 @@ fn a_failed_write_is_no_proof_over_tls_nor_where_file_data_may_be_under_way() {
 }
 
 #[test]
+fn a_text_that_no_packet_holds_is_not_executed_and_not_sent_again() {
+    let oversized = Situation { oversized: true, ..PLAIN };
+    for error in [io(ErrorKind::ConnectionReset), io(ErrorKind::BrokenPipe), io(ErrorKind::UnexpectedEof), server(1053)]
+    {
+        assert_eq!(classify(&error, oversized), Classification::other(NotExecuted), "{error:?}");
+    }
+    assert_eq!(classify(&server(1062), oversized), Classification::other(Unknown));
+}
+
+#[test]
 fn every_other_end_of_a_connection_is_unknown() {
     for kind in [
         ErrorKind::UnexpectedEof,
@@ -188,11 +199,13 @@ fn every_other_end_of_a_connection_is_unknown() {
 #[test]
 fn a_refusal_of_the_server_is_a_proof_for_a_text_that_is_one_command() {
     let several = Situation { several: true, ..PLAIN };
-    for code in [1047, 1243, 1290, 1836] {
+    for code in [1047, 1290, 1836] {
         let error = server(code);
         assert_eq!(classify(&error, PLAIN), Classification::refused(NotExecuted), "{code}");
         assert_eq!(classify(&error, several), Classification::refused(Unknown), "{code}");
     }
+    assert_eq!(classify(&server(1243), PLAIN), Classification::refused(NotExecuted));
+    assert_eq!(classify(&server(1243), several), Classification::other(Unknown), "a name of SQL's own PREPARE");
     for code in [1205, 1213] {
         let error = server(code);
         assert_eq!(classify(&error, PLAIN), Classification::rolled_back(NotExecuted));

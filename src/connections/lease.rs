@@ -2,7 +2,7 @@
 
 use std::{pin::pin, sync::Arc, time::Instant};
 
-use mysql_async::Conn;
+use mysql_async::{Conn, prelude::Queryable};
 use mysql_common::constants::StatusFlags;
 
 use super::{Fate, Record, Session, Shared, poll_once};
@@ -69,6 +69,11 @@ impl Lease {
         fate
     }
 
+    /// Whether the server takes no packet that holds a text of this length.
+    pub(crate) fn is_too_small_for(&self, length: usize) -> bool {
+        self.record.packet_limit.is_some_and(|limit| length > limit)
+    }
+
     pub(crate) fn connection_id(&self) -> u32 {
         self.connection().id()
     }
@@ -114,7 +119,7 @@ impl Lease {
         self.shared.listeners.counting.resets.add_one();
         runtime.spawn(async move {
             let limit = self.shared.reset_timeout;
-            if matches!(tokio::time::timeout(limit, self.reset_session()).await, Ok(Ok(true))) {
+            if matches!(tokio::time::timeout(limit, self.renew()).await, Ok(Ok(true))) {
                 self.put_back();
             } else {
                 self.retire();
@@ -122,19 +127,31 @@ impl Lease {
         });
     }
 
-    async fn reset_session(&mut self) -> mysql_async::Result<bool> {
+    /// Makes the session as a new one is; `false` if that cannot be done.
+    async fn renew(&mut self) -> mysql_async::Result<bool> {
         // `false`: a server so old that it has no reset
         if !self.conn().reset().await? {
             return Ok(false);
         }
-        match self.record.session.take() {
-            None => Ok(true),
-            Some(session) => {
-                let marked = session.mark_again(self.conn()).await?;
-                self.record.session = Some(session);
-                Ok(marked)
+        // a reset leaves the current database as it is (seen on MariaDB 10.11 and MySQL 9.7)
+        let database = self.connection().opts().db_name().map(|name| name.replace('`', "``"));
+        match database {
+            Some(name) => self.conn().query_drop(format!("USE `{name}`")).await?,
+            // there is no way to have none again
+            None => {
+                let current: Option<Option<String>> = self.conn().query_first("SELECT DATABASE()").await?;
+                if current.flatten().is_some() {
+                    return Ok(false);
+                }
             }
         }
+        // and it releases the lock that marks the session
+        let Some(session) = self.record.session.take() else {
+            return Ok(true);
+        };
+        let marked = session.mark_again(self.conn()).await;
+        self.record.session = Some(session);
+        marked
     }
 
     fn close(&mut self) {

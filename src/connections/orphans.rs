@@ -62,7 +62,11 @@ async fn attend(shared: &Arc<Shared>) {
         };
         let mut alive = true;
         for session in &sessions {
-            alive = alive && matches!(tokio::time::timeout_at(deadline.into(), lease.end(session, false, deadline)).await, Ok(Ok(_)));
+            alive = alive
+                && matches!(
+                    tokio::time::timeout_at(deadline.into(), lease.end(session, false, deadline)).await,
+                    Ok(Ok(_))
+                );
         }
         if alive {
             lease.finish(super::Leaves::Nothing);

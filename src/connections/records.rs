@@ -17,6 +17,8 @@ pub(crate) struct Record {
     pub(crate) last_used: Instant,
     /// It is not used again after idling this long: the server is about to close it, or has.
     pub(crate) idle_limit: Duration,
+    /// The largest packet that the server takes on it, if it told.
+    pub(crate) packet_limit: Option<usize>,
     /// The autocommit mode that it began with.
     pub(crate) autocommit: bool,
     /// Its session as others can find it; `None` if the server did not go along.
@@ -29,7 +31,14 @@ const DEFAULT_WAIT_TIMEOUT: Duration = Duration::from_secs(28_800);
 
 impl Record {
     pub(crate) fn new() -> Self {
-        Record { last_used: Instant::now(), idle_limit: DEFAULT_WAIT_TIMEOUT, autocommit: true, session: None, new: true }
+        Record {
+            last_used: Instant::now(),
+            idle_limit: DEFAULT_WAIT_TIMEOUT,
+            packet_limit: None,
+            autocommit: true,
+            session: None,
+            new: true,
+        }
     }
 
     /// Of a connection that has just introduced itself.
@@ -38,6 +47,7 @@ impl Record {
         Record {
             idle_limit: idle_limit(wait_timeout),
             autocommit,
+            packet_limit: introduction.packet_limit,
             session: introduction.session,
             new: false,
             ..Record::new()

@@ -64,7 +64,10 @@ pub(crate) enum Fate {
 /// What a new connection tells of itself.
 #[derive(Debug, Default)]
 pub(crate) struct Introduction {
+    /// In seconds.
     pub(crate) wait_timeout: Option<u64>,
+    /// `max_allowed_packet`, in bytes.
+    pub(crate) packet_limit: Option<usize>,
     /// `None` if the server, or a proxy in front of it, does not go along.
     pub(crate) session: Option<Session>,
 }
@@ -72,30 +75,29 @@ pub(crate) struct Introduction {
 /// Asks a new connection for its limits and marks its session, in one round trip.
 pub(crate) async fn introduce(conn: &mut Conn) -> mysql_async::Result<Introduction> {
     let mark = Mark::new();
-    let all = format!(
-        "SELECT @@wait_timeout, CONCAT_WS('/', @@hostname, @@port, @@server_id, @@datadir), GET_LOCK('{mark}', 0)"
-    );
-    let answer: Option<(Option<String>, Option<String>, Option<String>)> = match conn.query_first(all).await {
+    let server = "CONCAT_WS('/', @@hostname, @@port, @@server_id, @@datadir)";
+    let all = format!("SELECT {LIMITS}, {server}, GET_LOCK('{mark}', 0)");
+    let answer: Option<(Option<u64>, Option<usize>, Option<String>, Option<u32>)> = match conn.query_first(all).await {
         Ok(answer) => answer,
-        // a server or proxy that does not know all of this is still one that answers
-        Err(mysql_async::Error::Server(_)) => match conn.query_first("SELECT @@wait_timeout").await {
-            Ok(answer) => answer.map(|wait_timeout: Option<String>| (wait_timeout, None, None)),
+        // a server or proxy that does not go along with all of this is still one that answers
+        Err(mysql_async::Error::Server(_)) => match conn.query_first(format!("SELECT {LIMITS}")).await {
+            Ok(answer) => answer.map(|(wait_timeout, packet_limit)| (wait_timeout, packet_limit, None, None)),
             Err(mysql_async::Error::Server(_)) => None,
             Err(error) => return Err(error),
         },
         Err(error) => return Err(error),
     };
-    let Some((wait_timeout, server, locked)) = answer else {
+    let Some((wait_timeout, packet_limit, server, locked)) = answer else {
         return Ok(Introduction::default());
     };
-    Ok(Introduction {
-        wait_timeout: wait_timeout.and_then(|text| text.parse().ok()),
-        session: match (server, locked.as_deref()) {
-            (Some(server), Some("1")) => Some(Session { mark, server: server.into() }),
-            _ => None,
-        },
-    })
+    let session = match (server, locked) {
+        (Some(server), Some(1)) => Some(Session { mark, server: server.into() }),
+        _ => None,
+    };
+    Ok(Introduction { wait_timeout, packet_limit, session })
 }
+
+const LIMITS: &str = "@@wait_timeout, @@max_allowed_packet";
 
 impl Session {
     /// Takes the lock again, on its own connection, after a reset released it.

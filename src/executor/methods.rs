@@ -90,7 +90,7 @@ impl Executor {
         let text = query.text();
         let mut call = self.call(&query);
         let (first, lease) = call.run_leased(Opening(Text(&text))).await?;
-        Ok(RowStream::text(self.clone(), call.facts(), first, lease))
+        Ok(RowStream::text(self.clone(), call.kept(), first, lease))
     }
 
     /// Pings the server: gets a connection, checks it with a round trip, and puts it back.
@@ -206,7 +206,7 @@ impl Executor {
         let mut call = self.call(&stmt);
         let opening = Opening(self.prepared(&text, params.into()));
         let (first, lease) = call.run_leased(opening).await?;
-        Ok(RowStream::binary(self.clone(), call.facts(), first, lease))
+        Ok(RowStream::binary(self.clone(), call.kept(), first, lease))
     }
 
     fn prepared<'q>(&self, sql: &'q [u8], params: Params) -> Prepared<'q> {

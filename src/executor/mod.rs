@@ -12,6 +12,7 @@ use crate::{
     error::Result,
     event::Counters,
     policy::RetryPolicy,
+    span::CallSpan,
     statement::AsStatement,
 };
 
@@ -138,8 +139,8 @@ impl Executor {
     }
 
     /// Goes on with a call whose facts were kept.
-    pub(crate) fn resume(&self, facts: Facts) -> Call<'_> {
-        Call::resume(&self.shared, &self.policy, facts)
+    pub(crate) fn resume(&self, facts: Facts, span: CallSpan) -> Call<'_> {
+        Call::resume(&self.shared, &self.policy, facts, span)
     }
 
     fn call<'c>(&'c self, statement: &impl AsStatement) -> Call<'c> {

@@ -1,0 +1,70 @@
+//! What bare `mysql_async` does and what the executor does when connections get lost, side by side.
+//!
+//! Run it with `make demo`, or `cargo run --example demo` where a MariaDB or MySQL server is installed. It starts a
+//! private server, loses connections in five ways, and looks into the database to see which promises were kept: the
+//! last line tells, and so does the exit code.
+
+mod crash;
+mod figures;
+mod idle;
+mod judge;
+mod ledger;
+mod load;
+mod reply;
+mod screen;
+
+use std::{process::ExitCode, time::Duration};
+
+use mysql_retry_fixture::{Flavour, Server};
+
+use figures::Figures;
+
+/// What makes it impossible to show something. A broken promise is no such error: it is counted.
+type Problem = Box<dyn std::error::Error + Send + Sync>;
+
+/// The scenes take a third of it. No call of the executor may wait for ever, so neither may the demo.
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // the fixture panics where it cannot go on, say because no server is installed: its sentence is enough
+    std::panic::set_hook(Box::new(|panic| {
+        let sentence = panic.payload().downcast_ref::<String>().map_or("a bug in the demo", String::as_str);
+        eprintln!("demo: it could not be shown to its end: {sentence}");
+    }));
+    let server = Server::builder().flag("--wait-timeout=2").start().await;
+    screen::intro(&name_of(&server));
+    let Ok(shown) = tokio::time::timeout(LIMIT, show(&server)).await else {
+        eprintln!("demo: broken promise: a scene did not end within {LIMIT:?}, though every wait is bounded");
+        return ExitCode::FAILURE;
+    };
+    let scenes = match shown {
+        Ok(scenes) => scenes,
+        Err(problem) => {
+            eprintln!("demo: it could not be shown to its end: {problem}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let kept = figures::tell(&scenes);
+    if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn show(server: &Server) -> Result<Vec<Figures>, Problem> {
+    ledger::set_up(server).await;
+    Ok(vec![
+        idle::past_the_time_out(server).await?,
+        idle::killed_by_an_administrator(server).await?,
+        crash::while_tasks_work(server).await?,
+        reply::of_an_insert(server).await?,
+        reply::of_an_update(server).await?,
+    ])
+}
+
+fn name_of(server: &Server) -> String {
+    let family = match server.flavour() {
+        Flavour::MariaDb => "MariaDB",
+        Flavour::MySql => "MySQL",
+    };
+    let (major, minor, patch) = server.version();
+    format!("{family} {major}.{minor}.{patch}")
+}
