@@ -33,6 +33,8 @@ pub(crate) struct Call<'c> {
     facts: Facts,
     span: CallSpan,
     schedule: Option<Schedule>,
+    /// The error of the last attempt.
+    last: Option<mysql_async::Error>,
     /// The sessions of attempts that may have executed the statement, or may do so yet.
     past: Vec<Option<Session>>,
 }
@@ -100,7 +102,7 @@ impl<'c> Call<'c> {
 
     /// A call whose facts were kept.
     pub(crate) fn resume(shared: &'c Arc<Shared>, policy: &'c RetryPolicy, facts: Facts, span: CallSpan) -> Self {
-        Call { shared, settings: policy.settings(), facts, span, schedule: None, past: Vec::new() }
+        Call { shared, settings: policy.settings(), facts, span, schedule: None, last: None, past: Vec::new() }
     }
 
     /// What a stream keeps of its call.
@@ -190,7 +192,7 @@ impl<'c> Call<'c> {
         }
         let failed = self.failed(error, situation, Some(lease.connection_id()));
         if failed.classification.outcome() == Outcome::Unknown {
-            self.past.push(lease.session().cloned());
+            self.past.push(lease.session());
         }
         match (failed.classification.fault(), &failed.error) {
             // too large a packet: it answers, and closes the connection
@@ -204,47 +206,47 @@ impl<'c> Call<'c> {
 
     /// Sees to it that what lost attempts left at the server does not happen after the replay that is about to be sent.
     ///
-    /// A write waits until it is known that their sessions have ended. For a read it does not matter; theirs are ended
+    /// A write waits until it is known that their sessions have ended. For a read it does not matter; theirs are killed
     /// all the same, so that abandoned scans do not pile up.
     async fn fence(&mut self, lease: &mut Lease) -> std::result::Result<(), Failed> {
         let deadline = self.facts.deadline;
         let wait = !self.facts.reading.reads_only();
-        while let Some(session) = self.past.pop() {
-            let why = match &session {
-                None => Unfenced::Unmarked,
+        while let Some(session) = self.past.last() {
+            let fate = match session {
+                None => Ok(Fate::Unmarked),
                 Some(session) => {
-                    let ending = lease.end(session, wait, deadline);
-                    let fate = match tokio::time::timeout_at(deadline.into(), ending).await {
-                        Ok(Ok(fate)) => fate,
-                        Ok(Err(error)) => {
-                            self.past.push(Some(session.clone()));
-                            return Err(self.failed(error, self.situation(Stage::Connect), None));
-                        }
-                        Err(_) => Fate::StillThere,
-                    };
-                    match fate {
-                        Fate::Gone => continue,
-                        Fate::OtherServer => Unfenced::OtherServer,
-                        Fate::NotAllowed => Unfenced::NotAllowed,
-                        Fate::StillThere if !wait => continue,
-                        Fate::StillThere => {
-                            let message = "the session of the lost attempt did not end in time";
-                            let failed = self.failed(timed_out(message.into()), self.situation(Stage::Connect), None);
-                            return Err(Failed { end: Some(Reason::Deadline), ..failed });
-                        }
+                    match tokio::time::timeout_at(deadline.into(), lease.end(session, wait, deadline)).await {
+                        Ok(fate) => fate,
+                        Err(_) => Ok(Fate::StillThere),
                     }
                 }
             };
-            if wait {
+            let unfenced = match fate {
+                Ok(Fate::Gone) => None,
+                Ok(Fate::StillThere) if wait => {
+                    let error = timed_out("the session of the lost attempt did not end in time".into());
+                    return Err(self.ended(error, Reason::Deadline));
+                }
+                Ok(Fate::StillThere) => None,
+                Ok(Fate::OtherServer) => Some(Unfenced::OtherServer),
+                Ok(Fate::NotAllowed) => Some(Unfenced::NotAllowed),
+                Ok(Fate::Unmarked) => Some(Unfenced::Unmarked),
+                Err(error) => return Err(self.failed(error, self.situation(Stage::Connect), None)),
+            };
+            self.past.pop();
+            if let Some(why) = unfenced.filter(|_| wait) {
                 self.shared.listeners.emit(&Event::Unfenced { why, attempt: self.facts.attempts });
                 if !self.settings.replay_unfenced {
-                    let message = format!("the session of the lost attempt may still be at work: {why}");
-                    let failed = self.failed(io::Error::other(message).into(), self.situation(Stage::Connect), None);
-                    return Err(Failed { end: Some(Reason::Unfenced), ..failed });
+                    let error = io::Error::other(format!("the lost attempt may still be at work: {why}"));
+                    return Err(self.ended(error.into(), Reason::Unfenced));
                 }
             }
         }
         Ok(())
+    }
+
+    fn ended(&self, error: mysql_async::Error, reason: Reason) -> Failed {
+        Failed { end: Some(reason), ..self.failed(error, self.situation(Stage::Connect), None) }
     }
 
     fn situation(&self, stage: Stage) -> Situation {
@@ -266,7 +268,7 @@ impl<'c> Call<'c> {
     }
 
     /// Waits for the next attempt, or says why there is none.
-    async fn after(&mut self, failed: Failed) -> Result<()> {
+    async fn after(&mut self, mut failed: Failed) -> Result<()> {
         let classification = failed.classification;
         let reached_connection = failed.connection_id.is_some();
         let lost_before = self.facts.outcome == Outcome::Unknown;
@@ -288,13 +290,21 @@ impl<'c> Call<'c> {
             self.settings,
         );
         let decision = failed.end.map_or(decision, Decision::Surface);
-        let surface = |call: &Self, reason| {
-            let failure = call.failure(Kind::Classified(classification), reason, Some(failed.error));
+        // a wait that our own deadline cut short says less than what was seen before it
+        if !reached_connection
+            && failed.end.is_none()
+            && self.remaining().is_zero()
+            && let Some(before) = self.last.take()
+        {
+            failed.error = before;
+        }
+        let surface = |call: &Self, reason, error| {
+            let failure = call.failure(Kind::Classified(classification), reason, Some(error));
             call.surface(Failure { lost_before, ..failure })
         };
         let delay = match decision {
             Decision::Resend(delay) | Decision::Replay(delay) => delay,
-            Decision::Surface(reason) => return Err(surface(self, reason)),
+            Decision::Surface(reason) => return Err(surface(self, reason, failed.error)),
         };
         if reached_connection {
             if matches!(classification.fault(), Fault::Disconnect(_)) {
@@ -313,8 +323,9 @@ impl<'c> Call<'c> {
             tokio::time::sleep(delay).await;
         }
         if self.remaining().is_zero() {
-            return Err(surface(self, Reason::Deadline));
+            return Err(surface(self, Reason::Deadline, failed.error));
         }
+        self.last = Some(failed.error);
         Ok(())
     }
 

@@ -20,8 +20,8 @@ use crate::{
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// An attempt failed in a way that is no error of the statement: its connection was lost or could not be had, or
-    /// the server refused or rolled back.
+    /// An attempt lost its connection or could get none, or the server refused the statement because of its own
+    /// condition.
     #[non_exhaustive]
     ConnectionLost {
         /// What it means.
@@ -105,7 +105,7 @@ pub(crate) type Hook = dyn Fn(&Event<'_>) + Send + Sync;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Attempts that failed with a loss ([`Event::ConnectionLost`]).
+    /// Attempts that failed with a loss ([`Event::ConnectionLost`]). During an outage each attempt to connect is one.
     pub losses: u64,
     /// Statements sent again, proved not to have been executed.
     pub resends: u64,
@@ -115,7 +115,7 @@ pub struct Counters {
     pub unfenced: u64,
     /// Calls that succeeded after a loss.
     pub recovered: u64,
-    /// Calls that failed with a loss.
+    /// Calls that failed with a loss, or because their deadline left no time ([`Event::GaveUp`]).
     pub gave_up: u64,
     /// Connections closed because a check before use failed, or because of their idle time.
     pub retired: u64,

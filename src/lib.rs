@@ -57,6 +57,7 @@
 //! | end of file, connection reset, time-out, TLS error, packets out of order or unreadable | [`ServerLost`](Disconnect::ServerLost) | `Unknown` |
 //! | 1053, 1077, 1079, 1080, 1152, 1158 to 1161, 1184, 1927, 3169, and 2006, 2013, 2055 relayed by a proxy | `ServerLost` | `Unknown` |
 //! | 1047 node not ready, 1290 and 1836 read-only, 1243 unknown prepared statement | refused | `NotExecuted` |
+//! | a loss under a text that is longer than the server's `max_allowed_packet` | no loss | `NotExecuted` |
 //! | 1213 deadlock, 1205 lock wait time-out | rolled back | `NotExecuted` |
 //! | 1064 syntax error; wrong parameters (found before anything is sent) | no loss | `NotExecuted` |
 //! | every other error | no loss | `Unknown` |

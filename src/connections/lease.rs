@@ -3,14 +3,12 @@
 use std::{pin::pin, sync::Arc, time::Instant};
 
 use mysql_async::{Conn, prelude::Queryable};
-use mysql_common::constants::StatusFlags;
 
-use super::{Fate, Record, Session, Shared, poll_once};
+use super::{Fate, Session, Shared, orphans::Orphans, poll_once};
 
 /// A connection taken out of the pool. Goes back with [`finish`](Lease::finish); is closed when dropped without.
 pub(crate) struct Lease {
     conn: Option<Conn>,
-    record: Record,
     shared: Arc<Shared>,
     permit: bool,
     under_way: bool,
@@ -27,16 +25,12 @@ pub(crate) enum Leaves {
 
 impl Lease {
     pub(super) fn new(conn: Conn, shared: &Arc<Shared>) -> Self {
-        Lease { conn: Some(conn), record: Record::new(), shared: shared.clone(), permit: false, under_way: false }
+        Lease { conn: Some(conn), shared: shared.clone(), permit: false, under_way: false }
     }
 
     pub(super) fn with_permit(mut self) -> Self {
         self.permit = true;
         self
-    }
-
-    pub(super) fn set_record(&mut self, record: Record) {
-        self.record = record;
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn {
@@ -47,12 +41,18 @@ impl Lease {
         self.conn.as_ref().expect("a lease has its connection until it ends")
     }
 
-    /// The session, as others can find it.
-    pub(crate) fn session(&self) -> Option<&Session> {
-        self.record.session.as_ref()
+    /// Whether the server takes no packet that holds a text of this length.
+    pub(crate) fn is_too_small_for(&self, length: usize) -> bool {
+        self.shared.records.packet_limit(self.connection()).is_some_and(|limit| length > limit)
     }
 
-    /// A statement is being sent: if the lease is dropped before [`answered`](Self::answered), its caller has gone away.
+    /// The session, as others can find it; `None` if the server does not go along.
+    pub(crate) fn session(&self) -> Option<Session> {
+        self.shared.records.session(self.connection())
+    }
+
+    /// A statement is about to be sent: if the lease is dropped before [`answered`](Self::answered), its caller has
+    /// gone away.
     pub(crate) fn sending(&mut self) {
         self.under_way = true;
     }
@@ -63,15 +63,8 @@ impl Lease {
 
     /// Ends another session from this one. See [`Session::end`].
     pub(crate) async fn end(&mut self, other: &Session, wait: bool, deadline: Instant) -> mysql_async::Result<Fate> {
-        let own = self.record.session.take();
-        let fate = other.end(self.conn(), own.as_ref(), wait, deadline).await;
-        self.record.session = own;
-        fate
-    }
-
-    /// Whether the server takes no packet that holds a text of this length.
-    pub(crate) fn is_too_small_for(&self, length: usize) -> bool {
-        self.record.packet_limit.is_some_and(|limit| length > limit)
+        let own = self.session();
+        other.end(self.conn(), own.as_ref(), wait, deadline).await
     }
 
     pub(crate) fn connection_id(&self) -> u32 {
@@ -83,11 +76,10 @@ impl Lease {
     /// It goes straight into the pool if the statement left nothing behind, by its text and by the server's status
     /// flags; otherwise it is reset first, in the background, under a time-out.
     pub(crate) fn finish(self, leaves: Leaves) {
-        // after an error of the server there are no flags; a text that leaves nothing changed none
-        let as_before = Status::of(self.connection())
-            .is_none_or(|status| !status.in_transaction && status.autocommit == self.record.autocommit);
-        if leaves == Leaves::Nothing && as_before {
-            self.put_back();
+        let now = Instant::now();
+        let as_it_began = self.shared.records.give_back(self.connection(), now);
+        if leaves == Leaves::Nothing && as_it_began {
+            self.put_back(now);
         } else if self.shared.resettable {
             self.reset();
         } else {
@@ -100,15 +92,9 @@ impl Lease {
         self.close();
     }
 
-    fn put_back(mut self) {
-        let now = Instant::now();
-        self.record.last_used = now;
+    fn put_back(mut self, now: Instant) {
         self.shared.note_return(now);
-        if let Some(conn) = self.conn.take() {
-            let record = std::mem::replace(&mut self.record, Record::new());
-            self.shared.records.put(&conn, record);
-            drop(conn); // to the pool
-        }
+        self.conn = None; // to the pool
     }
 
     fn reset(mut self) {
@@ -119,8 +105,10 @@ impl Lease {
         self.shared.listeners.counting.resets.add_one();
         runtime.spawn(async move {
             let limit = self.shared.reset_timeout;
-            if matches!(tokio::time::timeout(limit, self.renew()).await, Ok(Ok(true))) {
-                self.put_back();
+            let renewed = matches!(tokio::time::timeout(limit, self.renew()).await, Ok(Ok(true)));
+            let now = Instant::now();
+            if renewed && self.shared.records.give_back(self.connection(), now) {
+                self.put_back(now);
             } else {
                 self.retire();
             }
@@ -146,16 +134,15 @@ impl Lease {
             }
         }
         // and it releases the lock that marks the session
-        let Some(session) = self.record.session.take() else {
-            return Ok(true);
-        };
-        let marked = session.mark_again(self.conn()).await;
-        self.record.session = Some(session);
-        marked
+        match self.session() {
+            Some(session) => session.mark_again(self.conn()).await,
+            None => Ok(true),
+        }
     }
 
     fn close(&mut self) {
         if let Some(conn) = self.conn.take() {
+            self.shared.records.forget(&conn);
             // The first poll marks the connection as disconnected, so that the pool will not clean and keep it, and
             // writes COM_QUIT if nothing is in the way. There is no second poll: nothing is waited for.
             let _ = poll_once(pin!(conn.disconnect()));
@@ -165,32 +152,14 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.close();
         if self.under_way
-            && let Some(session) = self.record.session.take()
+            && let Some(session) = self.session()
         {
-            self.shared.abandon(session);
+            Orphans::add(&self.shared, session);
         }
+        self.close();
         if self.permit {
             self.shared.permits.add_permits(1);
         }
-    }
-}
-
-/// What the server's last OK packet says of the session. MySQL and MariaDB send it with every one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Status {
-    pub(super) autocommit: bool,
-    in_transaction: bool,
-}
-
-impl Status {
-    /// `None` after an error of the server.
-    pub(super) fn of(conn: &Conn) -> Option<Self> {
-        let flags = conn.last_ok_packet()?.status_flags();
-        Some(Status {
-            autocommit: flags.contains(StatusFlags::SERVER_STATUS_AUTOCOMMIT),
-            in_transaction: flags.contains(StatusFlags::SERVER_STATUS_IN_TRANS),
-        })
     }
 }

@@ -5,7 +5,7 @@
 //! driver would hand the rows of the abandoned statement to the next one.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     io,
     pin::pin,
     sync::{
@@ -30,10 +30,9 @@ mod orphans;
 mod records;
 mod session;
 
-use lease::Status;
 pub(crate) use lease::{Lease, Leaves};
 use orphans::Orphans;
-use records::{Record, Records};
+use records::{Condition, Records};
 pub(crate) use session::{Fate, Session};
 
 /// After so long without a returned connection the sockets of the idle ones are looked at anew.
@@ -79,10 +78,12 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(opts: Opts, keeping: Keeping, listeners: Listeners) -> Self {
         let constraints = opts.pool_opts().constraints();
-        let records = Arc::new(Records::new(constraints.max()));
+        // an age that the options set is the driver's to keep
+        let max_age = keeping.max_age.filter(|_| opts.pool_opts().abs_conn_ttl().is_none());
+        let records = Arc::new(Records::new(constraints.max(), max_age));
         let resettable = opts.init().is_empty() && opts.after_connect().is_none();
         Shared {
-            pool: Pool::new(pool_opts(&opts, keeping, &records)),
+            pool: Pool::new(pool_opts(&opts, &records)),
             permits: Semaphore::new(constraints.max().min(Semaphore::MAX_PERMITS)),
             records,
             orphans: Orphans::default(),
@@ -123,9 +124,8 @@ impl Shared {
         // each turn either ends or closes a connection of the pool
         loop {
             let conn = self.connect(deadline, settings).await?;
-            let record = self.records.take(&conn);
             let mut lease = Lease::new(conn, self);
-            if self.verify(&mut lease, record, now, deadline, settings).await? {
+            if self.verify(&mut lease, now, deadline, settings).await? {
                 permit.hand_over();
                 return Ok(lease.with_permit());
             }
@@ -145,11 +145,6 @@ impl Shared {
         self.last_return.store(micros.try_into().unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// A session was left with a statement under way, because its caller went away: ends it in the background.
-    pub(crate) fn abandon(self: &Arc<Self>, session: Session) {
-        Orphans::add(self, session);
-    }
-
     async fn permit(&self, deadline: Instant) -> mysql_async::Result<()> {
         let permit = match self.permits.try_acquire() {
             Ok(permit) => permit,
@@ -166,9 +161,13 @@ impl Shared {
         // Unconstrained: when a task has used up its share of tokio's cooperative budget, the pool's check of an idle
         // socket would take 'not now' for 'alive' (TCP), or leak the slot if it is then cancelled (unix socket).
         let mut connecting = pin!(unconstrained(self.pool.get_conn()));
-        // an idle connection is there at once; no timer is set up for it
-        if let Poll::Ready(conn) = poll_once(connecting.as_mut()) {
-            return conn;
+        // An idle connection is there at once, or as soon as the pool's task has taken it back from the call before:
+        // no timer is set up for that.
+        for _ in 0..2 {
+            if let Poll::Ready(conn) = poll_fn(|cx| Poll::Ready(connecting.as_mut().poll(cx))).await {
+                return conn;
+            }
+            yield_now().await;
         }
         bounded(connecting, "connect", deadline, settings).await
     }
@@ -177,33 +176,23 @@ impl Shared {
     async fn verify(
         &self,
         lease: &mut Lease,
-        record: Option<Record>,
         now: Instant,
         deadline: Instant,
         settings: &Settings,
     ) -> mysql_async::Result<bool> {
-        let Some(record) = record else {
-            return Ok(false);
-        };
-        if record.is_new() {
-            let asking = session::introduce(lease.conn());
-            let introduction = bounded(asking, "check of a new connection", deadline, settings).await?;
-            let autocommit = Status::of(lease.connection()).is_none_or(|status| status.autocommit);
-            lease.set_record(Record::checked(introduction, autocommit));
-            return Ok(true);
-        }
-        let idle = now.saturating_duration_since(record.last_used);
-        if idle >= record.idle_limit {
-            return Ok(false);
-        }
-        if self.ping_after.is_some_and(|limit| idle >= limit) {
-            let ping = bounded(lease.conn().ping(), "ping", deadline, settings).await;
-            if ping.is_err() {
-                return Ok(false);
+        match self.records.condition(lease.connection(), now) {
+            Condition::Over => Ok(false),
+            Condition::Idle(idle) if self.ping_after.is_some_and(|limit| idle >= limit) => {
+                Ok(bounded(lease.conn().ping(), "ping", deadline, settings).await.is_ok())
+            }
+            Condition::Idle(_) => Ok(true),
+            Condition::New => {
+                let asking = session::introduce(lease.conn());
+                let introduction = bounded(asking, "check of a new connection", deadline, settings).await?;
+                self.records.introduce(lease.connection(), introduction);
+                Ok(true)
             }
         }
-        lease.set_record(record);
-        Ok(true)
     }
 }
 
@@ -223,18 +212,14 @@ impl Drop for Permit<'_> {
 }
 
 /// The pool's options: the user's, but without the pool's own reset of returned connections (a round trip and the
-/// statement cache each time, and it hangs for ever in a black hole), with the maximum age, and with a record of
-/// each new connection.
-fn pool_opts(opts: &Opts, keeping: Keeping, records: &Arc<Records>) -> OptsBuilder {
-    let mut pool_opts: PoolOpts = opts.pool_opts().clone().with_reset_connection(false);
-    if pool_opts.abs_conn_ttl().is_none()
-        && let Some(age) = keeping.max_age
-    {
-        pool_opts = pool_opts.with_abs_conn_ttl(Some(age)).with_abs_conn_ttl_jitter(Some(age / 10));
-    }
+/// statement cache each time, and it hangs for ever in a black hole), and with a record of each new connection.
+fn pool_opts(opts: &Opts, records: &Arc<Records>) -> OptsBuilder {
+    let pool_opts: PoolOpts = opts.pool_opts().clone().with_reset_connection(false);
+    // zero: off. The driver would look at the clock several times for each call; the idle limit is kept here
+    let conn_ttl = opts.conn_ttl().unwrap_or(Duration::ZERO);
     let users_callback = opts.after_connect();
     let records = records.clone();
-    OptsBuilder::from_opts(opts.clone()).pool_opts(pool_opts).after_connect(move |conn| {
+    OptsBuilder::from_opts(opts.clone()).pool_opts(pool_opts).conn_ttl(conn_ttl).after_connect(move |conn| {
         records.insert_new(conn);
         match &users_callback {
             Some(callback) => callback(conn),

@@ -2,60 +2,70 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
+    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use mysql_async::Conn;
+use mysql_common::constants::StatusFlags;
 
 use super::session::{Introduction, Session};
 
 /// What is known of one connection.
 #[derive(Debug)]
-pub(crate) struct Record {
-    pub(crate) last_used: Instant,
+struct Record {
+    last_used: Instant,
     /// It is not used again after idling this long: the server is about to close it, or has.
-    pub(crate) idle_limit: Duration,
+    idle_limit: Duration,
     /// The largest packet that the server takes on it, if it told.
-    pub(crate) packet_limit: Option<usize>,
+    packet_limit: Option<usize>,
     /// The autocommit mode that it began with.
-    pub(crate) autocommit: bool,
-    /// Its session as others can find it; `None` if the server did not go along.
-    pub(crate) session: Option<Session>,
+    autocommit: bool,
+    /// Its session as others can find it; `None` if the server does not go along.
+    session: Option<Session>,
+    /// When it is too old to be used again; `None` never.
+    expires: Option<Instant>,
     new: bool,
+}
+
+/// Whether a connection is fit for use, as far as its record tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// It has not been used yet.
+    New,
+    /// It has idled for this long, which is not too long.
+    Idle(Duration),
+    /// It is too old, has idled for too long, or nothing is known of it.
+    Over,
 }
 
 /// `wait_timeout` where the server does not tell: the default of MySQL and MariaDB.
 const DEFAULT_WAIT_TIMEOUT: Duration = Duration::from_secs(28_800);
 
 impl Record {
-    pub(crate) fn new() -> Self {
+    fn new(max_age: Option<Duration>) -> Self {
+        let now = Instant::now();
         Record {
-            last_used: Instant::now(),
+            last_used: now,
             idle_limit: DEFAULT_WAIT_TIMEOUT,
             packet_limit: None,
             autocommit: true,
             session: None,
+            expires: max_age.and_then(|age| now.checked_add(jittered(age))),
             new: true,
         }
     }
 
-    /// Of a connection that has just introduced itself.
-    pub(crate) fn checked(introduction: Introduction, autocommit: bool) -> Self {
-        let wait_timeout = introduction.wait_timeout.map_or(DEFAULT_WAIT_TIMEOUT, Duration::from_secs);
-        Record {
-            idle_limit: idle_limit(wait_timeout),
-            autocommit,
-            packet_limit: introduction.packet_limit,
-            session: introduction.session,
-            new: false,
-            ..Record::new()
+    fn condition(&self, now: Instant) -> Condition {
+        let idle = now.saturating_duration_since(self.last_used);
+        if self.expires.is_some_and(|expires| now >= expires) || idle >= self.idle_limit {
+            Condition::Over
+        } else if self.new {
+            Condition::New
+        } else {
+            Condition::Idle(idle)
         }
-    }
-
-    pub(crate) fn is_new(&self) -> bool {
-        self.new
     }
 }
 
@@ -65,10 +75,18 @@ fn idle_limit(wait_timeout: Duration) -> Duration {
     wait_timeout - margin
 }
 
-/// The records of the connections that are in the pool. A leased connection's record travels with its lease.
+/// The age and up to a tenth more, so that connections that were made together do not end together.
+fn jittered(age: Duration) -> Duration {
+    // the only randomness of the standard library: the keys of its hash maps
+    let random = RandomState::new().hash_one(()) as f64 / u64::MAX as f64;
+    age + (age / 10).mul_f64(random)
+}
+
+/// The records of all connections.
 #[derive(Debug)]
 pub(crate) struct Records {
     limit: usize,
+    max_age: Option<Duration>,
     by_connection: Mutex<HashMap<Key, Record, BuildHasherDefault<Identity>>>,
 }
 
@@ -81,31 +99,67 @@ fn key(conn: &Conn) -> Key {
 }
 
 impl Records {
-    /// For a pool of at most `connections`.
-    pub(crate) fn new(connections: usize) -> Self {
-        Records { limit: connections.saturating_mul(2).max(32), by_connection: Mutex::default() }
+    /// For a pool of at most `connections`, each to be retired at `max_age`.
+    pub(crate) fn new(connections: usize, max_age: Option<Duration>) -> Self {
+        Records { limit: connections.saturating_mul(2).max(32), max_age, by_connection: Mutex::default() }
     }
 
     /// Of a connection that has just been made. Replaces what a dead connection may have left at its place.
     pub(crate) fn insert_new(&self, conn: &Conn) {
-        self.insert(key(conn), Record::new());
+        self.insert(key(conn), Record::new(self.max_age));
     }
 
-    /// Takes the record of a connection that leaves the pool. `None` if it was forgotten: treat the connection as
-    /// too old.
-    pub(crate) fn take(&self, conn: &Conn) -> Option<Record> {
-        self.lock().remove(&key(conn))
+    /// Whether a connection that leaves the pool is fit for use.
+    pub(super) fn condition(&self, conn: &Conn, now: Instant) -> Condition {
+        self.lock().get(&key(conn)).map_or(Condition::Over, |record| record.condition(now))
     }
 
-    /// Of a connection that goes back to the pool.
-    pub(crate) fn put(&self, conn: &Conn, record: Record) {
-        self.insert(key(conn), record);
+    /// The connection has answered for the first time, and told what it is.
+    pub(super) fn introduce(&self, conn: &Conn, introduction: Introduction) {
+        let autocommit = Status::of(conn).is_none_or(|status| status.autocommit);
+        if let Some(record) = self.lock().get_mut(&key(conn)) {
+            let wait_timeout = introduction.wait_timeout.map_or(DEFAULT_WAIT_TIMEOUT, Duration::from_secs);
+            record.idle_limit = idle_limit(wait_timeout);
+            record.packet_limit = introduction.packet_limit;
+            record.session = introduction.session;
+            record.autocommit = autocommit;
+            record.new = false;
+        }
+    }
+
+    /// Before a connection goes back to the pool: `false` if the server's status flags say that its session is not as
+    /// it began, or nothing is known of it.
+    pub(super) fn give_back(&self, conn: &Conn, now: Instant) -> bool {
+        let status = Status::of(conn);
+        let mut records = self.lock();
+        let Some(record) = records.get_mut(&key(conn)) else {
+            return false;
+        };
+        record.last_used = now;
+        // after an error of the server there are no flags; a text that leaves nothing behind changed none
+        status.is_none_or(|status| !status.in_transaction && status.autocommit == record.autocommit)
+    }
+
+    /// The largest packet that the server takes on this connection, if it told.
+    pub(super) fn packet_limit(&self, conn: &Conn) -> Option<usize> {
+        self.lock().get(&key(conn))?.packet_limit
+    }
+
+    /// The session of a connection, as others can find it.
+    pub(super) fn session(&self, conn: &Conn) -> Option<Session> {
+        self.lock().get(&key(conn))?.session.clone()
+    }
+
+    /// The connection is about to be closed.
+    pub(super) fn forget(&self, conn: &Conn) {
+        self.lock().remove(&key(conn));
     }
 
     fn insert(&self, key: Key, record: Record) {
         let mut records = self.lock();
         if records.len() >= self.limit {
-            // The pool drops dead connections without a word. Their records are the oldest.
+            // The pool drops dead connections without a word. Their records are the oldest. A living one that loses its
+            // record is replaced before it is used again.
             let mut times: Vec<Instant> = records.values().map(|record| record.last_used).collect();
             times.sort_unstable();
             let middle = times[times.len() / 2];
@@ -117,6 +171,24 @@ impl Records {
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Record, BuildHasherDefault<Identity>>> {
         // no code of a user runs under the lock, and each change is one call
         self.by_connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the server's last OK packet says of the session. MySQL and MariaDB send it with every one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Status {
+    autocommit: bool,
+    in_transaction: bool,
+}
+
+impl Status {
+    /// `None` after an error of the server.
+    fn of(conn: &Conn) -> Option<Self> {
+        let flags = conn.last_ok_packet()?.status_flags();
+        Some(Status {
+            autocommit: flags.contains(StatusFlags::SERVER_STATUS_AUTOCOMMIT),
+            in_transaction: flags.contains(StatusFlags::SERVER_STATUS_IN_TRANS),
+        })
     }
 }
 
@@ -157,10 +229,35 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_is_over_when_it_idled_for_its_limit() {
+        let record = Record { idle_limit: Duration::from_secs(9), new: false, ..Record::new(None) };
+        let after = |seconds| record.last_used + Duration::from_secs(seconds);
+        assert_eq!(record.condition(after(8)), Condition::Idle(Duration::from_secs(8)));
+        assert_eq!(record.condition(after(9)), Condition::Over);
+    }
+
+    #[test]
+    fn ages_differ_by_up_to_a_tenth() {
+        let age = Duration::from_secs(1000);
+        let ages: Vec<Duration> = (0..100).map(|_| jittered(age)).collect();
+        assert!(ages.iter().all(|&it| it >= age && it <= age + age / 10), "{ages:?}");
+        assert!(ages.iter().max() > ages.iter().min(), "{ages:?}");
+    }
+
+    #[test]
+    fn a_connection_is_over_at_its_age_whatever_its_use() {
+        let record = Record::new(Some(Duration::from_secs(100)));
+        let after = |seconds| record.last_used + Duration::from_secs(seconds);
+        assert_eq!(record.condition(after(99)), Condition::New);
+        assert_eq!(record.condition(after(110)), Condition::Over);
+        assert_eq!(Record::new(None).condition(after(110)), Condition::New);
+    }
+
+    #[test]
     fn records_of_connections_that_died_in_the_pool_do_not_pile_up() {
-        let records = Records::new(4);
+        let records = Records::new(4, None);
         for key in 0..10_000 {
-            records.insert(key * 64, Record::new());
+            records.insert(key * 64, Record::new(None));
             assert!(records.lock().len() <= records.limit);
         }
         let newest = records.lock().contains_key(&(9_999 * 64));

@@ -55,6 +55,8 @@ pub(crate) enum Fate {
     Gone,
     /// It was on another server than the one that could be asked.
     OtherServer,
+    /// It was never marked, and cannot be found.
+    Unmarked,
     /// It is still there, and may not be killed.
     NotAllowed,
     /// It is still there: its end was not waited for, or did not come in time.
@@ -77,7 +79,7 @@ pub(crate) async fn introduce(conn: &mut Conn) -> mysql_async::Result<Introducti
     let mark = Mark::new();
     let server = "CONCAT_WS('/', @@hostname, @@port, @@server_id, @@datadir)";
     let all = format!("SELECT {LIMITS}, {server}, GET_LOCK('{mark}', 0)");
-    let answer: Option<(Option<u64>, Option<usize>, Option<String>, Option<u32>)> = match conn.query_first(all).await {
+    let answer: Option<Answer> = match conn.query_first(all).await {
         Ok(answer) => answer,
         // a server or proxy that does not go along with all of this is still one that answers
         Err(mysql_async::Error::Server(_)) => match conn.query_first(format!("SELECT {LIMITS}")).await {
@@ -96,6 +98,9 @@ pub(crate) async fn introduce(conn: &mut Conn) -> mysql_async::Result<Introducti
     };
     Ok(Introduction { wait_timeout, packet_limit, session })
 }
+
+/// `wait_timeout`, `max_allowed_packet`, the server, and whether the lock was had.
+type Answer = (Option<u64>, Option<usize>, Option<String>, Option<u32>);
 
 const LIMITS: &str = "@@wait_timeout, @@max_allowed_packet";
 

@@ -1,0 +1,169 @@
+//! Calls per second, of one caller and of a crowd.
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use mysql_async::{Conn, Pool};
+use mysql_retry::{Executor, mysql_async};
+use mysql_retry_fixture::Server;
+
+use crate::{
+    calls::{Call, Caller, repeat},
+    median::median,
+    pool_and_executor,
+};
+
+/// Tasks that call at the same time, and connections for them.
+pub const CROWD: usize = 16;
+
+/// Short turns and many of them: what disturbs the machine lasts longer than a turn.
+const TURN_SECONDS: f64 = 0.02;
+/// The turns of one line together: on a busy machine there are fewer of them, but the bench ends in time.
+const LINE_TIME: Duration = Duration::from_secs(12);
+/// The default pool and the held connections are there for comparison: a turn in every fourth round is enough.
+const GUESTS_EVERY: usize = 4;
+
+/// One line of the comparison.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    pub call: Call,
+    pub tasks: usize,
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tasks = self.tasks;
+        let tasks = if tasks == 1 { "sequential".to_owned() } else { format!("{tasks} tasks") };
+        write!(f, "{}, {tasks}", self.call)
+    }
+}
+
+/// Calls per second, and ratios of what took turns in the same round.
+pub struct Row {
+    pub setting: Setting,
+    pub pool: f64,
+    pub default_pool: f64,
+    pub held: f64,
+    pub executor: f64,
+    pub ratio: f64,
+    pub ratio_to_default: f64,
+}
+
+/// Who takes turns, each with one caller for each task.
+struct Contestants {
+    pool: Vec<Pool>,
+    default_pool: Vec<Pool>,
+    held: Vec<Conn>,
+    executor: Vec<Executor>,
+}
+
+/// Calls per second of each in one round.
+struct Round {
+    pool: f64,
+    executor: f64,
+    guests: Option<Guests>,
+}
+
+struct Guests {
+    default_pool: f64,
+    held: f64,
+}
+
+pub async fn measure(server: &Server) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for call in [Call::Query, Call::Exec] {
+        for tasks in [1, CROWD] {
+            let setting = Setting { call, tasks };
+            rows.push(row(Contestants::new(server, tasks).await, setting).await);
+        }
+    }
+    rows
+}
+
+async fn row(mut contestants: Contestants, setting: Setting) -> Row {
+    let calls = contestants.warm_up(setting).await;
+    let mut rounds = Vec::new();
+    let start = Instant::now();
+    while start.elapsed() < LINE_TIME {
+        rounds.push(contestants.round(setting.call, calls, rounds.len()).await);
+    }
+    let with_guests = || rounds.iter().filter_map(|round| Some((round, round.guests.as_ref()?)));
+    Row {
+        setting,
+        pool: median(rounds.iter().map(|round| round.pool)),
+        default_pool: median(with_guests().map(|(_, guests)| guests.default_pool)),
+        held: median(with_guests().map(|(_, guests)| guests.held)),
+        executor: median(rounds.iter().map(|round| round.executor)),
+        ratio: median(rounds.iter().map(|round| round.executor / round.pool)),
+        ratio_to_default: median(with_guests().map(|(round, guests)| round.executor / guests.default_pool)),
+    }
+}
+
+impl Contestants {
+    async fn new(server: &Server, tasks: usize) -> Self {
+        let (pool, executor) = pool_and_executor(server, CROWD);
+        let default_pool = Pool::new(server.opts());
+        let mut held = Vec::new();
+        for _ in 0..tasks {
+            held.push(Conn::new(server.opts()).await.expect("a connection"));
+        }
+        Contestants {
+            pool: vec![pool; tasks],
+            default_pool: vec![default_pool; tasks],
+            held,
+            executor: vec![executor; tasks],
+        }
+    }
+
+    /// Connects and prepares, and returns how many calls of each task make a turn.
+    async fn warm_up(&mut self, setting: Setting) -> usize {
+        let mut calls = 50;
+        for _ in 0..3 {
+            let round = self.round(setting.call, calls, 0).await;
+            calls = ((round.pool * TURN_SECONDS) as usize / setting.tasks).max(10);
+        }
+        calls
+    }
+
+    /// The two that matter one right after the other, and either first in every other round.
+    async fn round(&mut self, call: Call, calls: usize, number: usize) -> Round {
+        let guests = if number % GUESTS_EVERY == 1 {
+            Some(Guests {
+                default_pool: per_second(&mut self.default_pool, call, calls).await,
+                held: per_second(&mut self.held, call, calls).await,
+            })
+        } else {
+            None
+        };
+        let (pool, executor);
+        if number % 2 == 1 {
+            pool = per_second(&mut self.pool, call, calls).await;
+            executor = per_second(&mut self.executor, call, calls).await;
+        } else {
+            executor = per_second(&mut self.executor, call, calls).await;
+            pool = per_second(&mut self.pool, call, calls).await;
+        }
+        Round { pool, executor, guests }
+    }
+}
+
+/// Each caller makes so many calls, on a task of its own.
+async fn per_second<C: Caller>(callers: &mut Vec<C>, call: Call, calls: usize) -> f64 {
+    let all = (callers.len() * calls) as f64;
+    let start = Instant::now();
+    let tasks: Vec<_> = callers
+        .drain(..)
+        .map(|mut caller| {
+            tokio::spawn(async move {
+                repeat(&mut caller, call, calls).await;
+                caller
+            })
+        })
+        .collect();
+    for task in tasks {
+        callers.push(task.await.expect("no call failed"));
+    }
+    all / start.elapsed().as_secs_f64()
+}

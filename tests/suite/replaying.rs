@@ -1,0 +1,232 @@
+//! A statement whose connection is lost with it: sent again where that is allowed, and the verdict is true.
+
+use mysql_retry::{Annotate as _, Disconnect, Error, Executor, Outcome, Reason, RetryPolicy};
+use mysql_retry_fixture::{Fault, Flavour, Kind, Place, Proxy, Rule, Server, When};
+
+use crate::support::{Events, Ledger, Told, executor, executor_of_one, fired, pool_of, settle, shared, unique};
+
+fn error_packet(code: u16, message: &str) -> Fault {
+    Fault::ErrPacket { code, state: Some("HY000".into()), message: message.into(), sequence: None }
+}
+
+/// A proxy before the shared server, and an executor of one connection that writes down its events.
+async fn watched(server: &Server) -> (Proxy, Executor, Events) {
+    let proxy = Proxy::start(server).await;
+    let events = Events::default();
+    let exec = Executor::builder().on_event(events.hook()).build(pool_of(1, proxy.opts())).expect("good options");
+    (proxy, exec, events)
+}
+
+// case 9
+#[tokio::test]
+async fn an_idempotent_read_whose_reply_is_lost_is_answered_once() {
+    for fault in [Fault::Fin, Fault::Rst, Fault::HalfClose, Fault::Corrupt] {
+        let (proxy, exec, events) = watched(shared().await).await;
+        proxy.rule(Rule::new(When::text("SELECT 7"), Place::AfterRequestWhenAnswered, fault.clone()));
+        let answer: Vec<i32> = exec.query("SELECT 7".idempotent()).await.expect("an answer");
+        assert_eq!(answer, [7], "{fault:?}");
+        proxy.rule(Rule::new(When::executes("SELECT ?"), Place::AfterRequestWhenAnswered, fault.clone()));
+        let answer: Vec<i32> = exec.exec("SELECT ?".idempotent(), (8,)).await.expect("an answer");
+        assert_eq!(answer, [8], "{fault:?}");
+        assert_eq!((exec.counters().replays, exec.counters().recovered), (2, 2), "{fault:?}");
+        let told = events.told();
+        assert!(
+            matches!(
+                told.get(..4),
+                Some([
+                    Told::Lost { attempt: 1, connection_id: Some(_), .. },
+                    Told::Scheduled { outcome: Outcome::Unknown, attempt: 1, .. },
+                    Told::Replayed { attempt: 2, .. },
+                    Told::Recovered { attempts: 2 },
+                ])
+            ),
+            "{told:?}"
+        );
+    }
+}
+
+// case 10
+#[tokio::test]
+async fn a_closure_sees_each_row_once_though_the_first_attempt_broke_in_the_middle() {
+    const ROWS: i32 = 1500;
+    let server = shared().await;
+    let ledger = Ledger::new(server).await;
+    ledger.fill(1500).await;
+    let (proxy, exec, _) = watched(server).await;
+    let text = format!("SELECT n FROM {} ORDER BY id", ledger.table);
+    let sql = || text.as_str().idempotent();
+    let all: Vec<i32> = (1..=ROWS).collect();
+
+    let break_text = || proxy.rule(Rule::new(When::text(&text), Place::Reply(9000), Fault::Fin));
+    break_text();
+    assert_eq!(exec.query::<i32, _>(sql()).await.unwrap(), all);
+    let mut seen = Vec::new();
+    break_text();
+    let mapped = exec.query_map(sql(), |n: i32| {
+        seen.push(n);
+        n
+    });
+    assert_eq!(mapped.await.unwrap(), all);
+    assert_eq!(seen, all);
+    break_text();
+    let folded: i32 = exec.query_fold(sql(), 0, |count, _: i32| count + 1).await.unwrap();
+    assert_eq!(folded, ROWS);
+    break_text();
+    assert_eq!(exec.query_first::<i32, _>(sql()).await.unwrap(), Some(1));
+
+    let break_execute = || proxy.rule(Rule::new(When::executes(&text), Place::Reply(9000), Fault::Fin));
+    break_execute();
+    assert_eq!(exec.exec::<i32, _, _>(sql(), ()).await.unwrap(), all);
+    seen.clear();
+    break_execute();
+    let mapped = exec.exec_map(sql(), (), |n: i32| {
+        seen.push(n);
+        n
+    });
+    assert_eq!(mapped.await.unwrap(), all);
+    assert_eq!(seen, all);
+    break_execute();
+    let folded: i32 = exec.exec_fold(sql(), (), 0, |count, _: i32| count + 1).await.unwrap();
+    assert_eq!(folded, ROWS);
+    assert_eq!((fired(&proxy, 7).await, exec.counters().replays), (7, 7));
+}
+
+// case 11
+#[tokio::test]
+async fn an_insert_whose_reply_is_lost_surfaces_as_unknown_and_ran_once() {
+    let server = shared().await;
+    for fault in [Fault::Fin, Fault::Rst, Fault::HalfClose, Fault::Corrupt] {
+        for prepared in [false, true] {
+            let ledger = Ledger::new(server).await;
+            let (proxy, exec, events) = watched(server).await;
+            let sql = ledger.insert();
+            let when = if prepared { When::executes(&sql) } else { When::text(&sql) };
+            proxy.rule(Rule::new(when, Place::AfterRequestWhenAnswered, fault.clone()));
+            let result = if prepared { exec.exec_drop(&*sql, ()).await } else { exec.query_drop(&*sql).await };
+            let error = result.expect_err("a lost reply");
+            assert_lost(&error);
+            assert!(matches!(events.told()[..], [Told::Lost { .. }, Told::GaveUp]), "{:?}", events.told());
+            settle(server, &proxy, exec).await;
+            assert_eq!(ledger.rows().await, 1, "{fault:?}, prepared: {prepared}");
+        }
+    }
+}
+
+/// The error of a plain statement that was sent once and may have been executed.
+fn assert_lost(error: &Error) {
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    assert_eq!(error.disconnect(), Some(Disconnect::ServerLost), "{error}");
+    assert_eq!((error.code(), error.attempts()), (Some(2013), 1), "{error}");
+    assert_eq!(error.reason(), Reason::NotIdempotent, "{error}");
+    assert!(std::error::Error::source(error).is_some(), "{error}");
+}
+
+// case 11, without a proxy. MySQL commits the row although the connection was killed, MariaDB rolls back (FACTS.md).
+#[tokio::test]
+async fn an_insert_that_is_killed_while_it_runs_surfaces_as_unknown() {
+    let server = shared().await;
+    let ledger = Ledger::new(server).await;
+    let exec = executor(server);
+    let mark = unique("killed");
+    let sql = format!("INSERT INTO {} (n) SELECT SLEEP(1) /* {mark} */", ledger.table);
+    let (result, id) = tokio::join!(exec.query_drop(sql), async {
+        let id = server.wait_until_running(&mark).await;
+        server.kill_connection(id).await;
+        id
+    });
+    assert_lost(&result.expect_err("killed"));
+    server.wait_gone(id).await;
+    let rows = ledger.rows().await;
+    match server.flavour() {
+        Flavour::MariaDb => assert_eq!(rows, 0),
+        Flavour::MySql => assert_eq!(rows, 1),
+    }
+}
+
+// case 12
+#[tokio::test]
+async fn an_insert_that_found_no_connection_is_sent_again_and_runs_once() {
+    let server = shared().await;
+    for when in [When::Connect, When::Greeting, When::Login] {
+        for fault in [Fault::Fin, Fault::Rst, error_packet(1040, "Too many connections")] {
+            let ledger = Ledger::new(server).await;
+            let (proxy, exec, _) = watched(server).await;
+            proxy.rule(Rule::new(when.clone(), Place::Request(0), fault.clone()).times(2));
+            exec.query_drop(ledger.insert()).await.expect("the third connection is a good one");
+            assert_eq!(fired(&proxy, 2).await, 2, "{when:?} {fault:?}");
+            assert_eq!(exec.counters().losses, 2, "{when:?} {fault:?}");
+            assert_eq!(ledger.rows().await, 1, "{when:?} {fault:?}");
+        }
+    }
+}
+
+// case 12: preparing executes nothing
+#[tokio::test]
+async fn an_insert_that_is_lost_while_it_is_prepared_is_sent_again_and_runs_once() {
+    let server = shared().await;
+    for place in [Place::Request(0), Place::Request(7), Place::AfterRequestWhenAnswered, Place::Reply(3)] {
+        for cache in [32, 0] {
+            let ledger = Ledger::new(server).await;
+            let proxy = Proxy::start(server).await;
+            let exec = executor_of_one(proxy.opts().stmt_cache_size(cache));
+            proxy.rule(Rule::new(When::text(&ledger.table), place, Fault::Fin));
+            exec.exec_drop(ledger.insert_param(), (1,)).await.expect("prepared on the second connection");
+            assert_eq!((fired(&proxy, 1).await, exec.counters().resends), (1, 1), "{place:?}, cache {cache}");
+            assert_eq!(ledger.rows().await, 1, "{place:?}, cache {cache}");
+        }
+    }
+}
+
+// case 12, and the other side of it: what was prepared before is not taken for a loss while preparing
+#[tokio::test]
+async fn an_insert_that_is_lost_while_it_is_executed_is_unknown_prepared_before_or_just_now() {
+    let server = shared().await;
+    for before in [false, true] {
+        for cache in [32, 0] {
+            let ledger = Ledger::new(server).await;
+            let proxy = Proxy::start(server).await;
+            let exec = executor_of_one(proxy.opts().stmt_cache_size(cache));
+            if before {
+                exec.exec_drop(ledger.insert_param(), (1,)).await.expect("a first one");
+            }
+            proxy.rule(Rule::new(When::executes(&ledger.table), Place::AfterRequestWhenAnswered, Fault::Fin));
+            let error = exec.exec_drop(ledger.insert_param(), (1,)).await.expect_err("a lost reply");
+            assert_lost(&error);
+            assert_eq!(ledger.rows().await, 1 + u64::from(before));
+        }
+    }
+}
+
+// case 13
+#[tokio::test]
+async fn an_idempotent_write_whose_reply_is_lost_is_replayed() {
+    let server = shared().await;
+    let ledger = Ledger::new(server).await;
+    let (proxy, exec, _) = watched(server).await;
+    let table = &ledger.table;
+    let upsert = format!("INSERT INTO {table} (id, n) VALUES (1, 7) ON DUPLICATE KEY UPDATE n = 7");
+    proxy.rule(Rule::new(When::text(&upsert), Place::AfterRequestWhenAnswered, Fault::Fin));
+    exec.query_drop(upsert.idempotent()).await.expect("a replay");
+    let replace = format!("REPLACE INTO {table} (id, n) VALUES (2, ?)");
+    proxy.rule(Rule::new(When::executes(&replace), Place::AfterRequestWhenAnswered, Fault::Rst));
+    exec.exec_drop(replace.idempotent(), (8,)).await.expect("a replay");
+    assert_eq!(exec.counters().replays, 2);
+    assert_eq!(ledger.values().await, [7, 8]);
+}
+
+// what 17 says, for the kinds of losses here
+#[tokio::test]
+async fn without_retries_the_verdict_is_the_same_and_surfaces_at_once() {
+    let server = shared().await;
+    let ledger = Ledger::new(server).await;
+    let (proxy, exec, _) = watched(server).await;
+    let exec = exec.with_policy(&RetryPolicy::none());
+    proxy.rule(Rule::new(When::Command(Kind::Prepare), Place::AfterRequest, Fault::Fin));
+    let error = exec.exec_drop(ledger.insert_param().idempotent(), (1,)).await.expect_err("no retries");
+    assert_eq!((error.outcome(), error.attempts()), (Outcome::NotExecuted, 1), "{error}");
+    assert_eq!(error.reason(), Reason::SwitchedOff);
+    proxy.rule(Rule::new(When::Command(Kind::Execute), Place::AfterRequest, Fault::Fin));
+    let error = exec.exec_drop(ledger.insert_param().idempotent(), (1,)).await.expect_err("no retries");
+    assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 1), "{error}");
+    assert_eq!(error.reason(), Reason::SwitchedOff);
+}
