@@ -15,10 +15,11 @@ use mysql_async::prelude::Queryable;
 use crate::{
     attempt::{Attempt, Mismatch, Progress},
     classify::{Classification, Disconnect, Fault, Outcome, Situation, Stage, classify},
-    connections::{Fate, Lease, Leaves, Session, Shared, poll_once, timed_out},
+    connections::{Lease, Leaves, Shared, poll_once, timed_out},
     decide::{self, Decision, Reason, decide},
     error::{Error, Failure, Kind, Result},
-    event::{Event, Unfenced},
+    event::Event,
+    past::{Past, Settled},
     policy::{RetryPolicy, Settings},
     reading::{self, Reading, StateKinds},
     schedule::Schedule,
@@ -35,8 +36,7 @@ pub(crate) struct Call<'c> {
     schedule: Option<Schedule>,
     /// The error of the last attempt.
     last: Option<mysql_async::Error>,
-    /// The sessions of attempts that may have executed the statement, or may do so yet.
-    past: Vec<Option<Session>>,
+    past: Past<'c>,
 }
 
 /// What is known of a call. Outlives it where a stream goes on.
@@ -44,6 +44,8 @@ pub(crate) struct Call<'c> {
 pub(crate) struct Facts {
     reading: Reading,
     length: usize,
+    /// It may release the lock that marks its session, which then tells nothing.
+    hides_its_session: bool,
     delivery: Delivery,
     started: Instant,
     deadline: Instant,
@@ -86,9 +88,11 @@ impl<'c> Call<'c> {
         // a deadline beyond what the clock can express is none
         let deadline =
             started.checked_add(settings.deadline).unwrap_or_else(|| started + Duration::from_secs(u32::MAX.into()));
+        let reading = reading::read(text);
         let facts = Facts {
-            reading: reading::read(text),
+            reading,
             length: text.len(),
+            hides_its_session: hides_its_session(text, reading.state()),
             delivery,
             started,
             deadline: until.map_or(deadline, |until| until.min(deadline)),
@@ -102,12 +106,12 @@ impl<'c> Call<'c> {
 
     /// A call whose facts were kept.
     pub(crate) fn resume(shared: &'c Arc<Shared>, policy: &'c RetryPolicy, facts: Facts, span: CallSpan) -> Self {
-        Call { shared, settings: policy.settings(), facts, span, schedule: None, last: None, past: Vec::new() }
+        Call { shared, settings: policy.settings(), facts, span, schedule: None, last: None, past: Past::new(shared) }
     }
 
     /// What a stream keeps of its call.
-    pub(crate) fn kept(self) -> (Facts, CallSpan) {
-        (self.facts, self.span)
+    pub(crate) fn kept(&self) -> (Facts, CallSpan) {
+        (self.facts, self.span.clone())
     }
 
     /// Runs it to its end, and gives the connection back.
@@ -185,14 +189,15 @@ impl<'c> Call<'c> {
         let mut situation =
             Situation { oversized: lease.is_too_small_for(self.facts.length), ..self.situation(progress.0) };
         if situation.stage == Stage::Command
-            && classify(&error, situation).fault() == Fault::Disconnect(Disconnect::ServerLost)
+            && matches!(classify(&error, situation).fault(), Fault::Disconnect(Disconnect::ServerLost) | Fault::Refused)
             && was_not_prepared(&mut lease, attempt.prepared())
         {
             situation.stage = Stage::Prepare;
         }
         let failed = self.failed(error, situation, Some(lease.connection_id()));
-        if failed.classification.outcome() == Outcome::Unknown {
-            self.past.push(lease.session());
+        let lost = matches!(failed.classification.fault(), Fault::Disconnect(_));
+        if lost && failed.classification.outcome() == Outcome::Unknown {
+            self.past.add(&lease);
         }
         match (failed.classification.fault(), &failed.error) {
             // too large a packet: it answers, and closes the connection
@@ -209,40 +214,25 @@ impl<'c> Call<'c> {
     /// A write waits until it is known that their sessions have ended. For a read it does not matter; theirs are killed
     /// all the same, so that abandoned scans do not pile up.
     async fn fence(&mut self, lease: &mut Lease) -> std::result::Result<(), Failed> {
-        let deadline = self.facts.deadline;
-        let wait = !self.facts.reading.reads_only();
-        while let Some(session) = self.past.last() {
-            let fate = match session {
-                None => Ok(Fate::Unmarked),
-                Some(session) => {
-                    match tokio::time::timeout_at(deadline.into(), lease.end(session, wait, deadline)).await {
-                        Ok(fate) => fate,
-                        Err(_) => Ok(Fate::StillThere),
-                    }
-                }
-            };
-            let unfenced = match fate {
-                Ok(Fate::Gone) => None,
-                Ok(Fate::StillThere) if wait => {
+        let Facts { reading, deadline, .. } = self.facts;
+        loop {
+            let settled = self.past.settle(lease, !reading.reads_only(), self.facts.hides_its_session, deadline).await;
+            match settled {
+                Ok(Settled::All) => return Ok(()),
+                Ok(Settled::Late) => {
                     let error = timed_out("the session of the lost attempt did not end in time".into());
                     return Err(self.ended(error, Reason::Deadline));
                 }
-                Ok(Fate::StillThere) => None,
-                Ok(Fate::OtherServer) => Some(Unfenced::OtherServer),
-                Ok(Fate::NotAllowed) => Some(Unfenced::NotAllowed),
-                Ok(Fate::Unmarked) => Some(Unfenced::Unmarked),
-                Err(error) => return Err(self.failed(error, self.situation(Stage::Connect), None)),
-            };
-            self.past.pop();
-            if let Some(why) = unfenced.filter(|_| wait) {
-                self.shared.listeners.emit(&Event::Unfenced { why, attempt: self.facts.attempts });
-                if !self.settings.replay_unfenced {
-                    let error = io::Error::other(format!("the lost attempt may still be at work: {why}"));
-                    return Err(self.ended(error.into(), Reason::Unfenced));
+                Ok(Settled::Unfenced(why)) => {
+                    self.shared.listeners.emit(&Event::Unfenced { why, attempt: self.facts.attempts });
+                    if !self.settings.replay_unfenced {
+                        let error = io::Error::other(format!("the lost attempt may still be at work: {why}"));
+                        return Err(self.ended(error.into(), Reason::Unfenced));
+                    }
                 }
+                Err(error) => return Err(self.failed(error, self.situation(Stage::Connect), None)),
             }
         }
-        Ok(())
     }
 
     fn ended(&self, error: mysql_async::Error, reason: Reason) -> Failed {
@@ -402,6 +392,14 @@ impl<'c> Call<'c> {
             source,
         }
     }
+}
+
+/// `RELEASE_ALL_LOCKS()`, seen or in stored code.
+fn hides_its_session(text: &[u8], state: StateKinds) -> bool {
+    const NAME: &[u8] = b"RELEASE_ALL_LOCKS";
+    state.contains(StateKinds::UNKNOWN)
+        || (state.contains(StateKinds::USER_LOCK)
+            && text.windows(NAME.len()).any(|part| part.eq_ignore_ascii_case(NAME)))
 }
 
 /// Whether a statement whose connection was lost had not even been prepared, so that it cannot have been executed.

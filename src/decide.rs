@@ -118,4 +118,6 @@ pub(crate) fn decide(situation: &Situation, policy: &Settings) -> Decision {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::{pin::pin, sync::Arc, time::Instant};
 
 use mysql_async::{Conn, prelude::Queryable};
 
-use super::{Fate, Session, Shared, orphans::Orphans, poll_once};
+use super::{Fate, Session, Shared, poll_once};
 
 /// A connection taken out of the pool. Goes back with [`finish`](Lease::finish); is closed when dropped without.
 pub(crate) struct Lease {
@@ -88,8 +88,8 @@ impl Lease {
     }
 
     /// Closes the connection, saying goodbye if that can be done without waiting.
-    pub(crate) fn retire(mut self) {
-        self.close();
+    pub(crate) fn retire(self) {
+        drop(self);
     }
 
     fn put_back(mut self, now: Instant) {
@@ -155,7 +155,7 @@ impl Drop for Lease {
         if self.under_way
             && let Some(session) = self.session()
         {
-            Orphans::add(&self.shared, session);
+            self.shared.abandon(session);
         }
         self.close();
         if self.permit {

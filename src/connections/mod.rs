@@ -145,6 +145,11 @@ impl Shared {
         self.last_return.store(micros.try_into().unwrap_or(u64::MAX), Relaxed);
     }
 
+    /// A session was left with a statement under way: ends it, in the background.
+    pub(crate) fn abandon(self: &Arc<Self>, session: Session) {
+        Orphans::add(self, session);
+    }
+
     async fn permit(&self, deadline: Instant) -> mysql_async::Result<()> {
         let permit = match self.permits.try_acquire() {
             Ok(permit) => permit,

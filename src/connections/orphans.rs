@@ -55,7 +55,7 @@ impl Orphans {
 async fn attend(shared: &Arc<Shared>) {
     while let Some(sessions) = shared.orphans.take() {
         let now = Instant::now();
-        let deadline = now + shared.reset_timeout;
+        let deadline = now.checked_add(shared.reset_timeout).unwrap_or(now);
         // best effort: a server that cannot be reached has lost its clients too, or will notice
         let Ok(mut lease) = shared.checkout(now, deadline, &Settings::default()).await else {
             continue;

@@ -27,6 +27,8 @@ struct Record {
     /// When it is too old to be used again; `None` never.
     expires: Option<Instant>,
     new: bool,
+    /// It is in use: its record is needed, however long that takes.
+    leased: bool,
 }
 
 /// Whether a connection is fit for use, as far as its record tells.
@@ -54,6 +56,7 @@ impl Record {
             session: None,
             expires: max_age.and_then(|age| now.checked_add(jittered(age))),
             new: true,
+            leased: false,
         }
     }
 
@@ -79,7 +82,7 @@ fn idle_limit(wait_timeout: Duration) -> Duration {
 fn jittered(age: Duration) -> Duration {
     // the only randomness of the standard library: the keys of its hash maps
     let random = RandomState::new().hash_one(()) as f64 / u64::MAX as f64;
-    age + (age / 10).mul_f64(random)
+    age.saturating_add((age / 10).mul_f64(random))
 }
 
 /// The records of all connections.
@@ -111,7 +114,10 @@ impl Records {
 
     /// Whether a connection that leaves the pool is fit for use.
     pub(super) fn condition(&self, conn: &Conn, now: Instant) -> Condition {
-        self.lock().get(&key(conn)).map_or(Condition::Over, |record| record.condition(now))
+        self.lock().get_mut(&key(conn)).map_or(Condition::Over, |record| {
+            record.leased = true;
+            record.condition(now)
+        })
     }
 
     /// The connection has answered for the first time, and told what it is.
@@ -136,6 +142,7 @@ impl Records {
             return false;
         };
         record.last_used = now;
+        record.leased = false;
         // after an error of the server there are no flags; a text that leaves nothing behind changed none
         status.is_none_or(|status| !status.in_transaction && status.autocommit == record.autocommit)
     }
@@ -158,12 +165,14 @@ impl Records {
     fn insert(&self, key: Key, record: Record) {
         let mut records = self.lock();
         if records.len() >= self.limit {
-            // The pool drops dead connections without a word. Their records are the oldest. A living one that loses its
-            // record is replaced before it is used again.
-            let mut times: Vec<Instant> = records.values().map(|record| record.last_used).collect();
+            // The pool drops dead connections without a word. Their records are the oldest of those that are not leased,
+            // which are half at most. A living one that loses its record is replaced before it is used again.
+            let idle = records.values().filter(|record| !record.leased);
+            let mut times: Vec<Instant> = idle.map(|record| record.last_used).collect();
             times.sort_unstable();
-            let middle = times[times.len() / 2];
-            records.retain(|_, record| record.last_used > middle);
+            if let Some(&middle) = times.get(times.len() / 2) {
+                records.retain(|_, record| record.leased || record.last_used > middle);
+            }
         }
         records.insert(key, record);
     }
@@ -237,6 +246,16 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_in_use_keeps_its_record_however_long_it_is_used() {
+        let records = Records::new(4, None);
+        records.insert(7, Record { leased: true, ..Record::new(None) });
+        for key in 0..1000 {
+            records.insert(key * 64, Record::new(None));
+        }
+        assert!(records.lock().contains_key(&7));
+    }
+
+    #[test]
     fn ages_differ_by_up_to_a_tenth() {
         let age = Duration::from_secs(1000);
         let ages: Vec<Duration> = (0..100).map(|_| jittered(age)).collect();
@@ -262,5 +281,37 @@ mod tests {
         }
         let newest = records.lock().contains_key(&(9_999 * 64));
         assert!(newest, "the record of the newest connection was dropped");
+    }
+
+    #[test]
+    fn where_records_pile_up_the_older_half_is_forgotten() {
+        let records = Records::new(4, None);
+        let began = Instant::now();
+        let used_after = |key: usize| Record {
+            last_used: began + Duration::from_millis(key.try_into().expect("small")),
+            ..Record::new(None)
+        };
+        let limit = records.limit;
+        for key in 0..limit {
+            records.insert(key, used_after(key));
+        }
+        assert_eq!(records.lock().len(), limit, "forgotten before there were too many");
+        records.insert(limit, used_after(limit));
+        let mut kept: Vec<Key> = records.lock().keys().copied().collect();
+        kept.sort_unstable();
+        assert_eq!(kept, (limit / 2 + 1..=limit).collect::<Vec<Key>>());
+    }
+
+    #[test]
+    fn addresses_of_heap_blocks_are_spread_over_the_table() {
+        let hashes: Vec<u64> = (0..1024_usize)
+            .map(|block| BuildHasherDefault::<Identity>::default().hash_one(0x7f00_0000_0000 + block * 512))
+            .collect();
+        let different = |part: fn(u64) -> u64| {
+            hashes.iter().map(|&hash| part(hash)).collect::<std::collections::HashSet<u64>>().len()
+        };
+        // the place in the table, and the tag that is compared before the key
+        assert!(different(|hash| hash & 1023) > 600, "{}", different(|hash| hash & 1023));
+        assert_eq!(different(|hash| hash >> 57), 128);
     }
 }

@@ -167,4 +167,12 @@ mod tests {
         assert!(Mark(u64::MAX).to_string().len() <= 64);
         assert!(one.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':'), "{one}");
     }
+
+    #[test]
+    fn sessions_of_one_server_are_beside_each_other() {
+        let session = |server: &str| Session { mark: Mark::new(), server: server.into() };
+        let one = session("db/3306/1//var/lib/mysql/");
+        assert!(one.is_beside(&session("db/3306/1//var/lib/mysql/")));
+        assert!(!one.is_beside(&session("db/3306/2//var/lib/mysql/")), "another server_id");
+    }
 }
