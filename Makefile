@@ -1,17 +1,21 @@
 # `make demo` and `make test` need Rust and nothing else: a database server is installed where none is.
-# Variables, in the environment or after `make`: MYSQL_RETRY_SERVER=/path/to/mariadbd-or-mysqld, MYSQL_RETRY_TRANSPORT=tcp|unix.
+# Variables, in the environment or after `make`: MYSQL_RETRY_SERVER=/path/to/mariadbd-or-mysqld, MYSQL_RETRY_TRANSPORT=tcp|unix;
+# for `make chaos` also CHAOS_SECONDS=60 and CHAOS_SEED=a number that it printed.
 
 # The suite with what is optional; `make test FLAGS=` runs it with the default features.
 FLAGS = --features mysql-retry/tracing
 CARGO = cargo
 
-.PHONY: help demo test examples bench ci server clean
+.PHONY: help demo test examples chaos bench mutants ci server clean
 
 help:
 	@echo 'make demo      see lost connections survived, on a private server (1 minute to build, then 30 s)'
 	@echo 'make test      run everything: unit tests, the suite on a real server, the compiled examples in the docs'
 	@echo 'make examples  run the other examples, each on a private server'
+	@echo 'make chaos     a minute of killed servers and cut paths: was every caller told the truth? Draws target/chaos/chaos.svg'
+	@echo 'make faults    try to prove the verdicts wrong: a lost connection at every byte (5 minutes); CASE=n plays one case again'
 	@echo 'make bench     measure what the library costs while nothing is lost'
+	@echo 'make mutants   do the unit tests notice each change of the pure core? Needs cargo-mutants (15 minutes)'
 	@echo 'make ci        what CI runs (20 minutes at most)'
 	@echo 'make server    install a database server where there is none; the others do it by themselves'
 	@echo 'make clean     remove what was built, and the servers that CI unpacked'
@@ -38,8 +42,29 @@ examples: server
 	    $(CARGO) run --quiet --locked --example $$example || exit 1; \
 	done
 
+chaos: server
+	@echo 'Building the chaos run ...'
+	@$(CARGO) build --quiet --locked --example chaos
+	@$(CARGO) run --quiet --locked --example chaos
+
+# one case of the matrix instead of all, on the server of the run
+CASE = $(FAULTS_CASE)
+
+# the whole matrix, on the server of the run and on those that MYSQL_RETRY_MARIADB and MYSQL_RETRY_MYSQL name
+faults: server
+	@echo 'Building the fault matrix ...'
+	@$(CARGO) test --quiet --locked --test faults --no-run
+	@FAULTS=all FAULTS_CASE=$(CASE) $(CARGO) test --quiet --locked --test faults
+
 bench: server
 	@$(CARGO) bench --locked --bench overhead
+
+# what is looked at, and what is left out for which reason, stands in .cargo/mutants.toml
+mutants:
+	@$(CARGO) mutants --version >/dev/null 2>&1 || { \
+	  echo 'cargo-mutants is not installed: $(CARGO) install cargo-mutants --locked' >&2; exit 1; }
+	@mkdir -p target
+	@$(CARGO) mutants --output target
 
 ci:
 	@bash .ci/run

@@ -3,6 +3,7 @@
 //! Checkout, attempt, classify, decide, wait, and again. Every method of the executor runs through here.
 
 use std::{
+    io,
     pin::pin,
     sync::Arc,
     task::Poll,
@@ -18,6 +19,7 @@ use crate::{
     decide::{self, Decision, Reason, decide},
     error::{Error, Failure, Kind, Result},
     event::Event,
+    past::{Past, Settled},
     policy::{RetryPolicy, Settings},
     reading::{self, Reading, StateKinds},
     schedule::Schedule,
@@ -34,6 +36,7 @@ pub(crate) struct Call<'c> {
     schedule: Option<Schedule>,
     /// The error of the last attempt.
     last: Option<mysql_async::Error>,
+    past: Past<'c>,
 }
 
 /// What is known of a call. Outlives it where a stream goes on.
@@ -41,6 +44,8 @@ pub(crate) struct Call<'c> {
 pub(crate) struct Facts {
     reading: Reading,
     length: usize,
+    /// It may release the lock that marks its session, which then tells nothing.
+    hides_its_session: bool,
     delivery: Delivery,
     started: Instant,
     deadline: Instant,
@@ -66,6 +71,8 @@ struct Failed {
     classification: Classification,
     /// The connection that it was made on; `None` if there was none.
     connection_id: Option<u32>,
+    /// There is to be no other attempt, for this reason.
+    end: Option<Reason>,
 }
 
 impl<'c> Call<'c> {
@@ -81,9 +88,11 @@ impl<'c> Call<'c> {
         // a deadline beyond what the clock can express is none
         let deadline =
             started.checked_add(settings.deadline).unwrap_or_else(|| started + Duration::from_secs(u32::MAX.into()));
+        let reading = reading::read(text);
         let facts = Facts {
-            reading: reading::read(text),
+            reading,
             length: text.len(),
+            hides_its_session: hides_its_session(text, reading.state()),
             delivery,
             started,
             deadline: until.map_or(deadline, |until| until.min(deadline)),
@@ -97,12 +106,12 @@ impl<'c> Call<'c> {
 
     /// A call whose facts were kept.
     pub(crate) fn resume(shared: &'c Arc<Shared>, policy: &'c RetryPolicy, facts: Facts, span: CallSpan) -> Self {
-        Call { shared, settings: policy.settings(), facts, span, schedule: None, last: None }
+        Call { shared, settings: policy.settings(), facts, span, schedule: None, last: None, past: Past::new(shared) }
     }
 
     /// What a stream keeps of its call.
-    pub(crate) fn kept(self) -> (Facts, CallSpan) {
-        (self.facts, self.span)
+    pub(crate) fn kept(&self) -> (Facts, CallSpan) {
+        (self.facts, self.span.clone())
     }
 
     /// Runs it to its end, and gives the connection back.
@@ -155,12 +164,16 @@ impl<'c> Call<'c> {
             Ok(lease) => lease,
             Err(error) => return Err(self.failed(error, self.situation(Stage::Connect), None)),
         };
+        if !self.past.is_empty() {
+            self.fence(&mut lease).await?;
+        }
         if self.facts.outcome == Outcome::Unknown {
             self.shared
                 .listeners
                 .emit(&Event::Replayed { attempt: self.facts.attempts, connection_id: lease.connection_id() });
         }
         let mut progress = Progress(Stage::Command);
+        lease.sending();
         let result = match self.settings.attempt_timeout {
             None => attempt.run(lease.conn(), &mut progress).await,
             Some(limit) => match tokio::time::timeout(limit, attempt.run(lease.conn(), &mut progress)).await {
@@ -168,6 +181,7 @@ impl<'c> Call<'c> {
                 Err(_) => Err(timed_out(format!("no answer within {limit:?}"))),
             },
         };
+        lease.answered();
         let error = match result {
             Ok(output) => return Ok((output, lease)),
             Err(error) => error,
@@ -175,12 +189,16 @@ impl<'c> Call<'c> {
         let mut situation =
             Situation { oversized: lease.is_too_small_for(self.facts.length), ..self.situation(progress.0) };
         if situation.stage == Stage::Command
-            && classify(&error, situation).fault() == Fault::Disconnect(Disconnect::ServerLost)
+            && matches!(classify(&error, situation).fault(), Fault::Disconnect(Disconnect::ServerLost) | Fault::Refused)
             && was_not_prepared(&mut lease, attempt.prepared())
         {
             situation.stage = Stage::Prepare;
         }
         let failed = self.failed(error, situation, Some(lease.connection_id()));
+        let lost = matches!(failed.classification.fault(), Fault::Disconnect(_));
+        if lost && failed.classification.outcome() == Outcome::Unknown {
+            self.past.add(&lease);
+        }
         match (failed.classification.fault(), &failed.error) {
             // too large a packet: it answers, and closes the connection
             (_, mysql_async::Error::Server(error)) if error.code == 1153 => lease.retire(),
@@ -189,6 +207,36 @@ impl<'c> Call<'c> {
             _ => lease.retire(),
         }
         Err(failed)
+    }
+
+    /// Sees to it that what lost attempts left at the server does not happen after the replay that is about to be sent.
+    ///
+    /// A write waits until it is known that their sessions have ended. For a read it does not matter; theirs are killed
+    /// all the same, so that abandoned scans do not pile up.
+    async fn fence(&mut self, lease: &mut Lease) -> std::result::Result<(), Failed> {
+        let Facts { reading, deadline, .. } = self.facts;
+        loop {
+            let settled = self.past.settle(lease, !reading.reads_only(), self.facts.hides_its_session, deadline).await;
+            match settled {
+                Ok(Settled::All) => return Ok(()),
+                Ok(Settled::Late) => {
+                    let error = timed_out("the session of the lost attempt did not end in time".into());
+                    return Err(self.ended(error, Reason::Deadline));
+                }
+                Ok(Settled::Unfenced(why)) => {
+                    self.shared.listeners.emit(&Event::Unfenced { why, attempt: self.facts.attempts });
+                    if !self.settings.replay_unfenced {
+                        let error = io::Error::other(format!("the lost attempt may still be at work: {why}"));
+                        return Err(self.ended(error.into(), Reason::Unfenced));
+                    }
+                }
+                Err(error) => return Err(self.failed(error, self.situation(Stage::Connect), None)),
+            }
+        }
+    }
+
+    fn ended(&self, error: mysql_async::Error, reason: Reason) -> Failed {
+        Failed { end: Some(reason), ..self.failed(error, self.situation(Stage::Connect), None) }
     }
 
     fn situation(&self, stage: Stage) -> Situation {
@@ -206,7 +254,7 @@ impl<'c> Call<'c> {
         if let Some(own) = &self.settings.classifier {
             classification = own(&error, classification);
         }
-        Failed { error, classification, connection_id }
+        Failed { error, classification, connection_id, end: None }
     }
 
     /// Waits for the next attempt, or says why there is none.
@@ -231,8 +279,10 @@ impl<'c> Call<'c> {
             },
             self.settings,
         );
+        let decision = failed.end.map_or(decision, Decision::Surface);
         // a wait that our own deadline cut short says less than what was seen before it
         if !reached_connection
+            && failed.end.is_none()
             && self.remaining().is_zero()
             && let Some(before) = self.last.take()
         {
@@ -342,6 +392,14 @@ impl<'c> Call<'c> {
             source,
         }
     }
+}
+
+/// `RELEASE_ALL_LOCKS()`, seen or in stored code.
+fn hides_its_session(text: &[u8], state: StateKinds) -> bool {
+    const NAME: &[u8] = b"RELEASE_ALL_LOCKS";
+    state.contains(StateKinds::UNKNOWN)
+        || (state.contains(StateKinds::USER_LOCK)
+            && text.windows(NAME.len()).any(|part| part.eq_ignore_ascii_case(NAME)))
 }
 
 /// Whether a statement whose connection was lost had not even been prepared, so that it cannot have been executed.

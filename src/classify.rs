@@ -216,7 +216,10 @@ fn at_connect(error: &Error) -> Classification {
             | 2002 | 2003 | 2006 | 2013 | 2055 | 4031 | 9001 => not_sent(),
             _ => surface,
         },
-        Error::Driver(DriverError::ConnectionClosed) => not_sent(),
+        // of a proxy that refuses without an SQLSTATE after the login, the driver makes an unexpected packet
+        Error::Driver(
+            DriverError::ConnectionClosed | DriverError::UnexpectedPacket { .. } | DriverError::PacketOutOfOrder,
+        ) => not_sent(),
         Error::Driver(_) | Error::Other(_) | Error::Url(_) => surface,
     }
 }
@@ -327,5 +330,7 @@ fn inner<E: std::error::Error + 'static>(io: &io::Error) -> Option<&E> {
     io.get_ref()?.downcast_ref()
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -57,6 +57,8 @@ pub enum Reason {
     RowsDelivered,
     /// It was sent again as often as the policy allows.
     ReplaysExhausted,
+    /// The session of a lost attempt may still be at work, and the policy does not replay a write then.
+    Unfenced,
     /// The deadline has passed, or would pass before the next attempt.
     Deadline,
 }
@@ -70,6 +72,7 @@ impl fmt::Display for Reason {
             Reason::OnceOnly => "it was not sent again because its file data cannot be had twice",
             Reason::RowsDelivered => "it was not sent again because rows had been handed out",
             Reason::ReplaysExhausted => "it was sent again as often as the policy allows",
+            Reason::Unfenced => "it was not sent again because an earlier copy of it may still be executed",
             Reason::Deadline => "the deadline left no time to try again",
         })
     }
@@ -114,5 +117,7 @@ pub(crate) fn decide(situation: &Situation, policy: &Settings) -> Decision {
     if proved { Resend(delay) } else { Replay(delay) }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -51,6 +51,15 @@ pub enum Event<'a> {
         /// The server's id of the new connection.
         connection_id: u32,
     },
+    /// A write is about to be replayed although the session of the lost attempt is not known to have ended: the first
+    /// copy may still be executed, after the replay and after what others do then.
+    #[non_exhaustive]
+    Unfenced {
+        /// Why it is not known.
+        why: Unfenced,
+        /// The attempt that is about to be made, from 1.
+        attempt: u32,
+    },
     /// The call succeeded after at least one failed attempt.
     #[non_exhaustive]
     Recovered {
@@ -67,6 +76,28 @@ pub enum Event<'a> {
     },
 }
 
+/// Why it is not known whether the session of a lost attempt has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Unfenced {
+    /// It was on another server than the one that answers now.
+    OtherServer,
+    /// It is still there, and the server does not allow to kill it.
+    NotAllowed,
+    /// The server, or a proxy in front of it, did not let its sessions be marked (with `GET_LOCK`).
+    Unmarked,
+}
+
+impl fmt::Display for Unfenced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unfenced::OtherServer => "it was on another server than the one that answers now",
+            Unfenced::NotAllowed => "the server does not allow to kill it",
+            Unfenced::Unmarked => "the server does not tell sessions apart",
+        })
+    }
+}
+
 /// A user's listener.
 pub(crate) type Hook = dyn Fn(&Event<'_>) + Send + Sync;
 
@@ -80,6 +111,8 @@ pub struct Counters {
     pub resends: u64,
     /// Statements sent again that may have been executed ([`Event::Replayed`]).
     pub replays: u64,
+    /// Replays of writes whose lost attempt was not known to have ended ([`Event::Unfenced`]).
+    pub unfenced: u64,
     /// Calls that succeeded after a loss.
     pub recovered: u64,
     /// Calls that failed with a loss, or because their deadline left no time ([`Event::GaveUp`]).
@@ -96,6 +129,7 @@ pub(crate) struct Counting {
     pub(crate) losses: Count,
     pub(crate) resends: Count,
     pub(crate) replays: Count,
+    pub(crate) unfenced: Count,
     pub(crate) recovered: Count,
     pub(crate) gave_up: Count,
     pub(crate) retired: Count,
@@ -121,6 +155,7 @@ impl Counting {
             losses: self.losses.get(),
             resends: self.resends.get(),
             replays: self.replays.get(),
+            unfenced: self.unfenced.get(),
             recovered: self.recovered.get(),
             gave_up: self.gave_up.get(),
             retired: self.retired.get(),
@@ -143,6 +178,7 @@ impl Listeners {
             Event::Replayed { .. } => self.counting.replays.add_one(),
             Event::Recovered { .. } => self.counting.recovered.add_one(),
             Event::GaveUp { .. } => self.counting.gave_up.add_one(),
+            Event::Unfenced { .. } => self.counting.unfenced.add_one(),
             Event::RetryScheduled { .. } => {}
         }
         trace(event);
@@ -179,6 +215,7 @@ fn trace(event: &Event<'_>) {
             tracing::info!(?after, ?outcome, attempt, "retry scheduled")
         }
         Event::Replayed { attempt, connection_id } => tracing::info!(attempt, connection_id, "replayed"),
+        Event::Unfenced { why, attempt } => tracing::warn!(%why, attempt, "unfenced"),
         Event::Recovered { attempts, elapsed } => {
             tracing::info!(attempts, ?elapsed, "recovered");
         }

@@ -70,15 +70,27 @@
 //! "Rolled back" takes the word of the server, which speaks for transactional tables (InnoDB).
 //!
 //! What remains `Unknown` could not be told by any client: the request was written as a whole, and the reply is not
-//! there. The server may have executed the statement, may be executing it, or may never have seen it.
+//! there, or not as a whole. The server may have executed the statement, may be executing it, or may never have seen it.
+//!
+//! # Replays do not race their past
+//!
+//! A server does not notice that its client is gone while it executes: a lost `UPDATE` that waits for a row lock waits on,
+//! and runs when the lock is free, perhaps after its own replay and after what others did then. So each connection takes
+//! a user-level lock with a name of its own (`GET_LOCK('mysql_retry:..', 0)`) when it is made. Before a write is
+//! replayed, whoever holds the lock of the lost attempt's session is killed, and the lock is seen free: then the session
+//! has ended, after its statement was rolled back or committed. No privilege is needed for that, and nothing else can be
+//! killed, whatever ids are reused. [`Event::Unfenced`] tells when it could not be done;
+//! [`RetryPolicyBuilder::replay_unfenced`] decides what follows.
+//!
+//! Reads are replayed without waiting; their old sessions are killed too, and so is what a dropped future left behind.
 //!
 //! # Bounds
 //!
 //! Nothing waits for ever. The policy's deadline ends waiting and retrying, but does not cut a statement that is running;
 //! `connect_timeout` bounds connecting and checking; `attempt_timeout`, off by default, cuts.
 //!
-//! A future of this crate may be dropped at any time. The statement may then go on at the server, and its connection is
-//! closed: the next statement never gets another one's answer.
+//! A future of this crate may be dropped at any time. Its connection is closed, so that the next statement never gets
+//! another one's answer, and its statement is ended at the server, in the background.
 //!
 //! # Features
 //!
@@ -98,6 +110,7 @@ mod decide;
 mod error;
 mod event;
 mod executor;
+mod past;
 mod policy;
 mod reading;
 mod schedule;
@@ -110,7 +123,7 @@ pub use classify::{Classification, Disconnect, Fault, Outcome};
 pub use connection::Connection;
 pub use decide::Reason;
 pub use error::{Error, Result};
-pub use event::{Counters, Event};
+pub use event::{Counters, Event, Unfenced};
 pub use executor::{Builder, Executor};
 pub use mysql_async;
 pub use policy::{RetryPolicy, RetryPolicyBuilder};

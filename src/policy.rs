@@ -18,6 +18,7 @@ use crate::{classify::Classification, error::Error};
 /// | [`max_delay`](RetryPolicyBuilder::max_delay) | 1 s | the longest delay |
 /// | [`multiplier`](RetryPolicyBuilder::multiplier) | 2 | growth of the delay |
 /// | [`jitter`](RetryPolicyBuilder::jitter) | 1 | the share of each delay that is random |
+/// | [`replay_unfenced`](RetryPolicyBuilder::replay_unfenced) | on | replay a write whose lost attempt may still be at work |
 /// | [`resend_rolled_back`](RetryPolicyBuilder::resend_rolled_back) | on | deadlocks (1213) and lock time-outs (1205) of a single statement |
 ///
 /// ```
@@ -43,6 +44,7 @@ pub(crate) struct Settings {
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) delays: Delays,
     pub(crate) resend_rolled_back: bool,
+    pub(crate) replay_unfenced: bool,
     pub(crate) classifier: Option<Arc<Classifier>>,
 }
 
@@ -107,6 +109,7 @@ impl fmt::Debug for RetryPolicy {
             .field("connect_timeout", &settings.connect_timeout)
             .field("delays", &settings.delays)
             .field("resend_rolled_back", &settings.resend_rolled_back)
+            .field("replay_unfenced", &settings.replay_unfenced)
             .field("own_classification", &settings.classifier.is_some())
             .finish()
     }
@@ -127,6 +130,7 @@ impl Default for Settings {
                 jitter: 1.0,
             },
             resend_rolled_back: true,
+            replay_unfenced: true,
             classifier: None,
         }
     }
@@ -208,6 +212,18 @@ impl RetryPolicyBuilder {
         self
     }
 
+    /// Whether an idempotent write is replayed although the session of its lost attempt is not known to have ended.
+    /// Default: yes, with an [`Event::Unfenced`](crate::Event::Unfenced).
+    ///
+    /// Before a write is replayed, the session of the lost attempt is killed and seen gone, so that its copy of the
+    /// statement cannot be executed after the replay, and undo what others did in between. Where that cannot be done,
+    /// because another server answers now or the session may not be killed, `false` makes the call fail instead, with
+    /// the outcome [`Unknown`](crate::Outcome::Unknown).
+    pub fn replay_unfenced(mut self, replay: bool) -> Self {
+        self.0.replay_unfenced = replay;
+        self
+    }
+
     /// A classification of your own, asked for every error after the built-in table (see
     /// [`Classification`]). Return the second argument to leave the table's answer as it is.
     ///
@@ -285,6 +301,10 @@ impl fmt::Debug for RetryPolicyBuilder {
 mod tests {
     use super::*;
 
+    use proptest::prelude::*;
+
+    use crate::schedule::Schedule;
+
     #[test]
     fn the_defaults_are_valid() {
         assert!(RetryPolicy::builder().build().is_ok());
@@ -316,8 +336,111 @@ mod tests {
     }
 
     #[test]
+    fn values_at_the_edge_are_taken() {
+        let b = RetryPolicy::builder;
+        let ms = Duration::from_millis;
+        for builder in [
+            b().initial_delay(ms(10)).max_delay(ms(10)),
+            b().multiplier(1.0),
+            b().jitter(0.0),
+            b().jitter(1.0),
+            b().max_replays(0),
+            b().deadline(Duration::from_nanos(1)),
+        ] {
+            assert!(builder.clone().build().is_ok(), "{builder:?}");
+        }
+    }
+
+    #[test]
     fn time_outs_can_be_switched_off() {
         let policy = RetryPolicy::builder().attempt_timeout(None).connect_timeout(None).build().expect("valid");
         assert_eq!(policy.settings().connect_timeout, None);
+    }
+
+    fn unlike_the_defaults() -> RetryPolicyBuilder {
+        RetryPolicy::builder()
+            .deadline(Duration::from_secs(1))
+            .max_replays(2)
+            .attempt_timeout(Duration::from_secs(3))
+            .connect_timeout(Duration::from_secs(4))
+            .initial_delay(Duration::from_secs(5))
+            .max_delay(Duration::from_secs(6))
+            .multiplier(7.0)
+            .jitter(0.8)
+            .resend_rolled_back(false)
+            .replay_unfenced(false)
+            .classify_with(|_, table| table)
+    }
+
+    #[test]
+    fn each_setting_arrives_and_is_told() {
+        let delays = "Delays { initial: 5s, maximum: 6s, multiplier: 7.0, jitter: 0.8 }";
+        let told = format!(
+            "RetryPolicy {{ retries: true, deadline: 1s, max_replays: 2, attempt_timeout: Some(3s), connect_timeout: \
+             Some(4s), delays: {delays}, resend_rolled_back: false, replay_unfenced: false, own_classification: true }}"
+        );
+        assert_eq!(format!("{:?}", unlike_the_defaults().build().expect("valid")), told);
+        assert_eq!(format!("{:?}", unlike_the_defaults()), format!("RetryPolicyBuilder({told})"));
+    }
+
+    #[test]
+    fn a_policy_that_begins_with_another_has_its_values() {
+        let policy = unlike_the_defaults().build().expect("valid");
+        let other = policy.to_builder().max_replays(9).build().expect("valid");
+        let expected = format!("{policy:?}").replace("max_replays: 2", "max_replays: 9");
+        assert_eq!(format!("{other:?}"), expected);
+    }
+
+    #[test]
+    fn the_policy_without_retries_differs_from_the_default_in_that_alone() {
+        let expected = format!("{:?}", RetryPolicy::default()).replace("retries: true", "retries: false");
+        assert_eq!(format!("{:?}", RetryPolicy::none()), expected);
+    }
+
+    fn times() -> impl Strategy<Value = Duration> {
+        prop_oneof![
+            1 => Just(Duration::ZERO),
+            1 => Just(Duration::MAX),
+            4 => (any::<u64>(), 0_u32..1_000_000_000).prop_map(|(secs, nanos)| Duration::new(secs, nanos)),
+            4 => (0_u64..1_000).prop_map(Duration::from_nanos),
+            4 => (0_u64..100_000).prop_map(Duration::from_millis),
+        ]
+    }
+
+    fn numbers() -> impl Strategy<Value = f64> {
+        prop_oneof![prop::num::f64::ANY, 0.0..=1.0, 0.0..10.0]
+    }
+
+    proptest! {
+        // what failed is printed, and made a test; no files beside the source
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_makes_sense_is_taken_and_can_be_carried_out(
+            [deadline, connect, initial, maximum] in prop::array::uniform4(times()),
+            attempt in prop::option::of(times()),
+            max_replays in any::<u32>(),
+            [multiplier, jitter] in prop::array::uniform2(numbers()),
+        ) {
+            let policy = RetryPolicy::builder()
+                .deadline(deadline)
+                .max_replays(max_replays)
+                .attempt_timeout(attempt)
+                .connect_timeout(connect)
+                .initial_delay(initial)
+                .max_delay(maximum)
+                .multiplier(multiplier)
+                .jitter(jitter)
+                .build();
+            let no_zero = ![deadline, connect, initial, maximum].contains(&Duration::ZERO) && attempt != Some(Duration::ZERO);
+            let valid_numbers = multiplier.is_finite() && multiplier >= 1.0 && (0.0..=1.0).contains(&jitter);
+            prop_assert_eq!(policy.is_ok(), no_zero && valid_numbers && initial <= maximum);
+            if let Ok(policy) = policy {
+                let mut schedule = Schedule::new(&policy.settings().delays);
+                for _ in 0..20 {
+                    prop_assert!(schedule.next() <= maximum);
+                }
+            }
+        }
     }
 }

@@ -62,11 +62,15 @@ impl<T> RowStream<T> {
         exec: Executor,
         (facts, span): (Facts, CallSpan),
         first: Option<Row>,
-        lease: Lease,
+        mut lease: Lease,
         read: fn(Lease) -> ReadRow,
     ) -> Self {
         let state = match first {
-            Some(row) => State::First(row, lease),
+            Some(row) => {
+                // until its end there is something to end at the server
+                lease.sending();
+                State::First(row, lease)
+            }
             None => {
                 lease.finish(facts.leaves());
                 State::Ended
@@ -84,7 +88,7 @@ impl<T> RowStream<T> {
                 }
                 State::Idle(lease) => self.state = State::Reading((self.read)(lease)),
                 State::Reading(mut reading) => {
-                    let Poll::Ready((row, lease)) = reading.as_mut().poll(cx) else {
+                    let Poll::Ready((row, mut lease)) = reading.as_mut().poll(cx) else {
                         self.state = State::Reading(reading);
                         return Poll::Pending;
                     };
@@ -94,6 +98,7 @@ impl<T> RowStream<T> {
                             Some(Ok(row))
                         }
                         Ok(None) => {
+                            lease.answered();
                             lease.finish(self.facts.leaves());
                             None
                         }

@@ -4,6 +4,7 @@ use super::*;
 use std::io::ErrorKind;
 
 use mysql_async::{LocalInfileError, UrlError, Value};
+use mysql_common::packets::BulkExecuteRequestError;
 
 use Disconnect::{ServerGone, ServerLost};
 use Outcome::{NotExecuted, Unknown};
@@ -15,15 +16,15 @@ fn at(stage: Stage) -> Situation {
     Situation { stage, ..PLAIN }
 }
 
-fn io(kind: ErrorKind) -> Error {
+pub(super) fn io(kind: ErrorKind) -> Error {
     Error::Io(IoError::Io(io::Error::from(kind)))
 }
 
-fn codec(error: PacketCodecError) -> Error {
+pub(super) fn codec(error: PacketCodecError) -> Error {
     error.into()
 }
 
-fn closed() -> Error {
+pub(super) fn closed() -> Error {
     // what `WritePacket` of mysql_async 0.37 returns when the stream is gone
     Error::Io(IoError::Io(io::Error::new(ErrorKind::UnexpectedEof, Error::Driver(DriverError::ConnectionClosed))))
 }
@@ -36,19 +37,19 @@ fn server(code: u16) -> Error {
     server_saying(code, message)
 }
 
-fn server_saying(code: u16, message: &str) -> Error {
+pub(super) fn server_saying(code: u16, message: &str) -> Error {
     Error::Server(ServerError { code, message: message.into(), state: "HY000".into() })
 }
 
-fn other_error() -> Error {
+pub(super) fn other_error() -> Error {
     Error::Other("a hook's own error".into())
 }
 
-fn url() -> Error {
+pub(super) fn url() -> Error {
     Error::Url(UrlError::Invalid)
 }
 
-fn every_driver_error() -> Vec<DriverError> {
+pub(super) fn every_driver_error() -> Vec<DriverError> {
     use DriverError::*;
     vec![
         CantParseServerVersion { version_string: "x".into() },
@@ -72,6 +73,7 @@ fn every_driver_error() -> Vec<DriverError> {
         NoClientSslFlagFromServer,
         CleartextPluginDisabled,
         InvalidParsecSalt,
+        BulkExecute(BulkExecuteRequestError::NoParams),
     ]
 }
 
@@ -132,10 +134,10 @@ fn a_login_that_waiting_cannot_mend_surfaces_at_once() {
     }
     assert_eq!(classify(&io(ErrorKind::InvalidData), at(Stage::Connect)), surface);
     for error in every_driver_error() {
-        if !matches!(error, DriverError::ConnectionClosed) {
-            let error = Error::Driver(error);
-            assert_eq!(classify(&error, at(Stage::Connect)), surface, "{error:?}");
-        }
+        use DriverError::{ConnectionClosed, PacketOutOfOrder, UnexpectedPacket};
+        let down = matches!(error, ConnectionClosed | PacketOutOfOrder | UnexpectedPacket { .. });
+        let error = Error::Driver(error);
+        assert_eq!(classify(&error, at(Stage::Connect)), if down { GONE } else { surface }, "{error:?}");
     }
     assert_eq!(classify(&other_error(), at(Stage::Connect)), surface);
     assert_eq!(classify(&url(), at(Stage::Connect)), surface);
@@ -242,7 +244,7 @@ fn errors_of_the_statement_or_of_the_caller_are_no_disconnect() {
         #[allow(clippy::wildcard_enum_match_arm)]
         let expected = match error {
             ConnectionClosed | PacketOutOfOrder | UnexpectedPacket { .. } | BadCompressedPacketHeader => continue,
-            FromValue { .. } | PacketTooLarge | LocalInfile(_) => Unknown,
+            FromValue { .. } | PacketTooLarge | LocalInfile(_) | BulkExecute(_) => Unknown,
             _ => NotExecuted,
         };
         let error = Error::Driver(error);
@@ -293,4 +295,10 @@ fn the_two_losses_have_the_codes_that_people_search_for() {
     assert_eq!(ServerLost.code(), 2013);
     assert!(ServerGone.to_string().contains("2006"));
     assert!(ServerLost.to_string().contains("2013"));
+}
+
+#[test]
+fn the_two_outcomes_can_be_told() {
+    assert_eq!(NotExecuted.to_string(), "not executed");
+    assert_eq!(Unknown.to_string(), "unknown");
 }

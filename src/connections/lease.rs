@@ -4,13 +4,14 @@ use std::{pin::pin, sync::Arc, time::Instant};
 
 use mysql_async::{Conn, prelude::Queryable};
 
-use super::{Shared, poll_once};
+use super::{Fate, Session, Shared, poll_once};
 
 /// A connection taken out of the pool. Goes back with [`finish`](Lease::finish); is closed when dropped without.
 pub(crate) struct Lease {
     conn: Option<Conn>,
     shared: Arc<Shared>,
     permit: bool,
+    under_way: bool,
 }
 
 /// What a statement may have left behind on its connection.
@@ -24,7 +25,7 @@ pub(crate) enum Leaves {
 
 impl Lease {
     pub(super) fn new(conn: Conn, shared: &Arc<Shared>) -> Self {
-        Lease { conn: Some(conn), shared: shared.clone(), permit: false }
+        Lease { conn: Some(conn), shared: shared.clone(), permit: false, under_way: false }
     }
 
     pub(super) fn with_permit(mut self) -> Self {
@@ -43,6 +44,27 @@ impl Lease {
     /// Whether the server takes no packet that holds a text of this length.
     pub(crate) fn is_too_small_for(&self, length: usize) -> bool {
         self.shared.records.packet_limit(self.connection()).is_some_and(|limit| length > limit)
+    }
+
+    /// The session, as others can find it; `None` if the server does not go along.
+    pub(crate) fn session(&self) -> Option<Session> {
+        self.shared.records.session(self.connection())
+    }
+
+    /// A statement is about to be sent: if the lease is dropped before [`answered`](Self::answered), its caller has
+    /// gone away.
+    pub(crate) fn sending(&mut self) {
+        self.under_way = true;
+    }
+
+    pub(crate) fn answered(&mut self) {
+        self.under_way = false;
+    }
+
+    /// Ends another session from this one. See [`Session::end`].
+    pub(crate) async fn end(&mut self, other: &Session, wait: bool, deadline: Instant) -> mysql_async::Result<Fate> {
+        let own = self.session();
+        other.end(self.conn(), own.as_ref(), wait, deadline).await
     }
 
     pub(crate) fn connection_id(&self) -> u32 {
@@ -66,8 +88,8 @@ impl Lease {
     }
 
     /// Closes the connection, saying goodbye if that can be done without waiting.
-    pub(crate) fn retire(mut self) {
-        self.close();
+    pub(crate) fn retire(self) {
+        drop(self);
     }
 
     fn put_back(mut self, now: Instant) {
@@ -102,12 +124,19 @@ impl Lease {
         // a reset leaves the current database as it is (seen on MariaDB 10.11 and MySQL 9.7)
         let database = self.connection().opts().db_name().map(|name| name.replace('`', "``"));
         match database {
-            Some(name) => self.conn().query_drop(format!("USE `{name}`")).await.map(|()| true),
+            Some(name) => self.conn().query_drop(format!("USE `{name}`")).await?,
             // there is no way to have none again
             None => {
                 let current: Option<Option<String>> = self.conn().query_first("SELECT DATABASE()").await?;
-                Ok(current.flatten().is_none())
+                if current.flatten().is_some() {
+                    return Ok(false);
+                }
             }
+        }
+        // and it releases the lock that marks the session
+        match self.session() {
+            Some(session) => session.mark_again(self.conn()).await,
+            None => Ok(true),
         }
     }
 
@@ -123,6 +152,11 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if self.under_way
+            && let Some(session) = self.session()
+        {
+            self.shared.abandon(session);
+        }
         self.close();
         if self.permit {
             self.shared.permits.add_permits(1);

@@ -26,10 +26,14 @@ use tokio::{
 use crate::{event::Listeners, policy::Settings};
 
 mod lease;
+mod orphans;
 mod records;
+mod session;
 
 pub(crate) use lease::{Lease, Leaves};
+use orphans::Orphans;
 use records::{Condition, Records};
+pub(crate) use session::{Fate, Session};
 
 /// After so long without a returned connection the sockets of the idle ones are looked at anew.
 const QUIET: Duration = Duration::from_millis(1);
@@ -53,6 +57,7 @@ pub(crate) struct Shared {
     /// the connect time-out does not run while a call is merely queued.
     permits: Semaphore,
     records: Arc<Records>,
+    orphans: Orphans,
     /// When a connection last went back to the pool, in microseconds after `made`.
     last_return: AtomicU64,
     made: Instant,
@@ -81,6 +86,7 @@ impl Shared {
             pool: Pool::new(pool_opts(&opts, &records)),
             permits: Semaphore::new(constraints.max().min(Semaphore::MAX_PERMITS)),
             records,
+            orphans: Orphans::default(),
             last_return: AtomicU64::new(0),
             made: Instant::now(),
             ping_after: keeping.ping_after,
@@ -139,6 +145,11 @@ impl Shared {
         self.last_return.store(micros.try_into().unwrap_or(u64::MAX), Relaxed);
     }
 
+    /// A session was left with a statement under way: ends it, in the background.
+    pub(crate) fn abandon(self: &Arc<Self>, session: Session) {
+        Orphans::add(self, session);
+    }
+
     async fn permit(&self, deadline: Instant) -> mysql_async::Result<()> {
         let permit = match self.permits.try_acquire() {
             Ok(permit) => permit,
@@ -181,16 +192,9 @@ impl Shared {
             }
             Condition::Idle(_) => Ok(true),
             Condition::New => {
-                let asking = lease.conn().query_first("SELECT @@wait_timeout, @@max_allowed_packet");
-                let answer: mysql_async::Result<Option<(Option<u64>, Option<usize>)>> =
-                    bounded(asking, "check of a new connection", deadline, settings).await;
-                let (wait_timeout, packet_limit) = match answer {
-                    Ok(answer) => answer.unwrap_or_default(),
-                    // a server or proxy that does not know the variables is still one that answers
-                    Err(mysql_async::Error::Server(_)) => (None, None),
-                    Err(error) => return Err(error),
-                };
-                self.records.introduce(lease.connection(), wait_timeout, packet_limit);
+                let asking = session::introduce(lease.conn());
+                let introduction = bounded(asking, "check of a new connection", deadline, settings).await?;
+                self.records.introduce(lease.connection(), introduction);
                 Ok(true)
             }
         }

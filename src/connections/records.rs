@@ -10,8 +10,10 @@ use std::{
 use mysql_async::Conn;
 use mysql_common::constants::StatusFlags;
 
+use super::session::{Introduction, Session};
+
 /// What is known of one connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Record {
     last_used: Instant,
     /// It is not used again after idling this long: the server is about to close it, or has.
@@ -20,9 +22,13 @@ struct Record {
     packet_limit: Option<usize>,
     /// The autocommit mode that it began with.
     autocommit: bool,
+    /// Its session as others can find it; `None` if the server does not go along.
+    session: Option<Session>,
     /// When it is too old to be used again; `None` never.
     expires: Option<Instant>,
     new: bool,
+    /// It is in use: its record is needed, however long that takes.
+    leased: bool,
 }
 
 /// Whether a connection is fit for use, as far as its record tells.
@@ -47,8 +53,10 @@ impl Record {
             idle_limit: DEFAULT_WAIT_TIMEOUT,
             packet_limit: None,
             autocommit: true,
+            session: None,
             expires: max_age.and_then(|age| now.checked_add(jittered(age))),
             new: true,
+            leased: false,
         }
     }
 
@@ -74,7 +82,7 @@ fn idle_limit(wait_timeout: Duration) -> Duration {
 fn jittered(age: Duration) -> Duration {
     // the only randomness of the standard library: the keys of its hash maps
     let random = RandomState::new().hash_one(()) as f64 / u64::MAX as f64;
-    age + (age / 10).mul_f64(random)
+    age.saturating_add((age / 10).mul_f64(random))
 }
 
 /// The records of all connections.
@@ -106,16 +114,20 @@ impl Records {
 
     /// Whether a connection that leaves the pool is fit for use.
     pub(super) fn condition(&self, conn: &Conn, now: Instant) -> Condition {
-        self.lock().get(&key(conn)).map_or(Condition::Over, |record| record.condition(now))
+        self.lock().get_mut(&key(conn)).map_or(Condition::Over, |record| {
+            record.leased = true;
+            record.condition(now)
+        })
     }
 
-    /// The connection has answered for the first time, and perhaps told its `wait_timeout` in seconds and its
-    /// `max_allowed_packet`.
-    pub(super) fn introduce(&self, conn: &Conn, wait_timeout: Option<u64>, packet_limit: Option<usize>) {
+    /// The connection has answered for the first time, and told what it is.
+    pub(super) fn introduce(&self, conn: &Conn, introduction: Introduction) {
         let autocommit = Status::of(conn).is_none_or(|status| status.autocommit);
         if let Some(record) = self.lock().get_mut(&key(conn)) {
-            record.idle_limit = idle_limit(wait_timeout.map_or(DEFAULT_WAIT_TIMEOUT, Duration::from_secs));
-            record.packet_limit = packet_limit;
+            let wait_timeout = introduction.wait_timeout.map_or(DEFAULT_WAIT_TIMEOUT, Duration::from_secs);
+            record.idle_limit = idle_limit(wait_timeout);
+            record.packet_limit = introduction.packet_limit;
+            record.session = introduction.session;
             record.autocommit = autocommit;
             record.new = false;
         }
@@ -130,6 +142,7 @@ impl Records {
             return false;
         };
         record.last_used = now;
+        record.leased = false;
         // after an error of the server there are no flags; a text that leaves nothing behind changed none
         status.is_none_or(|status| !status.in_transaction && status.autocommit == record.autocommit)
     }
@@ -137,6 +150,11 @@ impl Records {
     /// The largest packet that the server takes on this connection, if it told.
     pub(super) fn packet_limit(&self, conn: &Conn) -> Option<usize> {
         self.lock().get(&key(conn))?.packet_limit
+    }
+
+    /// The session of a connection, as others can find it.
+    pub(super) fn session(&self, conn: &Conn) -> Option<Session> {
+        self.lock().get(&key(conn))?.session.clone()
     }
 
     /// The connection is about to be closed.
@@ -147,12 +165,14 @@ impl Records {
     fn insert(&self, key: Key, record: Record) {
         let mut records = self.lock();
         if records.len() >= self.limit {
-            // The pool drops dead connections without a word. Their records are the oldest. A living one that loses its
-            // record is replaced before it is used again.
-            let mut times: Vec<Instant> = records.values().map(|record| record.last_used).collect();
+            // The pool drops dead connections without a word. Their records are the oldest of those that are not leased,
+            // which are half at most. A living one that loses its record is replaced before it is used again.
+            let idle = records.values().filter(|record| !record.leased);
+            let mut times: Vec<Instant> = idle.map(|record| record.last_used).collect();
             times.sort_unstable();
-            let middle = times[times.len() / 2];
-            records.retain(|_, record| record.last_used > middle);
+            if let Some(&middle) = times.get(times.len() / 2) {
+                records.retain(|_, record| record.leased || record.last_used > middle);
+            }
         }
         records.insert(key, record);
     }
@@ -226,6 +246,16 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_in_use_keeps_its_record_however_long_it_is_used() {
+        let records = Records::new(4, None);
+        records.insert(7, Record { leased: true, ..Record::new(None) });
+        for key in 0..1000 {
+            records.insert(key * 64, Record::new(None));
+        }
+        assert!(records.lock().contains_key(&7));
+    }
+
+    #[test]
     fn ages_differ_by_up_to_a_tenth() {
         let age = Duration::from_secs(1000);
         let ages: Vec<Duration> = (0..100).map(|_| jittered(age)).collect();
@@ -251,5 +281,37 @@ mod tests {
         }
         let newest = records.lock().contains_key(&(9_999 * 64));
         assert!(newest, "the record of the newest connection was dropped");
+    }
+
+    #[test]
+    fn where_records_pile_up_the_older_half_is_forgotten() {
+        let records = Records::new(4, None);
+        let began = Instant::now();
+        let used_after = |key: usize| Record {
+            last_used: began + Duration::from_millis(key.try_into().expect("small")),
+            ..Record::new(None)
+        };
+        let limit = records.limit;
+        for key in 0..limit {
+            records.insert(key, used_after(key));
+        }
+        assert_eq!(records.lock().len(), limit, "forgotten before there were too many");
+        records.insert(limit, used_after(limit));
+        let mut kept: Vec<Key> = records.lock().keys().copied().collect();
+        kept.sort_unstable();
+        assert_eq!(kept, (limit / 2 + 1..=limit).collect::<Vec<Key>>());
+    }
+
+    #[test]
+    fn addresses_of_heap_blocks_are_spread_over_the_table() {
+        let hashes: Vec<u64> = (0..1024_usize)
+            .map(|block| BuildHasherDefault::<Identity>::default().hash_one(0x7f00_0000_0000 + block * 512))
+            .collect();
+        let different = |part: fn(u64) -> u64| {
+            hashes.iter().map(|&hash| part(hash)).collect::<std::collections::HashSet<u64>>().len()
+        };
+        // the place in the table, and the tag that is compared before the key
+        assert!(different(|hash| hash & 1023) > 600, "{}", different(|hash| hash & 1023));
+        assert_eq!(different(|hash| hash >> 57), 128);
     }
 }

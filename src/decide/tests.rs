@@ -155,3 +155,20 @@ fn nothing_is_tried_at_or_after_the_deadline() {
     let at_once = Situation { remaining: Duration::ZERO, ..after(gone()) };
     assert_eq!(decided(at_once), Decision::Surface(Reason::Deadline));
 }
+
+#[test]
+fn each_reason_says_something_of_its_own() {
+    let all = [
+        Reason::NotALoss,
+        Reason::SwitchedOff,
+        Reason::NotIdempotent,
+        Reason::OnceOnly,
+        Reason::RowsDelivered,
+        Reason::ReplaysExhausted,
+        Reason::Unfenced,
+        Reason::Deadline,
+    ];
+    let said: std::collections::HashSet<String> = all.iter().map(Reason::to_string).collect();
+    assert_eq!(said.len(), all.len());
+    assert!(!said.contains(""));
+}

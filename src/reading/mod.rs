@@ -54,7 +54,6 @@ impl Reading {
     }
 
     /// True only if the call certainly changes nothing, neither data nor session nor files. Row locks do not count.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the fence before a replay, which leaves reads alone"))]
     pub(crate) const fn reads_only(self) -> bool {
         self.reads_only
     }

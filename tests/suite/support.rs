@@ -11,7 +11,7 @@ use std::{
 };
 
 use mysql_async::{OptsBuilder, PoolConstraints, PoolOpts};
-use mysql_retry::{Classification, Event, Executor, Outcome};
+use mysql_retry::{Classification, Event, Executor, Outcome, Unfenced};
 use mysql_retry_fixture::{Proxy, Server};
 use tokio::sync::OnceCell;
 
@@ -137,6 +137,7 @@ pub enum Told {
     Lost { classification: Classification, connection_id: Option<u32>, attempt: u32 },
     Scheduled { after: Duration, outcome: Outcome, attempt: u32 },
     Replayed { attempt: u32, connection_id: u32 },
+    Unfenced { why: Unfenced, attempt: u32 },
     Recovered { attempts: u32 },
     GaveUp,
 }
@@ -156,6 +157,7 @@ impl Events {
                 }
                 Event::RetryScheduled { after, outcome, attempt, .. } => Told::Scheduled { after, outcome, attempt },
                 Event::Replayed { attempt, connection_id, .. } => Told::Replayed { attempt, connection_id },
+                Event::Unfenced { why, attempt, .. } => Told::Unfenced { why, attempt },
                 Event::Recovered { attempts, .. } => Told::Recovered { attempts },
                 Event::GaveUp { .. } => Told::GaveUp,
                 _ => panic!("an event that the tests do not know: {event:?}"),

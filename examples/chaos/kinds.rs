@@ -1,0 +1,101 @@
+//! The statements that the tasks run.
+
+/// A kind of statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    ReadRow,
+    ReadPage,
+    Upsert,
+    Update,
+    Replace,
+    Delete,
+    Insert,
+    Increment,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Kind; 8] = [
+        Kind::ReadRow,
+        Kind::ReadPage,
+        Kind::Upsert,
+        Kind::Update,
+        Kind::Replace,
+        Kind::Delete,
+        Kind::Insert,
+        Kind::Increment,
+    ];
+
+    /// Each as often as it is to be drawn.
+    pub(crate) const MIX: [Kind; 17] = [
+        Kind::ReadRow,
+        Kind::ReadRow,
+        Kind::ReadRow,
+        Kind::ReadPage,
+        Kind::Upsert,
+        Kind::Upsert,
+        Kind::Upsert,
+        Kind::Update,
+        Kind::Update,
+        Kind::Replace,
+        Kind::Replace,
+        Kind::Delete,
+        Kind::Insert,
+        Kind::Insert,
+        Kind::Insert,
+        Kind::Increment,
+        Kind::Increment,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::ReadRow => "SELECT of a row",
+            Kind::ReadPage => "SELECT of 200 rows",
+            Kind::Upsert => "keyed upsert",
+            Kind::Update => "UPDATE .. SET v = x",
+            Kind::Replace => "REPLACE",
+            Kind::Delete => "DELETE by key",
+            Kind::Insert => "plain INSERT",
+            Kind::Increment => "plain v = v + 1",
+        }
+    }
+
+    pub(crate) fn sql(self) -> &'static str {
+        match self {
+            Kind::ReadRow => "SELECT v FROM upserted WHERE k = ?",
+            Kind::ReadPage => "SELECT n, filler FROM page ORDER BY n",
+            Kind::Upsert => "INSERT INTO upserted (k, v) VALUES (?, ?) ON DUPLICATE KEY UPDATE v = ?",
+            Kind::Update => "UPDATE updated SET v = ? WHERE k = ?",
+            Kind::Replace => "REPLACE INTO replaced (k, v) VALUES (?, ?)",
+            Kind::Delete => "DELETE FROM upserted WHERE k = ?",
+            Kind::Insert => "INSERT INTO ledger (number) VALUES (?)",
+            Kind::Increment => "UPDATE counter SET n = n + 1, number = ? WHERE task = ?",
+        }
+    }
+
+    /// What the placeholders stand for. `key` is the task for a counter.
+    pub(crate) fn params(self, key: u64, number: u64) -> Vec<u64> {
+        match self {
+            Kind::ReadRow | Kind::Delete => vec![key],
+            Kind::ReadPage => vec![],
+            Kind::Upsert => vec![key, number, number],
+            Kind::Update | Kind::Increment => vec![number, key],
+            Kind::Replace => vec![key, number],
+            Kind::Insert => vec![number],
+        }
+    }
+
+    /// Whether it may run twice, and is annotated accordingly.
+    pub(crate) fn is_idempotent(self) -> bool {
+        !matches!(self, Kind::Insert | Kind::Increment)
+    }
+
+    /// The table with a key that it writes to.
+    pub(crate) fn keyed_table(self) -> Option<&'static str> {
+        match self {
+            Kind::Upsert | Kind::Delete => Some("upserted"),
+            Kind::Update => Some("updated"),
+            Kind::Replace => Some("replaced"),
+            Kind::ReadRow | Kind::ReadPage | Kind::Insert | Kind::Increment => None,
+        }
+    }
+}

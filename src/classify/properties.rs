@@ -1,0 +1,251 @@
+//! What holds of the table whatever the error and the situation.
+
+use super::{tests::*, *};
+
+use proptest::{prelude::*, sample::select};
+
+use Disconnect::{ServerGone, ServerLost};
+use Outcome::{NotExecuted, Unknown};
+
+/// The codes that are in the table, at some stage.
+const CODES: &[u16] = &[
+    1040, 1047, 1053, 1064, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1205, 1213, 1226, 1243, 1290,
+    1836, 1927, 2002, 2003, 2006, 2013, 2055, 3032, 3169, 4031, 9001,
+];
+
+/// The codes that prove, of a text that is one command, that it was not executed.
+const PROOFS: &[u16] = &[1047, 1064, 1205, 1213, 1243, 1290, 1836, 4031, 9001];
+
+fn kinds() -> impl Strategy<Value = io::ErrorKind> {
+    use io::ErrorKind::*;
+    select(vec![
+        NotFound,
+        PermissionDenied,
+        ConnectionRefused,
+        ConnectionReset,
+        HostUnreachable,
+        NetworkUnreachable,
+        ConnectionAborted,
+        NotConnected,
+        AddrInUse,
+        AddrNotAvailable,
+        NetworkDown,
+        BrokenPipe,
+        AlreadyExists,
+        WouldBlock,
+        InvalidInput,
+        InvalidData,
+        TimedOut,
+        WriteZero,
+        StorageFull,
+        Interrupted,
+        Unsupported,
+        UnexpectedEof,
+        OutOfMemory,
+        Other,
+    ])
+}
+
+fn codes() -> impl Strategy<Value = u16> {
+    prop_oneof![3 => select(CODES), 1 => any::<u16>(), 1 => 1000_u16..5000]
+}
+
+fn messages() -> impl Strategy<Value = String> {
+    const SEEN: &[&str] = &[
+        "The MariaDB server is running with the --read-only option so it cannot execute this statement",
+        "The MySQL server is running with the --super-read-only option so it cannot execute this statement",
+        "The MySQL server is running with the --secure-file-priv option so it cannot execute this statement",
+        "You are not allowed: @@read_only",
+        "",
+    ];
+    prop_oneof![4 => select(SEEN).prop_map(str::to_owned), 1 => any::<String>()]
+}
+
+fn io_errors() -> impl Strategy<Value = Error> {
+    prop_oneof![
+        4 => kinds().prop_map(io),
+        // with something inside that is not the driver's
+        1 => (kinds(), any::<String>()).prop_map(|(kind, message)| Error::Io(IoError::Io(io::Error::new(kind, message)))),
+    ]
+}
+
+fn codec_errors() -> impl Strategy<Value = Error> {
+    prop_oneof![
+        Just(()).prop_map(|()| codec(PacketCodecError::PacketTooLarge)),
+        Just(()).prop_map(|()| codec(PacketCodecError::PacketsOutOfSync)),
+        Just(()).prop_map(|()| codec(PacketCodecError::BadCompressedPacketHeader)),
+        kinds().prop_map(|kind| Error::Io(IoError::Io(io::Error::other(PacketCodecError::Io(kind.into()))))),
+    ]
+}
+
+fn server_errors() -> impl Strategy<Value = Error> {
+    (codes(), messages()).prop_map(|(code, message)| server_saying(code, &message))
+}
+
+fn driver_errors() -> impl Strategy<Value = Error> {
+    (0..every_driver_error().len()).prop_map(|index| Error::Driver(every_driver_error().swap_remove(index)))
+}
+
+fn errors() -> impl Strategy<Value = Error> {
+    prop_oneof![
+        3 => io_errors(),
+        1 => codec_errors(),
+        5 => server_errors(),
+        3 => driver_errors(),
+        1 => prop_oneof![
+            Just(()).prop_map(|()| closed()),
+            Just(()).prop_map(|()| other_error()),
+            Just(()).prop_map(|()| url())
+        ],
+    ]
+}
+
+fn stages() -> impl Strategy<Value = Stage> {
+    select(vec![Stage::Connect, Stage::Prepare, Stage::Command, Stage::Reply])
+}
+
+fn situations() -> impl Strategy<Value = Situation> {
+    (stages(), any::<[bool; 4]>()).prop_map(|(stage, [several, oversized, infile, tls])| Situation {
+        stage,
+        several,
+        oversized,
+        infile,
+        tls,
+    })
+}
+
+/// Not one bit of proof is to be had from these; each can only take one away.
+fn with_more_doubt(situation: Situation, [several, infile, tls]: [bool; 3]) -> Situation {
+    Situation {
+        several: situation.several || several,
+        infile: situation.infile || infile,
+        tls: situation.tls || tls,
+        ..situation
+    }
+}
+
+proptest! {
+    // what failed is printed, and made a test; no files beside the source
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn before_anything_was_sent_nothing_was_executed(error in errors(), situation in situations()) {
+        for stage in [Stage::Connect, Stage::Prepare] {
+            let got = classify(&error, Situation { stage, ..situation });
+            prop_assert_eq!(got.outcome(), NotExecuted);
+            prop_assert_ne!(got.fault(), Fault::Disconnect(ServerLost));
+        }
+    }
+
+    #[test]
+    fn once_the_reply_has_begun_no_error_is_a_proof(error in errors(), situation in situations()) {
+        let got = classify(&error, Situation { stage: Stage::Reply, ..situation });
+        prop_assert_eq!(got.outcome(), Unknown);
+        prop_assert_ne!(got.fault(), Fault::Disconnect(ServerGone));
+    }
+
+    #[test]
+    fn gone_is_the_proof_and_lost_is_the_doubt(error in errors(), situation in situations()) {
+        let got = classify(&error, situation);
+        match got.fault() {
+            Fault::Disconnect(ServerGone) => prop_assert_eq!(got.outcome(), NotExecuted),
+            Fault::Disconnect(ServerLost) => prop_assert_eq!(got.outcome(), Unknown),
+            Fault::Refused | Fault::RolledBack | Fault::Other => {}
+        }
+    }
+
+    #[test]
+    fn more_doubt_never_makes_a_proof(error in errors(), situation in situations(), more in any::<[bool; 3]>()) {
+        let (less, more) = (classify(&error, situation), classify(&error, with_more_doubt(situation, more)));
+        if less.outcome() == Unknown {
+            prop_assert_eq!(more.outcome(), Unknown);
+        }
+        if situation.stage == Stage::Command && more.outcome() == NotExecuted {
+            prop_assert_eq!(more, less, "what is proved in spite of the doubt is the same without it");
+        }
+    }
+
+    #[test]
+    fn a_later_stage_never_makes_a_proof(error in errors(), situation in situations()) {
+        let at = |stage| classify(&error, Situation { stage, ..situation }).outcome();
+        let outcomes = [Stage::Connect, Stage::Prepare, Stage::Command, Stage::Reply].map(at);
+        prop_assert!(outcomes.is_sorted_by_key(|outcome| *outcome == Unknown), "{outcomes:?}");
+    }
+
+    #[test]
+    fn doubt_about_the_transport_does_not_change_what_a_server_said(
+        error in server_errors(), situation in situations(), [infile, tls] in any::<[bool; 2]>()
+    ) {
+        prop_assert_eq!(classify(&error, situation), classify(&error, Situation { infile, tls, ..situation }));
+    }
+
+    #[test]
+    fn an_oversized_text_is_not_sent_again_after_a_loss(error in errors(), situation in situations()) {
+        let (fits, oversized) = (
+            classify(&error, Situation { oversized: false, ..situation }),
+            classify(&error, Situation { oversized: true, ..situation }),
+        );
+        match (situation.stage, fits.fault()) {
+            // no connection is no connection, whatever the text; and a text that is too large is never answered with rows
+            (Stage::Connect | Stage::Reply, Fault::Disconnect(_)) => {}
+            (Stage::Prepare | Stage::Command, Fault::Disconnect(_)) => {
+                prop_assert_eq!(oversized, Classification::other(NotExecuted));
+            }
+            (_, Fault::Refused | Fault::RolledBack | Fault::Other) => prop_assert_eq!(oversized, fits),
+        }
+    }
+
+    #[test]
+    fn a_failed_write_alone_is_a_proof_among_the_errors_of_the_transport(error in io_errors(), situation in situations()) {
+        let situation = Situation { stage: Stage::Command, oversized: false, ..situation };
+        let Error::Io(IoError::Io(inside)) = &error else { unreachable!("{error:?}") };
+        let proof = inside.kind() == io::ErrorKind::BrokenPipe && !situation.infile && !situation.tls;
+        let expected = if proof { not_sent() } else { lost() };
+        prop_assert_eq!(classify(&error, situation), expected);
+    }
+
+    #[test]
+    fn an_unreadable_reply_is_never_a_proof(error in codec_errors(), situation in situations()) {
+        let situation = Situation { stage: Stage::Command, oversized: false, ..situation };
+        prop_assert_eq!(classify(&error, situation).outcome(), Unknown);
+    }
+
+    #[test]
+    fn a_server_proves_with_the_codes_of_the_table_alone(
+        code in any::<u16>(), message in messages(), situation in situations()
+    ) {
+        let error = server_saying(code, &message);
+        let at = |stage| classify(&error, Situation { stage, oversized: false, ..situation });
+        if at(Stage::Command).outcome() == NotExecuted {
+            prop_assert!(PROOFS.contains(&code) && !situation.several, "{}", code);
+        }
+        if !CODES.contains(&code) {
+            prop_assert_eq!(at(Stage::Connect), Classification::other(NotExecuted));
+            prop_assert_eq!(at(Stage::Prepare), Classification::other(NotExecuted));
+            prop_assert_eq!(at(Stage::Command), Classification::other(Unknown));
+            prop_assert_eq!(at(Stage::Reply), Classification::other(Unknown));
+        }
+    }
+
+    #[test]
+    fn of_the_words_of_a_server_those_of_1290_alone_count(
+        code in codes(), one in messages(), other in messages(), situation in situations()
+    ) {
+        prop_assume!(code != 1290);
+        let (one, other) = (server_saying(code, &one), server_saying(code, &other));
+        prop_assert_eq!(classify(&one, situation), classify(&other, situation));
+    }
+}
+
+#[test]
+fn every_code_there_is_proves_what_the_table_says() {
+    let plain = |code| {
+        let situation =
+            Situation { stage: Stage::Command, several: false, oversized: false, infile: false, tls: false };
+        classify(&server_saying(code, "some message"), situation)
+    };
+    for code in 0..=u16::MAX {
+        assert_eq!(plain(code).outcome() == NotExecuted, PROOFS.contains(&code), "{code}");
+        assert!(plain(code) == Classification::other(Unknown) || CODES.contains(&code), "{code}");
+    }
+}

@@ -1,0 +1,77 @@
+//! Sessions that were left with a statement under way.
+//!
+//! A caller that drops a future (a time-out, a `select!`) leaves its statement behind: the server does not notice and
+//! goes on, so that time-outs pile up abandoned scans. They are ended from another connection, by one task however many
+//! there are.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use super::{Session, Shared};
+use crate::policy::Settings;
+
+/// The sessions that wait for their end.
+#[derive(Debug, Default)]
+pub(crate) struct Orphans(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    sessions: Vec<Session>,
+    /// A task is at work.
+    attended: bool,
+}
+
+impl Orphans {
+    pub(super) fn add(shared: &Arc<Shared>, session: Session) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let attended = shared.orphans.with(|waiting| {
+            waiting.sessions.push(session);
+            mem::replace(&mut waiting.attended, true)
+        });
+        if !attended {
+            let shared = shared.clone();
+            runtime.spawn(async move { attend(&shared).await });
+        }
+    }
+
+    /// The next ones, or `None` and nobody attends any more.
+    fn take(&self) -> Option<Vec<Session>> {
+        self.with(|waiting| {
+            waiting.attended = !waiting.sessions.is_empty();
+            waiting.attended.then(|| mem::take(&mut waiting.sessions))
+        })
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Waiting) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+async fn attend(shared: &Arc<Shared>) {
+    while let Some(sessions) = shared.orphans.take() {
+        let now = Instant::now();
+        let deadline = now.checked_add(shared.reset_timeout).unwrap_or(now);
+        // best effort: a server that cannot be reached has lost its clients too, or will notice
+        let Ok(mut lease) = shared.checkout(now, deadline, &Settings::default()).await else {
+            continue;
+        };
+        let mut alive = true;
+        for session in &sessions {
+            alive = alive
+                && matches!(
+                    tokio::time::timeout_at(deadline.into(), lease.end(session, false, deadline)).await,
+                    Ok(Ok(_))
+                );
+        }
+        if alive {
+            lease.finish(super::Leaves::Nothing);
+        } else {
+            lease.retire();
+        }
+    }
+}

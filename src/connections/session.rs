@@ -1,0 +1,178 @@
+//! Which session of which server a connection is, and how to be sure that one has ended.
+//!
+//! A connection that is lost to us may live on at the server: a statement that waits for a row lock stays until it gets
+//! it, and then commits (seen on MariaDB and MySQL). The id of a session does not identify it: ids start again when a
+//! server restarts, and two servers behind one address share them. So each session takes a user-level lock with a name
+//! that nobody else has. Who holds it is visible without any privilege, on that server alone; and the server releases
+//! it when the session has ended, after its statement was rolled back or committed.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use mysql_async::{Conn, prelude::Queryable};
+
+/// The name of the lock that marks one session. Unique among all processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(u64);
+
+impl Mark {
+    fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Mark(NEXT.fetch_add(1, Relaxed))
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        static PROCESS: OnceLock<(u64, u64)> = OnceLock::new();
+        // the only randomness of the standard library: the keys of its hash maps
+        let random = || RandomState::new().hash_one(std::process::id());
+        let (high, low) = PROCESS.get_or_init(|| (random(), random()));
+        // 61 characters at most; a name may have 64
+        write!(f, "mysql_retry:{high:016x}{low:016x}:{:x}", self.0)
+    }
+}
+
+/// A session as it can be found again.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    mark: Mark,
+    /// What tells one server from another, whatever address they are behind.
+    server: Arc<str>,
+}
+
+/// What became of an old session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It has ended: its statement is done or rolled back, and nothing of it will happen any more.
+    Gone,
+    /// It was on another server than the one that could be asked.
+    OtherServer,
+    /// It was never marked, and cannot be found.
+    Unmarked,
+    /// It is still there, and may not be killed.
+    NotAllowed,
+    /// It is still there: its end was not waited for, or did not come in time.
+    StillThere,
+}
+
+/// What a new connection tells of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Introduction {
+    /// In seconds.
+    pub(crate) wait_timeout: Option<u64>,
+    /// `max_allowed_packet`, in bytes.
+    pub(crate) packet_limit: Option<usize>,
+    /// `None` if the server, or a proxy in front of it, does not go along.
+    pub(crate) session: Option<Session>,
+}
+
+/// Asks a new connection for its limits and marks its session, in one round trip.
+pub(crate) async fn introduce(conn: &mut Conn) -> mysql_async::Result<Introduction> {
+    let mark = Mark::new();
+    let server = "CONCAT_WS('/', @@hostname, @@port, @@server_id, @@datadir)";
+    let all = format!("SELECT {LIMITS}, {server}, GET_LOCK('{mark}', 0)");
+    let answer: Option<Answer> = match conn.query_first(all).await {
+        Ok(answer) => answer,
+        // a server or proxy that does not go along with all of this is still one that answers
+        Err(mysql_async::Error::Server(_)) => match conn.query_first(format!("SELECT {LIMITS}")).await {
+            Ok(answer) => answer.map(|(wait_timeout, packet_limit)| (wait_timeout, packet_limit, None, None)),
+            Err(mysql_async::Error::Server(_)) => None,
+            Err(error) => return Err(error),
+        },
+        Err(error) => return Err(error),
+    };
+    let Some((wait_timeout, packet_limit, server, locked)) = answer else {
+        return Ok(Introduction::default());
+    };
+    let session = match (server, locked) {
+        (Some(server), Some(1)) => Some(Session { mark, server: server.into() }),
+        _ => None,
+    };
+    Ok(Introduction { wait_timeout, packet_limit, session })
+}
+
+/// `wait_timeout`, `max_allowed_packet`, the server, and whether the lock was had.
+type Answer = (Option<u64>, Option<usize>, Option<String>, Option<u32>);
+
+const LIMITS: &str = "@@wait_timeout, @@max_allowed_packet";
+
+impl Session {
+    /// Takes the lock again, on its own connection, after a reset released it.
+    pub(crate) async fn mark_again(&self, conn: &mut Conn) -> mysql_async::Result<bool> {
+        let locked: Option<Option<u32>> = conn.query_first(format!("SELECT GET_LOCK('{}', 0)", self.mark)).await?;
+        Ok(locked.flatten() == Some(1))
+    }
+
+    /// Whether both are on one server.
+    fn is_beside(&self, other: &Session) -> bool {
+        self.server == other.server
+    }
+
+    /// Ends this session from another one, and with `wait` does not return before it is seen gone, or `deadline`.
+    ///
+    /// KILL alone is not enough: it returns at once, and what it killed may still commit (MySQL 9.7 commits an
+    /// `INSERT .. SELECT SLEEP(5)` that was killed).
+    pub(crate) async fn end(
+        &self,
+        from: &mut Conn,
+        from_session: Option<&Session>,
+        wait: bool,
+        deadline: Instant,
+    ) -> mysql_async::Result<Fate> {
+        if !from_session.is_some_and(|other| other.is_beside(self)) {
+            return Ok(Fate::OtherServer);
+        }
+        let mut killed = None;
+        let mut pause = Duration::from_millis(1);
+        loop {
+            let holder: Option<Option<u32>> = from.query_first(format!("SELECT IS_USED_LOCK('{}')", self.mark)).await?;
+            let Some(id) = holder.flatten() else {
+                return Ok(Fate::Gone);
+            };
+            if killed != Some(id) {
+                killed = Some(id);
+                match from.query_drop(format!("KILL {id}")).await {
+                    Ok(()) => {}
+                    // 1094: it ended in between
+                    Err(mysql_async::Error::Server(error)) if error.code == 1094 => {}
+                    Err(mysql_async::Error::Server(_)) => return Ok(Fate::NotAllowed),
+                    Err(error) => return Err(error),
+                }
+            }
+            if !wait || Instant::now() + pause >= deadline {
+                return Ok(Fate::StillThere);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_differ_and_fit_the_name_of_a_lock() {
+        let (one, two) = (Mark::new().to_string(), Mark::new().to_string());
+        assert_ne!(one, two);
+        assert!(Mark(u64::MAX).to_string().len() <= 64);
+        assert!(one.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':'), "{one}");
+    }
+
+    #[test]
+    fn sessions_of_one_server_are_beside_each_other() {
+        let session = |server: &str| Session { mark: Mark::new(), server: server.into() };
+        let one = session("db/3306/1//var/lib/mysql/");
+        assert!(one.is_beside(&session("db/3306/1//var/lib/mysql/")));
+        assert!(!one.is_beside(&session("db/3306/2//var/lib/mysql/")), "another server_id");
+    }
+}

@@ -1,0 +1,91 @@
+//! What lost attempts may have left at the server.
+//!
+//! A server does not notice that its client is gone while it executes. What a lost attempt left there is ended before a
+//! replay, and when the call ends without one: also when its caller just goes away.
+
+use std::{sync::Arc, time::Instant};
+
+use crate::{
+    connections::{Fate, Lease, Session, Shared},
+    event::Unfenced,
+};
+
+/// The sessions of the attempts of one call that may have executed its statement, or may do so yet.
+pub(crate) struct Past<'c> {
+    shared: &'c Arc<Shared>,
+    /// `None`: a session that was never marked.
+    sessions: Vec<Option<Session>>,
+}
+
+/// How far the past is behind us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// Nothing of it will happen any more, or it does not matter.
+    All,
+    /// Of one session it is not known; the others are still to be settled.
+    Unfenced(Unfenced),
+    /// A session did not end before the deadline.
+    Late,
+}
+
+impl<'c> Past<'c> {
+    pub(crate) fn new(shared: &'c Arc<Shared>) -> Self {
+        Past { shared, sessions: Vec::new() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// An attempt on this connection was lost.
+    pub(crate) fn add(&mut self, lease: &Lease) {
+        self.sessions.push(lease.session());
+    }
+
+    /// Ends the sessions, from the connection of the replay.
+    ///
+    /// With `wait` it returns only when each has been seen gone. `hidden` says that the statement may have released the
+    /// lock that marks its session, which then tells nothing.
+    pub(crate) async fn settle(
+        &mut self,
+        lease: &mut Lease,
+        wait: bool,
+        hidden: bool,
+        deadline: Instant,
+    ) -> mysql_async::Result<Settled> {
+        while let Some(session) = self.sessions.last() {
+            let fate = match session {
+                None => Fate::Unmarked,
+                Some(session) => {
+                    match tokio::time::timeout_at(deadline.into(), lease.end(session, wait, deadline)).await {
+                        Ok(fate) => fate?,
+                        Err(_) => Fate::StillThere,
+                    }
+                }
+            };
+            if fate == Fate::StillThere && wait {
+                return Ok(Settled::Late);
+            }
+            self.sessions.pop();
+            let why = match fate {
+                Fate::Gone if hidden => Unfenced::Unmarked,
+                Fate::Gone | Fate::StillThere => continue,
+                Fate::OtherServer => Unfenced::OtherServer,
+                Fate::NotAllowed => Unfenced::NotAllowed,
+                Fate::Unmarked => Unfenced::Unmarked,
+            };
+            if wait {
+                return Ok(Settled::Unfenced(why));
+            }
+        }
+        Ok(Settled::All)
+    }
+}
+
+impl Drop for Past<'_> {
+    fn drop(&mut self) {
+        for session in self.sessions.drain(..).flatten() {
+            self.shared.abandon(session);
+        }
+    }
+}

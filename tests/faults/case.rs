@@ -1,0 +1,80 @@
+//! One case: what is run, in which situation, and what strikes it.
+
+use std::fmt;
+
+use mysql_retry_fixture::{Fault, Rule, Transport};
+
+use crate::work::Work;
+
+/// What there is when the case's statement is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Situation {
+    /// A connection that works. `primed`: on which the same statement was prepared and executed before.
+    Connected { primed: bool },
+    /// No connection: all were cut.
+    Unconnected,
+    /// A connection that was cut, or fell silent, after its last statement.
+    Idle(Fault),
+    /// A connection that is pinged before it is used.
+    Pinged,
+    /// A connection that is being reset.
+    Resetting,
+}
+
+/// A case. Its number stands in its statement, and tells its effects from those of all others.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub number: u32,
+    pub transport: Transport,
+    pub work: Work,
+    pub annotated: bool,
+    pub situation: Situation,
+    /// What strikes, once; nothing where the situation is the fault.
+    pub rule: Option<Rule>,
+    /// The fault strikes before the statement itself is sent: a client can know that it was not executed.
+    pub before_statement: bool,
+}
+
+impl Case {
+    /// The fault of the case.
+    pub fn fault(&self) -> Option<&Fault> {
+        match (&self.situation, &self.rule) {
+            (Situation::Idle(fault), _) => Some(fault),
+            (_, rule) => rule.as_ref().map(|rule| &rule.fault),
+        }
+    }
+
+    /// Whether the client is left without any sign, so that only a time-out ends its waiting.
+    pub fn is_silent(&self) -> bool {
+        matches!(self.fault(), Some(Fault::Silence | Fault::ServerOnlyFin))
+    }
+
+    /// Whether nobody can connect after the fault, until somebody mends that.
+    pub fn shuts_the_door(&self) -> bool {
+        matches!(self.fault(), Some(Fault::Refuse | Fault::AcceptAndClose))
+    }
+
+    /// Whether something of the case stays in the proxy when its statement has ended.
+    pub fn leaves_remains(&self) -> bool {
+        self.is_silent() || self.rule.as_ref().is_some_and(|rule| rule.keep_server)
+    }
+
+    /// Whether `Unknown` would be more than there was to fear.
+    pub fn is_knowable(&self) -> bool {
+        // the driver's look at an idle unix socket does not see it, and what is written then is executed
+        let unseen = self.situation == Situation::Idle(Fault::HalfClose) && self.transport == Transport::Unix;
+        self.before_statement && !self.annotated && !self.is_silent() && !unseen
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Case { number, transport, work, annotated, situation, rule, .. } = self;
+        let annotation = if *annotated { "idempotent" } else { "plain" };
+        write!(f, "FAULTS_CASE={number} {transport:?} {work} {annotation}; {situation:?}; ")?;
+        match rule {
+            Some(rule) => write!(f, "{rule:?}"),
+            None => f.write_str("no rule"),
+        }
+    }
+}

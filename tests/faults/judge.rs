@@ -1,0 +1,30 @@
+//! Holds what the caller was told against what the server did.
+
+use crate::{case::Case, play::Told};
+
+/// What is wrong with a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crime {
+    /// `NotExecuted`, and there is an effect; or another answer than the statement's own.
+    Wrong,
+    /// A plain statement that was executed twice.
+    Duplicate,
+    /// A success without its effect.
+    Lost,
+    /// No answer at all.
+    Stuck,
+}
+
+/// `times`: how often each part of the statement's effects has happened.
+pub fn judge(case: &Case, told: &Told, times: &[u32]) -> Option<Crime> {
+    if !case.annotated && times.iter().any(|times| *times > 1) {
+        return Some(Crime::Duplicate);
+    }
+    match told {
+        Told::Nothing(_) => Some(Crime::Stuck),
+        Told::WrongAnswer(_) => Some(Crime::Wrong),
+        Told::Success => times.contains(&0).then_some(Crime::Lost),
+        Told::NotExecuted(_) => times.iter().any(|times| *times > 0).then_some(Crime::Wrong),
+        Told::Unknown(_) => None,
+    }
+}

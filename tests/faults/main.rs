@@ -1,0 +1,66 @@
+//! A machine that tries to prove the executor's verdicts wrong.
+//!
+//! Each case runs one statement through a proxy that loses the connection at an exact place, and compares what the caller
+//! was told with what the server did. `cargo test` plays a thin selection on the server of the run. `FAULTS=all` plays
+//! everything on all servers there are, `FAULTS_CASE=n` one case on the server of the run, `make faults` either.
+
+mod case;
+mod field;
+mod judge;
+mod ledger;
+mod matrix;
+mod places;
+mod play;
+mod servers;
+mod table;
+mod ways;
+mod work;
+
+use std::{env, process::ExitCode, time::Instant};
+
+use field::Selection;
+use table::Counts;
+
+/// The cases that run with the other tests.
+const THIN: usize = 1500;
+
+fn main() -> ExitCode {
+    // the harness of the other targets would look for a test of this name, or list them
+    let mut arguments = env::args().skip(1);
+    if arguments.any(|argument| argument == "--list" || !(argument.starts_with('-') || "faults".contains(&*argument))) {
+        return ExitCode::SUCCESS;
+    }
+    let one = env::var("FAULTS_CASE").ok().filter(|number| !number.is_empty());
+    let one = one.map(|number| number.parse().unwrap_or_else(|_| panic!("FAULTS_CASE is `{number}`, and no number")));
+    let all = env::var("FAULTS").is_ok_and(|which| which == "all");
+    let started = Instant::now();
+    let counts = match (one, all) {
+        (Some(number), _) => on_this_server(Selection::One(number)),
+        (None, false) => on_this_server(Selection::Thin(THIN)),
+        (None, true) if servers::is_child() => on_this_server(Selection::All),
+        (None, true) => servers::on_each(),
+    };
+    if servers::is_child() {
+        println!("{}", counts.to_line());
+    } else {
+        let Counts { avoidable, unharmed, .. } = counts;
+        println!(
+            "{:.0} s; Unknown though nothing was sent: {avoidable}; faults that did not happen: {unharmed}",
+            started.elapsed().as_secs_f64()
+        );
+        println!("{counts}");
+    }
+    if counts.is_good() && counts.cases > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn on_this_server(selection: Selection) -> Counts {
+    if !servers::is_child() {
+        table::print_head();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let server = field::start_server().await;
+        let cases = field::select(selection, server.flavour());
+        field::play(server, cases).await
+    })
+}

@@ -1,0 +1,255 @@
+//! Plays a case: brings about its situation, lets the fault strike, and writes down what the caller was told.
+
+use std::{fmt, future::Future, time::Duration};
+
+use mysql_async::Row;
+use mysql_retry::{Annotate as _, AsStatement, Error, Executor, Outcome, RetryPolicy};
+use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When};
+
+use crate::{
+    case::{Case, Situation},
+    work::Work,
+};
+
+/// What the caller was told.
+pub enum Told {
+    Success,
+    NotExecuted(String),
+    Unknown(String),
+    /// A success with other rows than there are, or another call's answer.
+    WrongAnswer(String),
+    /// Nothing, for much longer than the deadline.
+    Nothing(&'static str),
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Told::Success => f.write_str("success"),
+            Told::NotExecuted(error) => write!(f, "NotExecuted: {error}"),
+            Told::Unknown(error) => write!(f, "Unknown: {error}"),
+            Told::WrongAnswer(problem) => write!(f, "a wrong answer: {problem}"),
+            Told::Nothing(of) => write!(f, "no end of {of}"),
+        }
+    }
+}
+
+/// A case, and what came of it.
+pub struct Played {
+    pub case: Case,
+    pub told: Told,
+    /// The fault happened.
+    pub struck: bool,
+}
+
+/// Nothing that the policy bounds takes so long.
+const STUCK: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(8);
+/// For cases whose client is left without a sign.
+const ATTEMPT: Duration = Duration::from_millis(100);
+/// How long nobody can connect where the fault shuts the door.
+const SHUT: Duration = Duration::from_millis(3);
+
+/// The executor looks at the sockets of idle connections anew when nothing happened for a millisecond. What is cut and
+/// used within that time may be used as if it were alive. And the pool takes a moment to take a connection back.
+const NOTICED: Duration = Duration::from_millis(2);
+
+/// The executors of one worker, on one proxy.
+pub struct Stage<'p> {
+    pub proxy: &'p Proxy,
+    pub exec: Executor,
+    /// Pings before each use.
+    pub pinging: Executor,
+}
+
+impl Stage<'_> {
+    /// Plays a case, and then looks whether the executor is as good as before.
+    pub async fn play(&self, case: Case) -> Played {
+        let told = tokio::time::timeout(STUCK, self.strike(&case)).await;
+        let struck = self.proxy.rules_left().is_empty();
+        self.proxy.clear_rules();
+        let told = match told {
+            Ok(told) => self.look_after(&case, told).await,
+            Err(_) => Told::Nothing("the statement"),
+        };
+        Played { case, told, struck }
+    }
+
+    /// Whether as many connections can be had at once as the pools are meant to have.
+    pub async fn has_all_connections(&self, connections: usize) -> bool {
+        for exec in [&self.exec, &self.pinging] {
+            let mut held = Vec::new();
+            for _ in 0..connections {
+                match tokio::time::timeout(STUCK, exec.connection()).await {
+                    Ok(Ok(connection)) => held.push(connection),
+                    Ok(Err(_)) | Err(_) => return false,
+                }
+            }
+        }
+        true
+    }
+
+    async fn look_after(&self, case: &Case, told: Told) -> Told {
+        let usable = tokio::time::timeout(STUCK, self.is_usable(case)).await;
+        if case.leaves_remains() {
+            self.cut().await;
+        }
+        match usable {
+            Ok(Ok(())) => told,
+            Ok(Err(problem)) => Told::WrongAnswer(format!("{told}; and the next statement: {problem}")),
+            Err(_) => Told::Nothing("the statement after it"),
+        }
+    }
+
+    async fn strike(&self, case: &Case) -> Told {
+        if let Err(error) = self.bring_about(case, &self.executor_for(case)).await {
+            return Told::WrongAnswer(format!("before the fault: {error}"));
+        }
+        let fired = self.proxy.fired();
+        if !matches!(case.situation, Situation::Resetting)
+            && let Some(rule) = &case.rule
+        {
+            self.proxy.rule(rule.clone());
+        }
+        let exec = self.executor_for(case);
+        let result = run(&exec, case);
+        let result = if case.shuts_the_door() { self.with_door_opened(fired, result).await } else { result.await };
+        match result {
+            Ok(None) => Told::Success,
+            Ok(Some(wrong)) => Told::WrongAnswer(wrong),
+            Err(error) => match error.outcome() {
+                Outcome::NotExecuted => Told::NotExecuted(error.to_string()),
+                _ => Told::Unknown(error.to_string()),
+            },
+        }
+    }
+
+    async fn bring_about(&self, case: &Case, exec: &Executor) -> Result<(), Error> {
+        match &case.situation {
+            Situation::Connected { primed: true } => {
+                let (sql, primer) = (case.work.sql(case.number), case.work.primer());
+                exec.exec_drop(sql.idempotent(), (primer,)).await?;
+            }
+            Situation::Connected { primed: false } => return Ok(()),
+            Situation::Unconnected => {
+                self.proxy.cut_all(Fault::Fin).await;
+            }
+            Situation::Idle(fault) => {
+                let fired = self.proxy.fired();
+                self.proxy.rule(Rule::new(When::text("'the last one'"), Place::AfterReply, fault.clone()));
+                exec.query_drop("SELECT 'the last one'".idempotent()).await?;
+                self.proxy.wait_fired(fired + 1).await;
+            }
+            Situation::Pinged => exec.query_drop("DO 0".idempotent()).await.map(drop)?,
+            Situation::Resetting => {
+                if let Some(rule) = &case.rule {
+                    self.proxy.rule(rule.clone());
+                }
+                exec.query_drop("SET @left_behind = 1".idempotent()).await?;
+                while !self.proxy.rules_left().is_empty() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                return Ok(());
+            }
+        }
+        tokio::time::sleep(NOTICED).await;
+        Ok(())
+    }
+
+    /// Ends all connections, and what the proxy kept of them.
+    async fn cut(&self) {
+        self.proxy.cut_all(Fault::Fin).await;
+        tokio::time::sleep(NOTICED).await;
+    }
+
+    fn executor_for(&self, case: &Case) -> Executor {
+        let exec = if case.situation == Situation::Pinged { &self.pinging } else { &self.exec };
+        let policy = exec.policy().to_builder().attempt_timeout(case.is_silent().then_some(ATTEMPT)).build();
+        exec.with_policy(&policy.expect("a good policy"))
+    }
+
+    /// Lets connections in again, some time after the fault.
+    async fn with_door_opened<T>(&self, fired_before: usize, statement: impl Future<Output = T>) -> T {
+        let open = async {
+            while self.proxy.fired() == fired_before {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            tokio::time::sleep(SHUT).await;
+            self.proxy.refuse(false).await;
+            self.proxy.accept_and_close(false);
+            std::future::pending::<()>().await;
+        };
+        let told = tokio::select! {
+            told = statement => told,
+            () = open => unreachable!("it is pending"),
+        };
+        self.proxy.refuse(false).await;
+        self.proxy.accept_and_close(false);
+        told
+    }
+
+    /// Another statement gets its own answer.
+    async fn is_usable(&self, case: &Case) -> Result<(), String> {
+        let exec = self.executor_for(case);
+        let wanted = case.number + 1_000_000;
+        let question = format!("SELECT {wanted}").idempotent();
+        let answer: Option<u32> = exec.query_first(question).await.map_err(|error| error.to_string())?;
+        if answer == Some(wanted) { Ok(()) } else { Err(format!("{answer:?} instead of {wanted}")) }
+    }
+}
+
+pub fn policy() -> RetryPolicy {
+    let ms = Duration::from_millis;
+    let policy = RetryPolicy::builder().deadline(DEADLINE).connect_timeout(ms(500));
+    policy.initial_delay(ms(1)).max_delay(ms(5)).build().expect("a good policy")
+}
+
+/// Runs the statement; what is wrong with its rows, if anything is.
+async fn run(exec: &Executor, case: &Case) -> Result<Option<String>, Error> {
+    let sql = case.work.sql(case.number);
+    if case.annotated { execute(exec, case, sql.idempotent()).await } else { execute(exec, case, sql).await }
+}
+
+async fn execute(exec: &Executor, case: &Case, sql: impl AsStatement) -> Result<Option<String>, Error> {
+    let parameter = (case.work.parameter(),);
+    match case.work {
+        Work::Batch => exec.exec_batch(sql, (1..=3).map(|part: u32| (part,))).await.map(|()| None),
+        Work::Select(..) => {
+            let rows = if case.work.is_prepared() { exec.exec(sql, parameter).await } else { exec.query(sql).await };
+            rows.map(|rows| wrong_rows(&rows, case.work.parameter()))
+        }
+        Work::Call(_) => {
+            let rows = if case.work.is_prepared() { exec.exec(sql, parameter).await } else { exec.query(sql).await };
+            rows.map(|rows| wrong_rows(&rows, crate::ledger::ROWS_OF_CALL))
+        }
+        Work::SelectLong(_) => {
+            let rows = if case.work.is_prepared() { exec.exec(sql, parameter).await } else { exec.query(sql).await };
+            rows.map(|rows| wrong_long_row(&rows, case.number))
+        }
+        Work::Insert(_)
+        | Work::UpdateAdd(_)
+        | Work::UpdateSet(_)
+        | Work::Delete(_)
+        | Work::Multi
+        | Work::InsertLong
+        | Work::LocalInfile => {
+            let done =
+                if case.work.is_prepared() { exec.exec_drop(sql, parameter).await } else { exec.query_drop(sql).await };
+            done.map(|_| None)
+        }
+    }
+}
+
+/// The rows are 1, 2, 3 ..
+fn wrong_rows(rows: &[u32], wanted: u32) -> Option<String> {
+    (!rows.iter().copied().eq(1..=wanted)).then(|| format!("{} rows instead of {wanted}: {rows:?}", rows.len()))
+}
+
+fn wrong_long_row(rows: &[Row], number: u32) -> Option<String> {
+    let right = |row: &Row| {
+        let long = row.get_opt::<Vec<u8>, _>(1).and_then(Result::ok).unwrap_or_default();
+        let is_whole = long.len() == Work::long_row() && long.iter().all(|byte| *byte == b'x');
+        is_whole && row.get_opt::<u32, _>(0) == Some(Ok(number))
+    };
+    (rows.len() != 1 || !rows.iter().all(right)).then(|| format!("{} rows, not the long one", rows.len()))
+}

@@ -1,0 +1,108 @@
+//! The table: what became of the cases, by server and statement.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::{
+    judge::Crime,
+    play::{Played, Told},
+    work::Work,
+};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub cases: u64,
+    pub success: u64,
+    pub not_executed: u64,
+    pub unknown: u64,
+    pub wrong: u64,
+    pub duplicates: u64,
+    pub lost: u64,
+    pub stuck: u64,
+    /// `Unknown` of a plain statement that the client could know not to have been executed.
+    pub avoidable: u64,
+    /// The fault did not happen.
+    pub unharmed: u64,
+}
+
+impl Counts {
+    fn all(&mut self) -> [&mut u64; 10] {
+        let Counts { cases, success, not_executed, unknown, wrong, duplicates, lost, stuck, avoidable, unharmed } =
+            self;
+        [cases, success, not_executed, unknown, wrong, duplicates, lost, stuck, avoidable, unharmed]
+    }
+
+    pub fn add(&mut self, mut other: Counts) {
+        for (mine, more) in self.all().into_iter().zip(other.all()) {
+            *mine += *more;
+        }
+    }
+
+    pub fn note(&mut self, Played { case, told, struck }: &Played, crime: Option<Crime>) {
+        self.cases += 1;
+        self.unharmed += u64::from(!*struck);
+        match told {
+            Told::Success => self.success += 1,
+            Told::NotExecuted(_) => self.not_executed += 1,
+            Told::Unknown(_) => {
+                self.unknown += 1;
+                self.avoidable += u64::from(case.is_knowable());
+            }
+            Told::WrongAnswer(_) | Told::Nothing(_) => {}
+        }
+        match crime {
+            Some(Crime::Wrong) => self.wrong += 1,
+            Some(Crime::Duplicate) => self.duplicates += 1,
+            Some(Crime::Lost) => self.lost += 1,
+            Some(Crime::Stuck) => self.stuck += 1,
+            None => {}
+        }
+    }
+
+    pub fn is_good(&self) -> bool {
+        (self.wrong, self.duplicates, self.lost, self.stuck, self.avoidable) == (0, 0, 0, 0, 0)
+    }
+
+    /// For another process to read.
+    pub fn to_line(mut self) -> String {
+        let numbers = self.all().map(|count| count.to_string());
+        format!("{COUNTS}{}", numbers.join(" "))
+    }
+
+    pub fn from_line(line: &str) -> Option<Counts> {
+        let numbers = line.strip_prefix(COUNTS)?.split(' ').map(|number| number.parse().ok());
+        let mut counts = Counts::default();
+        for (count, number) in counts.all().into_iter().zip(numbers) {
+            *count = number?;
+        }
+        Some(counts)
+    }
+}
+
+const COUNTS: &str = "counts: ";
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { cases, wrong, duplicates, lost, stuck, unknown, .. } = self;
+        write!(
+            f,
+            "faults: cases={cases} wrong={wrong} duplicates={duplicates} lost={lost} stuck={stuck} unknown={unknown}"
+        )
+    }
+}
+
+pub fn print_head() {
+    println!(
+        "{:<24} {:<26} {:>6} {:>8} {:>11} {:>8} {:>6} {:>10} {:>5} {:>6}",
+        "server", "statement", "cases", "success", "NotExecuted", "Unknown", "wrong", "duplicates", "lost", "stuck"
+    );
+}
+
+pub fn print_rows(server: &str, rows: &BTreeMap<Work, Counts>) {
+    for (work, counts) in rows {
+        let Counts { cases, success, not_executed, unknown, wrong, duplicates, lost, stuck, .. } = counts;
+        println!(
+            "{server:<24} {work:<26} {cases:>6} {success:>8} {not_executed:>11} {unknown:>8} {wrong:>6} {duplicates:>10} \
+             {lost:>5} {stuck:>6}"
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! What is run: the statements, and how often each part of their effects has happened.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+
+/// A statement of the matrix. The case's number stands in its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Work {
+    /// A SELECT with so many rows.
+    Select(Protocol, u32),
+    /// A SELECT with one row of 20 MB.
+    SelectLong(Protocol),
+    Insert(Protocol),
+    /// A counter goes up: not idempotent.
+    UpdateAdd(Protocol),
+    /// A value is set: idempotent.
+    UpdateSet(Protocol),
+    Delete(Protocol),
+    /// A procedure with two effects and two result sets.
+    Call(Protocol),
+    /// Two INSERTs in one text.
+    Multi,
+    /// `exec_batch` of three rows.
+    Batch,
+    /// An INSERT with a text of more than 16 MB.
+    InsertLong,
+    LocalInfile,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    Text,
+    Prepared,
+}
+
+/// Where the effects of a statement are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effects {
+    None,
+    /// So many rows `(number, part)` in the table `effect`, with parts from 1.
+    Rows(u32),
+    /// The counter of the number in the table `counter`.
+    Counter,
+    /// The absence of the number from the table `doomed`.
+    Absence,
+}
+
+/// Rows of executions before the case's own have parts from this on.
+const PRIMED: u32 = 900;
+
+/// How long the row of 20 MB is, and the text of the INSERT that has to be split into two packets.
+const LONG_ROW: usize = 20_000_000;
+const LONG_TEXT: usize = 17_000_000;
+
+impl Work {
+    /// Those that are run at every byte.
+    pub fn short() -> Vec<Work> {
+        use Protocol::{Prepared, Text};
+        let both = [Text, Prepared].into_iter().flat_map(|protocol| {
+            [
+                Work::Select(protocol, 0),
+                Work::Select(protocol, 1),
+                Work::Select(protocol, 200),
+                Work::Insert(protocol),
+                Work::UpdateAdd(protocol),
+                Work::UpdateSet(protocol),
+                Work::Delete(protocol),
+                Work::Call(protocol),
+            ]
+        });
+        both.chain([Work::Multi, Work::Batch]).collect()
+    }
+
+    /// Those that take long, and are run at a few places.
+    pub fn long() -> Vec<Work> {
+        use Protocol::{Prepared, Text};
+        let both = [Text, Prepared].into_iter();
+        let selects = both.flat_map(|protocol| [Work::Select(protocol, 10_000), Work::SelectLong(protocol)]);
+        selects.chain([Work::InsertLong, Work::LocalInfile]).collect()
+    }
+
+    pub fn is_prepared(self) -> bool {
+        match self {
+            Work::Select(protocol, _)
+            | Work::SelectLong(protocol)
+            | Work::Insert(protocol)
+            | Work::UpdateAdd(protocol)
+            | Work::UpdateSet(protocol)
+            | Work::Delete(protocol)
+            | Work::Call(protocol) => protocol == Protocol::Prepared,
+            Work::Batch => true,
+            Work::Multi | Work::InsertLong | Work::LocalInfile => false,
+        }
+    }
+
+    pub fn effects(self) -> Effects {
+        match self {
+            Work::Select(..) | Work::SelectLong(_) => Effects::None,
+            Work::Insert(_) | Work::InsertLong => Effects::Rows(1),
+            Work::Call(_) | Work::Multi | Work::LocalInfile => Effects::Rows(2),
+            Work::Batch => Effects::Rows(3),
+            Work::UpdateAdd(_) | Work::UpdateSet(_) => Effects::Counter,
+            Work::Delete(_) => Effects::Absence,
+        }
+    }
+
+    /// The text; a prepared one has one parameter, a text has its value in the place.
+    pub fn sql(self, number: u32) -> String {
+        let value = |value: &str| if self.is_prepared() { "?".to_owned() } else { value.to_owned() };
+        match self {
+            Work::Select(_, rows) => {
+                format!("SELECT n FROM numbers WHERE n <= {} AND {number} ORDER BY n", value(&rows.to_string()))
+            }
+            Work::SelectLong(_) => format!("SELECT {number}, REPEAT('x', {})", value(&LONG_ROW.to_string())),
+            Work::Insert(_) | Work::Batch => format!("INSERT INTO effect (c, part) VALUES ({number}, {})", value("1")),
+            Work::UpdateAdd(_) => format!("UPDATE counter SET n = n + {} WHERE c = {number}", value("1")),
+            Work::UpdateSet(_) => format!("UPDATE counter SET n = {} WHERE c = {number}", value("1")),
+            Work::Delete(_) => format!("DELETE FROM doomed WHERE c = {number} AND {}", value("1")),
+            Work::Call(_) => format!("CALL record({number}, {})", value("1")),
+            Work::Multi => {
+                let insert = |part| format!("INSERT INTO effect (c, part) VALUES ({number}, {part})");
+                format!("{}; {}", insert(1), insert(2))
+            }
+            Work::InsertLong => {
+                let long = "x".repeat(LONG_TEXT);
+                format!("INSERT INTO effect (c, part) VALUES ({number}, LENGTH('{long}') / {LONG_TEXT})")
+            }
+            Work::LocalInfile => {
+                let file = parts_file().display();
+                format!("LOAD DATA LOCAL INFILE '{file}' INTO TABLE effect (part) SET c = {number}")
+            }
+        }
+    }
+
+    /// The parameter of the prepared statement.
+    pub fn parameter(self) -> u32 {
+        match self {
+            Work::Select(_, rows) => rows,
+            Work::SelectLong(_) => LONG_ROW as u32,
+            Work::Insert(_)
+            | Work::UpdateAdd(_)
+            | Work::UpdateSet(_)
+            | Work::Delete(_)
+            | Work::Call(_)
+            | Work::Multi
+            | Work::Batch
+            | Work::InsertLong
+            | Work::LocalInfile => 1,
+        }
+    }
+
+    /// The parameter that leaves no effect that counts.
+    pub fn primer(self) -> u32 {
+        match self.effects() {
+            Effects::None | Effects::Counter | Effects::Absence => 0,
+            Effects::Rows(_) => PRIMED,
+        }
+    }
+
+    /// The length of the row of [`Work::SelectLong`].
+    pub fn long_row() -> usize {
+        LONG_ROW
+    }
+}
+
+/// The file of [`Work::LocalInfile`]: a line for each part.
+pub fn parts_file() -> &'static Path {
+    static FILE: LazyLock<PathBuf> =
+        LazyLock::new(|| std::env::temp_dir().join(format!("mysql-retry-faults-{}", std::process::id())));
+    &FILE
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, protocol) = match self {
+            Work::Select(protocol, rows) => (format!("SELECT {rows} rows"), Some(protocol)),
+            Work::SelectLong(protocol) => ("SELECT 20 MB row".to_owned(), Some(protocol)),
+            Work::Insert(protocol) => ("INSERT".to_owned(), Some(protocol)),
+            Work::UpdateAdd(protocol) => ("UPDATE n = n + 1".to_owned(), Some(protocol)),
+            Work::UpdateSet(protocol) => ("UPDATE n = 1".to_owned(), Some(protocol)),
+            Work::Delete(protocol) => ("DELETE".to_owned(), Some(protocol)),
+            Work::Call(protocol) => ("CALL".to_owned(), Some(protocol)),
+            Work::Multi => ("two INSERTs in a text".to_owned(), None),
+            Work::Batch => ("exec_batch of 3".to_owned(), None),
+            Work::InsertLong => ("INSERT of 17 MB".to_owned(), None),
+            Work::LocalInfile => ("LOAD DATA LOCAL".to_owned(), None),
+        };
+        let protocol = match protocol {
+            Some(Protocol::Text) => ", text",
+            Some(Protocol::Prepared) => ", prepared",
+            None => "",
+        };
+        f.pad(&format!("{name}{protocol}"))
+    }
+}

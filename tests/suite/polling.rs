@@ -1,0 +1,214 @@
+//! A future that is polled some times and dropped, at whatever point: the next call gets its own answer, and the only
+//! connection of the pool can still be had.
+
+use std::{
+    future::poll_fn,
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::atomic::{AtomicU32, Ordering},
+    task::Poll,
+};
+
+use futures_util::{FutureExt as _, StreamExt as _};
+use mysql_retry::{Annotate as _, Event, Executor, Statement};
+use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When};
+
+use crate::support::{Ledger, executor_of_one, in_time, pool_of, shared};
+
+/// Polls a future at most so many times, whenever it can go on, and drops it. `None`: it was not done by then.
+async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut left = times;
+    poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            // woken for the next poll by what it waits for; the last one is not waited after
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// The executor gives each caller their own answer.
+async fn assert_right(exec: &Executor, what: &str, k: usize) {
+    static NEXT: AtomicU32 = AtomicU32::new(1_000);
+    for _ in 0..2 {
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let text = in_time(exec.query::<u32, _>(format!("SELECT {n}"))).await;
+        assert_eq!(text.expect("an answer"), [n], "{what} dropped after {k} polls");
+    }
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    let prepared = in_time(exec.exec::<u32, _, _>("SELECT ?", (n,))).await;
+    assert_eq!(prepared.expect("an answer"), [n], "{what} dropped after {k} polls");
+}
+
+/// Drops the call after k polls, for k = 0, 1, 2 .. until it completes; first on a new connection, then on a kept one.
+async fn assert_droppable<T>(what: &str, call: impl AsyncFn(&Executor) -> mysql_retry::Result<T>) {
+    let server = shared().await;
+    for fresh in [true, false] {
+        let mut exec = executor_of_one(server.opts());
+        for k in 0.. {
+            assert!(k < 500, "{what} does not end");
+            if fresh {
+                exec = executor_of_one(server.opts());
+            }
+            let done = in_time(polled(k, call(&exec))).await;
+            assert_right(&exec, what, k).await;
+            if let Some(result) = done {
+                assert!(result.is_ok(), "{what}: {:?}", result.err());
+                break;
+            }
+        }
+    }
+}
+
+const ROWS: &str = "SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3";
+
+#[tokio::test]
+async fn a_text_call_can_be_dropped_after_any_poll() {
+    assert_droppable("query", async |exec| exec.query::<i32, _>(ROWS).await).await;
+    assert_droppable("query_first", async |exec| exec.query_first::<i32, _>(ROWS).await).await;
+    assert_droppable("query_drop", async |exec| exec.query_drop("SET @left_behind = 1").await).await;
+    assert_droppable("a text of two statements", async |exec| exec.query_drop("SELECT 1; SELECT 2").await).await;
+}
+
+#[tokio::test]
+async fn a_prepared_call_can_be_dropped_after_any_poll() {
+    assert_droppable("exec", async |exec| exec.exec::<i32, _, _>("SELECT ? UNION SELECT 4", (1,)).await).await;
+    assert_droppable("exec_first", async |exec| exec.exec_first::<i32, _, _>("SELECT ?", (1,)).await).await;
+    assert_droppable("exec_drop", async |exec| exec.exec_drop("DO ?", (1,)).await).await;
+    let ledger = Ledger::new(shared().await).await;
+    let insert = ledger.insert_param();
+    assert_droppable("exec_batch", async |exec| exec.exec_batch(&*insert, [(1,), (2,), (3,)]).await).await;
+}
+
+#[tokio::test]
+async fn a_ping_and_a_loan_can_be_dropped_after_any_poll() {
+    assert_droppable("ping", async |exec| exec.ping().await).await;
+    assert_droppable("connection", async |exec| exec.connection().await.map(drop)).await;
+    assert_droppable("a statement on a loan", async |exec| {
+        use mysql_async::prelude::Queryable as _;
+        let mut conn = exec.connection().await?;
+        conn.query_drop("SELECT 1").await.expect("an answer");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_can_be_dropped_after_any_poll() {
+    assert_droppable("query_stream", async |exec| {
+        let mut stream = exec.query_stream::<i32, _>(ROWS).await?;
+        while let Some(row) = stream.next().await {
+            row?;
+        }
+        Ok(())
+    })
+    .await;
+    assert_droppable("exec_stream", async |exec| {
+        let mut stream = exec.exec_stream::<i32, _, _>("SELECT ? UNION ALL SELECT 2", (1,)).await?;
+        while let Some(row) = stream.next().await {
+            row?;
+        }
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_executor_can_be_dropped_in_the_middle_of_its_close() {
+    let server = shared().await;
+    for k in 0.. {
+        assert!(k < 500, "it does not end");
+        let exec = executor_of_one(server.opts());
+        let twin = exec.clone();
+        exec.ping().await.expect("a server");
+        let done = in_time(polled(k, exec.close())).await;
+        if let Some(result) = done {
+            result.expect("closed");
+            in_time(twin.ping()).await.expect_err("it is closed");
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_can_be_dropped_after_any_poll_of_its_replay() {
+    let server = shared().await;
+    let proxy = Proxy::start(server).await;
+    for k in 0.. {
+        assert!(k < 500, "it does not end");
+        proxy.clear_rules();
+        let exec = executor_of_one(proxy.opts());
+        in_time(exec.ping()).await.expect("a server");
+        proxy.rule(Rule::new(When::text("DO 77"), Place::AfterRequestWhenAnswered, Fault::Fin).keep_server());
+        let done = in_time(polled(k, exec.query_drop("DO 77".idempotent()))).await;
+        assert_right(&exec, "a replay", k).await;
+        if let Some(result) = done {
+            result.expect("replayed");
+            assert_eq!(exec.counters().recovered, 1);
+            break;
+        }
+    }
+}
+
+/// Runs it to its panic.
+async fn panics(call: impl Future) {
+    let ended = in_time(AssertUnwindSafe(call).catch_unwind()).await;
+    assert!(ended.is_err(), "it was to panic");
+}
+
+#[tokio::test]
+async fn a_panic_in_a_closure_poisons_nothing() {
+    let exec = executor_of_one(shared().await.opts());
+    for k in 0..3 {
+        panics(exec.query_map(ROWS, |n: i32| {
+            if n == 2 {
+                panic!("the user's")
+            }
+        }))
+        .await;
+        assert_right(&exec, "query_map", k).await;
+        panics(exec.exec_map("SELECT ?", (1,), |_: i32| panic!("the user's"))).await;
+        assert_right(&exec, "exec_map", k).await;
+        panics(exec.query_fold(ROWS, 0, |_, _: i32| -> i32 { panic!("the user's") })).await;
+        assert_right(&exec, "query_fold", k).await;
+        panics(exec.exec_fold("SELECT ?", (1,), 0, |_, _: i32| -> i32 { panic!("the user's") })).await;
+        assert_right(&exec, "exec_fold", k).await;
+    }
+}
+
+/// Each event of a call with a replay, one after the other, makes the hook panic.
+#[tokio::test]
+async fn a_panic_in_an_event_hook_poisons_nothing() {
+    let server = shared().await;
+    let proxy = Proxy::start(server).await;
+    let at: [fn(&Event<'_>) -> bool; 5] = [
+        |event| matches!(event, Event::ConnectionLost { .. }),
+        |event| matches!(event, Event::RetryScheduled { .. }),
+        |event| matches!(event, Event::Replayed { .. }),
+        |event| matches!(event, Event::Recovered { .. }),
+        |event| matches!(event, Event::GaveUp { .. }),
+    ];
+    for (k, panicking) in at.into_iter().enumerate() {
+        let hook = move |event: &Event<'_>| assert!(!panicking(event), "the user's");
+        let exec = Executor::builder().on_event(hook).build(pool_of(1, proxy.opts())).expect("good options");
+        for stream in [false, true] {
+            let lost = Rule::new(When::text("SELECT 77"), Place::AfterRequestWhenAnswered, Fault::Fin);
+            proxy.rule(lost);
+            let delivered = if k == 4 { Statement::new("SELECT 77") } else { "SELECT 77".idempotent() };
+            if stream {
+                panics(exec.query_stream::<i32, _>(delivered)).await;
+            } else {
+                panics(exec.query_drop(delivered)).await;
+            }
+            proxy.clear_rules();
+            assert_right(&exec, "a hook", k).await;
+        }
+    }
+}
