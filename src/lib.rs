@@ -82,6 +82,9 @@
 //! killed, whatever ids are reused. [`Event::Unfenced`] tells when it could not be done;
 //! [`RetryPolicyBuilder::replay_unfenced`] decides what follows.
 //!
+//! `RELEASE_ALL_LOCKS()` releases that lock too, and counts it: a call that names it, or may call stored code, cannot be
+//! fenced if it is lost.
+//!
 //! Reads are replayed without waiting; their old sessions are killed too, and so is what a dropped future left behind.
 //!
 //! # Bounds

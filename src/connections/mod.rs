@@ -36,7 +36,7 @@ use records::{Condition, Records};
 pub(crate) use session::{Fate, Session};
 
 /// After so long without a returned connection the sockets of the idle ones are looked at anew.
-const QUIET: Duration = Duration::from_millis(1);
+const QUIET: Duration = Duration::from_micros(100);
 
 /// How connections are kept.
 #[derive(Clone, Copy, Debug)]
