@@ -128,12 +128,12 @@ impl<'c> Call<'c> {
     }
 
     async fn run_attempts<A: Attempt>(&mut self, mut attempt: A) -> Result<(A::Output, Lease)> {
+        // the clock is not asked again for the first attempt
+        let mut now = self.facts.started;
+        if now >= self.facts.deadline {
+            return Err(self.surface(self.failure(Kind::Deadline, Reason::Deadline, None)));
+        }
         loop {
-            // the clock is not asked again for the first attempt
-            let now = if self.facts.attempts == 0 { self.facts.started } else { Instant::now() };
-            if self.facts.attempts == 0 && now >= self.facts.deadline {
-                return Err(self.surface(self.failure(Kind::Deadline, Reason::Deadline, None)));
-            }
             match self.attempt(&mut attempt, now).await {
                 Ok(success) => {
                     if self.facts.attempts > 1 {
@@ -146,6 +146,7 @@ impl<'c> Call<'c> {
                 }
                 Err(failed) => self.after(failed).await?,
             }
+            now = Instant::now();
         }
     }
 
