@@ -6,7 +6,7 @@
 FLAGS = --features mysql-retry/tracing
 CARGO = cargo
 
-.PHONY: help demo test examples chaos bench mutants ci server clean
+.PHONY: help demo test examples chaos faults bench mutants ci server clean
 
 help:
 	@echo 'make demo      see lost connections survived, on a private server (1 minute to build, then 30 s)'
@@ -15,7 +15,7 @@ help:
 	@echo 'make chaos     a minute of killed servers and cut paths: was every caller told the truth? Draws target/chaos/chaos.svg'
 	@echo 'make faults    try to prove the verdicts wrong: a lost connection at every byte (5 minutes); CASE=n plays one case again'
 	@echo 'make bench     measure what the library costs while nothing is lost'
-	@echo 'make mutants   do the unit tests notice each change of the pure core? Needs cargo-mutants (15 minutes)'
+	@echo 'make mutants   do the tests notice each change of the core and the fence? Needs cargo-mutants (40 minutes)'
 	@echo 'make ci        what CI runs (20 minutes at most)'
 	@echo 'make server    install a database server where there is none; the others do it by themselves'
 	@echo 'make clean     remove what was built, and the servers that CI unpacked'
@@ -50,11 +50,14 @@ chaos: server
 # one case of the matrix instead of all, on the server of the run
 CASE = $(FAULTS_CASE)
 
+# TLS is a driver of its own to build, so that `make test` goes without
+FAULTS_FLAGS = --workspace --features mysql-retry-fixture/tls
+
 # the whole matrix, on the server of the run and on those that MYSQL_RETRY_MARIADB and MYSQL_RETRY_MYSQL name
 faults: server
 	@echo 'Building the fault matrix ...'
-	@$(CARGO) test --quiet --locked --test faults --no-run
-	@FAULTS=all FAULTS_CASE=$(CASE) $(CARGO) test --quiet --locked --test faults
+	@$(CARGO) test --quiet --locked $(FAULTS_FLAGS) --test faults --no-run
+	@FAULTS=all FAULTS_CASE=$(CASE) $(CARGO) test --quiet --locked $(FAULTS_FLAGS) --test faults
 
 bench: server
 	@$(CARGO) bench --locked --bench overhead
@@ -63,8 +66,9 @@ bench: server
 mutants:
 	@$(CARGO) mutants --version >/dev/null 2>&1 || { \
 	  echo 'cargo-mutants is not installed: $(CARGO) install cargo-mutants --locked' >&2; exit 1; }
-	@mkdir -p target
+	@mkdir -p target/fence
 	@$(CARGO) mutants --output target
+	@$(CARGO) mutants --config .cargo/mutants-fence.toml --output target/fence
 
 ci:
 	@bash .ci/run

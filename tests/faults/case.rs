@@ -4,7 +4,7 @@ use std::fmt;
 
 use mysql_retry_fixture::{Fault, Rule, Transport};
 
-use crate::work::Work;
+use crate::{wire::Wire, work::Work};
 
 /// What there is when the case's statement is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub enum Situation {
     Pinged,
     /// A connection that is being reset.
     Resetting,
+    /// A connection that has to forget another prepared statement to keep this one.
+    Forgetting,
+    /// A connection so old that another one takes its place.
+    Retiring,
 }
 
 /// A case. Its number stands in its statement, and tells its effects from those of all others.
@@ -26,6 +30,7 @@ pub enum Situation {
 pub struct Case {
     pub number: u32,
     pub transport: Transport,
+    pub wire: Wire,
     pub work: Work,
     pub annotated: bool,
     pub situation: Situation,
@@ -56,7 +61,9 @@ impl Case {
 
     /// Whether something of the case stays in the proxy when its statement has ended.
     pub fn leaves_remains(&self) -> bool {
-        self.is_silent() || self.rule.as_ref().is_some_and(|rule| rule.keep_server)
+        // struck after the last byte of a reply: its connection stays in the pool
+        let unseen = self.transport == Transport::Unix && self.fault() == Some(&Fault::HalfClose);
+        self.is_silent() || unseen || self.rule.as_ref().is_some_and(|rule| rule.keep_server)
     }
 
     /// Whether `Unknown` would be more than there was to fear.
@@ -69,9 +76,9 @@ impl Case {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Case { number, transport, work, annotated, situation, rule, .. } = self;
+        let Case { number, transport, wire, work, annotated, situation, rule, .. } = self;
         let annotation = if *annotated { "idempotent" } else { "plain" };
-        write!(f, "FAULTS_CASE={number} {transport:?} {work} {annotation}; {situation:?}; ")?;
+        write!(f, "FAULTS_CASE={number} {transport:?}{wire} {work} {annotation}; {situation:?}; ")?;
         match rule {
             Some(rule) => write!(f, "{rule:?}"),
             None => f.write_str("no rule"),

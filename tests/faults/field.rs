@@ -2,17 +2,17 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use mysql_async::{OptsBuilder, PoolConstraints, PoolOpts};
-use mysql_retry::Executor;
 use mysql_retry_fixture::{Flavour, Proxy, Server, Transport};
 
 use crate::{
     case::Case,
+    executors::Executors,
     judge::judge,
     ledger::{self, Ledger},
     matrix,
-    play::{Played, Stage, Told, policy},
+    play::{Played, Stage, Told},
     table::{self, Counts},
+    wire::Wire,
     work::Work,
 };
 
@@ -31,7 +31,9 @@ pub enum Selection {
 
 /// A server for thousands of sessions that end badly.
 pub async fn start_server() -> Server {
-    Server::builder()
+    let builder = Server::builder();
+    let builder = if mysql_retry_fixture::TLS { builder.tls() } else { builder };
+    builder
         .flag("--max-allowed-packet=64M")
         .flag("--max-connections=1000")
         .flag("--max-connect-errors=1000000")
@@ -57,9 +59,10 @@ pub async fn play(server: Server, cases: Vec<Case>) -> Counts {
     ledger::lay_out(&server, &cases).await;
     eprintln!("{}: {} cases ..", name(&server), cases.len());
     let server = Arc::new(server);
-    let mut shares: BTreeMap<(u32, bool), Vec<Case>> = BTreeMap::new();
+    let mut shares: BTreeMap<(u32, bool, Wire), Vec<Case>> = BTreeMap::new();
     for case in cases {
-        shares.entry((case.number % WORKERS, case.transport == Transport::Unix)).or_default().push(case);
+        let share = (case.number % WORKERS, case.transport == Transport::Unix, case.wire);
+        shares.entry(share).or_default().push(case);
     }
     let workers: Vec<_> = shares.into_values().map(|share| tokio::spawn(work_through(server.clone(), share))).collect();
     let mut played = Vec::new();
@@ -77,11 +80,7 @@ async fn work_through(server: Arc<Server>, share: Vec<Case>) -> Vec<Played> {
         let proxy = Proxy::start_over(first.transport, &server).await;
         // a slot that is lost shows at once in a pool of one; a pool of two has the other connection to go on with
         let connections = if (first.number % WORKERS).is_multiple_of(3) { 2 } else { 1 };
-        let stage = Stage {
-            proxy: &proxy,
-            exec: executor(&proxy, connections, None),
-            pinging: executor(&proxy, connections, Some(Duration::ZERO)),
-        };
+        let stage = Stage { proxy: &proxy, executors: Executors::new(&proxy, first.wire, connections) };
         for case in rest.by_ref() {
             let result = stage.play(case).await;
             let stuck = matches!(result.told, Told::Nothing(_));
@@ -92,24 +91,15 @@ async fn work_through(server: Arc<Server>, share: Vec<Case>) -> Vec<Played> {
             }
         }
         if let Some(last) = played.last_mut()
-            && !stage.has_all_connections(connections).await
+            && !stage.has_all_connections().await
         {
             last.told = Told::Nothing("the wait for a slot of the pool, after the last case of a worker");
         }
-        for exec in [stage.exec, stage.pinging] {
-            let _ = tokio::time::timeout(Duration::from_secs(5), exec.close()).await;
+        for (exec, _) in stage.executors.all() {
+            let _ = tokio::time::timeout(Duration::from_secs(5), exec.clone().close()).await;
         }
     }
     played
-}
-
-fn executor(proxy: &Proxy, connections: usize, ping_after: Option<Duration>) -> Executor {
-    let constraints = PoolConstraints::new(1, connections).expect("at least one connection");
-    let opts: OptsBuilder = proxy
-        .opts()
-        .pool_opts(PoolOpts::default().with_constraints(constraints))
-        .local_infile_handler(Some(mysql_async::WhiteListFsHandler::new([crate::work::parts_file()])));
-    Executor::builder().policy(policy()).ping_after(ping_after).build(opts).expect("good options")
 }
 
 /// Until no session of a case is left, so that nothing can happen any more.

@@ -5,15 +5,18 @@
 //! everything on all servers there are, `FAULTS_CASE=n` one case on the server of the run, `make faults` either.
 
 mod case;
+mod executors;
 mod field;
 mod judge;
 mod ledger;
 mod matrix;
+mod opaque;
 mod places;
 mod play;
 mod servers;
 mod table;
 mod ways;
+mod wire;
 mod work;
 
 use std::{env, process::ExitCode, time::Instant};

@@ -5,9 +5,11 @@ use mysql_retry_fixture::{Fault, Flavour, Kind, Place, Rule, Transport, When};
 use crate::{
     case::{Case, Situation},
     field::WORKERS,
+    opaque,
     places::{self, Lengths},
     ways,
-    work::Work,
+    wire::Wire,
+    work::{Protocol, Work},
 };
 
 /// The first number; all have as many digits, so that a request is as long in each case.
@@ -17,10 +19,10 @@ pub const FIRST: u32 = 100_001;
 const UNIX_SHARE: usize = 5;
 
 /// A situation and what strikes in it.
-struct Strike {
-    situation: Situation,
-    rule: Option<Rule>,
-    before_statement: bool,
+pub struct Strike {
+    pub situation: Situation,
+    pub rule: Option<Rule>,
+    pub before_statement: bool,
 }
 
 /// All cases on a server, over these transports.
@@ -34,19 +36,35 @@ pub fn all(flavour: Flavour, transports: &[Transport]) -> Vec<Case> {
                 if transport == Transport::Unix {
                     strikes = strikes.into_iter().skip(turn % UNIX_SHARE).step_by(UNIX_SHARE).collect();
                 }
-                push(&mut cases, transport, work, annotated, strikes);
+                push(&mut cases, (transport, Wire::Plain), work, annotated, strikes);
             }
         }
         for work in Work::long() {
             for annotated in [false, true] {
-                push(&mut cases, transport, work, annotated, long_strikes(work));
+                push(&mut cases, (transport, Wire::Plain), work, annotated, long_strikes(work));
+            }
+        }
+    }
+    if transports.contains(&Transport::Tcp) {
+        for wire in Wire::opaque() {
+            for (index, work) in Work::short().into_iter().enumerate() {
+                for annotated in [false, true] {
+                    let turn = index * 2 + usize::from(annotated);
+                    push(&mut cases, (Transport::Tcp, wire), work, annotated, opaque::strikes(work, wire, turn));
+                }
             }
         }
     }
     cases
 }
 
-fn push(cases: &mut Vec<Case>, transport: Transport, work: Work, annotated: bool, strikes: Vec<Strike>) {
+fn push(
+    cases: &mut Vec<Case>,
+    (transport, wire): (Transport, Wire),
+    work: Work,
+    annotated: bool,
+    strikes: Vec<Strike>,
+) {
     for Strike { situation, mut rule, before_statement } in strikes {
         let number = FIRST + cases.len() as u32;
         if let Some(Rule { when: When::Text(part) | When::Executes(part), .. }) = &mut rule
@@ -54,7 +72,7 @@ fn push(cases: &mut Vec<Case>, transport: Transport, work: Work, annotated: bool
         {
             *part = number.to_string();
         }
-        cases.push(Case { number, transport, work, annotated, situation, rule, before_statement });
+        cases.push(Case { number, transport, wire, work, annotated, situation, rule, before_statement });
     }
 }
 
@@ -72,6 +90,8 @@ fn short_strikes(work: Work, flavour: Flavour, transport: Transport, turn: usize
     let connected = |primed| Situation::Connected { primed };
     let lengths = Lengths::of(work, flavour);
     if work.is_prepared() {
+        let forgetting = places::of_forgetting();
+        strikes.extend(forgetting.into_iter().map(|rule| during(Situation::Forgetting, rule)));
         let preparing = places::of_command(&text(), lengths.text, lengths.prepare_reply, turn);
         strikes.extend(preparing.into_iter().map(|rule| before(connected(false), rule)));
         for primed in [false, true] {
@@ -101,6 +121,8 @@ fn short_strikes(work: Work, flavour: Flavour, transport: Transport, turn: usize
         let checking = places::of_check(&When::Command(kind));
         strikes.extend(checking.into_iter().map(|rule| before(situation.clone(), rule)));
     }
+    let goodbyes = places::of_goodbye().into_iter().skip(turn % CONNECTING_SHARE).step_by(CONNECTING_SHARE);
+    strikes.extend(goodbyes.map(|rule| before(Situation::Retiring, rule)));
     // they have nothing to do with the statement, so that each of them need not meet each statement
     let connecting = places::of_connecting().into_iter().skip(turn % CONNECTING_SHARE).step_by(CONNECTING_SHARE);
     strikes.extend(connecting.map(|rule| before(Situation::Unconnected, rule)));
@@ -115,6 +137,10 @@ fn long_strikes(work: Work) -> Vec<Strike> {
     let connected = Situation::Connected { primed: false };
     let mut strikes: Vec<Strike> =
         places::of_long(&when, work).into_iter().map(|rule| during(connected.clone(), rule)).collect();
+    if work == Work::InsertLong(Protocol::Prepared) {
+        let sending = places::of_long_data();
+        strikes.extend(sending.into_iter().map(|rule| during(connected.clone(), rule)));
+    }
     if work == Work::LocalInfile {
         let sending = places::of_file();
         strikes.extend(sending.into_iter().map(|rule| during(connected.clone(), rule)));
@@ -124,13 +150,13 @@ fn long_strikes(work: Work) -> Vec<Strike> {
     strikes
 }
 
-fn before(situation: Situation, rule: Rule) -> Strike {
+pub fn before(situation: Situation, rule: Rule) -> Strike {
     // the next packet that is corrupt may be the first one of the statement's own reply
     let spreads = rule.fault == Fault::Corrupt && matches!(rule.place, Place::Reply(_));
     Strike { situation, rule: Some(rule), before_statement: !spreads }
 }
 
-fn during(situation: Situation, rule: Rule) -> Strike {
+pub fn during(situation: Situation, rule: Rule) -> Strike {
     Strike { situation, rule: Some(rule), before_statement: false }
 }
 

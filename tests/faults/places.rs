@@ -6,7 +6,7 @@ use mysql_retry_fixture::{Fault, Flavour, Kind, Place, Rule, When};
 
 use crate::{
     ways::{self, Way},
-    work::{Effects, Work},
+    work::{Effects, Protocol, Work},
 };
 
 /// How many bytes a statement's packets have, headers included. Of an execution and of replies it is the least that they
@@ -27,7 +27,7 @@ impl Lengths {
     pub fn of(work: Work, flavour: Flavour) -> Self {
         let bulk = work == Work::Batch && flavour == Flavour::MariaDb;
         let reply = match (work, work.effects()) {
-            (Work::Select(_, 200), _) => 900,
+            (Work::Select(_, 200) | Work::Stream(_, 200), _) => 900,
             (_, Effects::None) => 40,
             // two result sets
             (Work::Call(_), _) => 100,
@@ -141,7 +141,7 @@ pub fn of_connecting() -> Vec<Rule> {
 /// A few places of what takes long.
 pub fn of_long(when: &When, work: Work) -> Vec<Rule> {
     let mut places = vec![Place::Request(0), Place::Request(9), Place::AfterRequest, Place::AfterRequestWhenAnswered];
-    if matches!(work, Work::InsertLong) {
+    if matches!(work, Work::InsertLong(Protocol::Text)) {
         // the last byte of the first packet, and the first of the second
         places.extend([1_000_000, 4 + 0xFF_FFFF - 1, 4 + 0xFF_FFFF, 4 + 0xFF_FFFF + 1].map(Place::Request));
     }
@@ -150,6 +150,34 @@ pub fn of_long(when: &When, work: Work) -> Vec<Rule> {
     }
     let faults = [Fault::Fin, Fault::Rst];
     places.into_iter().flat_map(|place| faults.clone().map(|fault| Rule::new(when.clone(), place, fault))).collect()
+}
+
+/// A value of 17 MB ahead of the execution: two commands without a reply.
+pub fn of_long_data() -> Vec<Rule> {
+    let plain = |place, skip| [Fault::Fin, Fault::Rst].map(|fault| long_data(place, fault).skip(skip));
+    let first = [0, 9, 1_000_000, 16_000_000].into_iter().flat_map(|n| plain(Place::Request(n), 0));
+    let second = [0, 9].into_iter().flat_map(|n| plain(Place::Request(n), 1));
+    first.chain(second).collect()
+}
+
+fn long_data(place: Place, fault: Fault) -> Rule {
+    Rule::new(When::Command(Kind::LongData), place, fault)
+}
+
+/// The goodbye of a prepared statement, which has no reply: nine bytes between its preparation and its execution.
+pub fn of_forgetting() -> Vec<Rule> {
+    without_reply(Kind::CloseStatement, [0, 1, 4, 8])
+}
+
+/// The goodbye of a connection that another one has taken the place of.
+pub fn of_goodbye() -> Vec<Rule> {
+    without_reply(Kind::Quit, [0, 1, 3, 4])
+}
+
+fn without_reply(kind: Kind, bytes: [usize; 4]) -> Vec<Rule> {
+    let places = bytes.map(Place::Request).into_iter().chain([Place::AfterRequest]);
+    let faults = [Fault::Fin, Fault::Rst, Fault::HalfClose];
+    places.flat_map(|place| faults.clone().map(|fault| Rule::new(When::Command(kind), place, fault))).collect()
 }
 
 /// The file of LOCAL INFILE on its way: two lines, and the empty packet at its end.

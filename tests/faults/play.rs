@@ -2,13 +2,16 @@
 
 use std::{fmt, future::Future, time::Duration};
 
+use futures_util::StreamExt as _;
 use mysql_async::Row;
-use mysql_retry::{Annotate as _, AsStatement, Error, Executor, Outcome, RetryPolicy};
+use mysql_retry::{Annotate as _, AsStatement, Error, Executor, Outcome};
 use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When};
 
 use crate::{
     case::{Case, Situation},
-    work::Work,
+    executors::Executors,
+    wire::Wire,
+    work::{Protocol, Work},
 };
 
 /// What the caller was told.
@@ -44,7 +47,6 @@ pub struct Played {
 
 /// Nothing that the policy bounds takes so long.
 const STUCK: Duration = Duration::from_secs(10);
-const DEADLINE: Duration = Duration::from_secs(8);
 /// For cases whose client is left without a sign.
 const ATTEMPT: Duration = Duration::from_millis(100);
 /// How long nobody can connect where the fault shuts the door.
@@ -54,18 +56,20 @@ const SHUT: Duration = Duration::from_millis(3);
 /// used within that time may be used as if it were alive. And the pool takes a moment to take a connection back.
 const NOTICED: Duration = Duration::from_millis(2);
 
-/// The executors of one worker, on one proxy.
+/// What one worker plays on: a proxy and its executors.
 pub struct Stage<'p> {
     pub proxy: &'p Proxy,
-    pub exec: Executor,
-    /// Pings before each use.
-    pub pinging: Executor,
+    pub executors: Executors,
 }
 
 impl Stage<'_> {
     /// Plays a case, and then looks whether the executor is as good as before.
     pub async fn play(&self, case: Case) -> Played {
         let told = tokio::time::timeout(STUCK, self.strike(&case)).await;
+        if case.situation == Situation::Retiring {
+            // the old connection says goodbye while the new one is at work
+            let _ = tokio::time::timeout(STUCK, self.until_struck()).await;
+        }
         let struck = self.proxy.rules_left().is_empty();
         self.proxy.clear_rules();
         let told = match told {
@@ -76,8 +80,8 @@ impl Stage<'_> {
     }
 
     /// Whether as many connections can be had at once as the pools are meant to have.
-    pub async fn has_all_connections(&self, connections: usize) -> bool {
-        for exec in [&self.exec, &self.pinging] {
+    pub async fn has_all_connections(&self) -> bool {
+        for (exec, connections) in self.executors.all() {
             let mut held = Vec::new();
             for _ in 0..connections {
                 match tokio::time::timeout(STUCK, exec.connection()).await {
@@ -134,26 +138,35 @@ impl Stage<'_> {
             Situation::Unconnected => {
                 self.proxy.cut_all(Fault::Fin).await;
             }
+            Situation::Idle(fault) if case.wire != Wire::Plain => {
+                exec.query_drop("SELECT 'the last one'".idempotent()).await?;
+                self.proxy.cut_all(fault.clone()).await;
+            }
             Situation::Idle(fault) => {
                 let fired = self.proxy.fired();
                 self.proxy.rule(Rule::new(When::text("'the last one'"), Place::AfterReply, fault.clone()));
                 exec.query_drop("SELECT 'the last one'".idempotent()).await?;
                 self.proxy.wait_fired(fired + 1).await;
             }
-            Situation::Pinged => exec.query_drop("DO 0".idempotent()).await.map(drop)?,
+            Situation::Pinged | Situation::Retiring => exec.query_drop("DO 0".idempotent()).await.map(drop)?,
+            Situation::Forgetting => exec.exec_drop("DO ?".idempotent(), (0,)).await.map(drop)?,
             Situation::Resetting => {
                 if let Some(rule) = &case.rule {
                     self.proxy.rule(rule.clone());
                 }
                 exec.query_drop("SET @left_behind = 1".idempotent()).await?;
-                while !self.proxy.rules_left().is_empty() {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
+                self.until_struck().await;
                 return Ok(());
             }
         }
         tokio::time::sleep(NOTICED).await;
         Ok(())
+    }
+
+    async fn until_struck(&self) {
+        while !self.proxy.rules_left().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Ends all connections, and what the proxy kept of them.
@@ -163,7 +176,7 @@ impl Stage<'_> {
     }
 
     fn executor_for(&self, case: &Case) -> Executor {
-        let exec = if case.situation == Situation::Pinged { &self.pinging } else { &self.exec };
+        let exec = self.executors.for_case(case);
         let policy = exec.policy().to_builder().attempt_timeout(case.is_silent().then_some(ATTEMPT)).build();
         exec.with_policy(&policy.expect("a good policy"))
     }
@@ -198,12 +211,6 @@ impl Stage<'_> {
     }
 }
 
-pub fn policy() -> RetryPolicy {
-    let ms = Duration::from_millis;
-    let policy = RetryPolicy::builder().deadline(DEADLINE).connect_timeout(ms(500));
-    policy.initial_delay(ms(1)).max_delay(ms(5)).build().expect("a good policy")
-}
-
 /// Runs the statement; what is wrong with its rows, if anything is.
 async fn run(exec: &Executor, case: &Case) -> Result<Option<String>, Error> {
     let sql = case.work.sql(case.number);
@@ -214,6 +221,11 @@ async fn execute(exec: &Executor, case: &Case, sql: impl AsStatement) -> Result<
     let parameter = (case.work.parameter(),);
     match case.work {
         Work::Batch => exec.exec_batch(sql, (1..=3).map(|part: u32| (part,))).await.map(|()| None),
+        Work::Stream(..) => stream(exec, case, sql).await,
+        Work::InsertLong(Protocol::Prepared) => {
+            let done = exec.exec_drop(sql, (Work::long_text(),)).await;
+            done.map(|_| None)
+        }
         Work::Select(..) => {
             let rows = if case.work.is_prepared() { exec.exec(sql, parameter).await } else { exec.query(sql).await };
             rows.map(|rows| wrong_rows(&rows, case.work.parameter()))
@@ -231,13 +243,33 @@ async fn execute(exec: &Executor, case: &Case, sql: impl AsStatement) -> Result<
         | Work::UpdateSet(_)
         | Work::Delete(_)
         | Work::Multi
-        | Work::InsertLong
+        | Work::InsertLong(Protocol::Text)
         | Work::LocalInfile => {
             let done =
                 if case.work.is_prepared() { exec.exec_drop(sql, parameter).await } else { exec.query_drop(sql).await };
             done.map(|_| None)
         }
     }
+}
+
+/// Reads a stream to its end, or to its error: what came until then has to be right.
+async fn stream(exec: &Executor, case: &Case, sql: impl AsStatement) -> Result<Option<String>, Error> {
+    let wanted = case.work.parameter();
+    let mut stream =
+        if case.work.is_prepared() { exec.exec_stream(sql, (wanted,)).await? } else { exec.query_stream(sql).await? };
+    let mut rows = Vec::new();
+    while let Some(row) = stream.next().await {
+        match row {
+            Ok(row) => rows.push(row),
+            Err(error) => {
+                let delivered = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+                let wrong = wrong_rows(&rows, delivered);
+                let told = error.rows_delivered() == u64::from(delivered);
+                return if wrong.is_none() && told { Err(error) } else { Ok(Some(format!("{rows:?} before {error}"))) };
+            }
+        }
+    }
+    Ok(wrong_rows(&rows, wanted))
 }
 
 /// The rows are 1, 2, 3 ..

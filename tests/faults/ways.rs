@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use mysql_retry_fixture::{Fault, Transport};
 
+use crate::wire::Wire;
+
 /// A fault, and whether the server's side stays open.
 pub type Way = (Fault, bool);
 
@@ -45,7 +47,7 @@ pub fn not_forwarded() -> Vec<Way> {
 
 /// Where the server has got it, and may be executing it.
 pub fn forwarded() -> Vec<Way> {
-    let others = [(Fault::Corrupt, false), (Fault::Delay(Duration::from_millis(5)), false)];
+    let others = [(Fault::Corrupt, false), (Fault::Reorder, false), (Fault::Delay(Duration::from_millis(5)), false)];
     ends().into_iter().chain(others).collect()
 }
 
@@ -76,4 +78,21 @@ pub fn of_connecting() -> Vec<Way> {
         (Fault::Refuse, false),
         (Fault::AcceptAndClose, false),
     ]
+}
+
+/// Where nobody sees packets, so that whatever is written between them makes no sense.
+pub fn opaque(wire: Wire) -> Vec<Way> {
+    let mut ways = vec![
+        (Fault::Fin, false),
+        (Fault::Rst, false),
+        (Fault::HalfClose, false),
+        (Fault::Fin, true),
+        (error(1053, "Server shutdown in progress", None), false),
+        (Fault::Delay(Duration::from_millis(5)), false),
+    ];
+    if wire == Wire::Tls {
+        // what is only compressed has no checksum: a wrong byte would be a wrong answer of the server
+        ways.push((Fault::Corrupt, false));
+    }
+    ways
 }

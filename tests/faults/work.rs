@@ -11,6 +11,8 @@ use std::{
 pub enum Work {
     /// A SELECT with so many rows.
     Select(Protocol, u32),
+    /// The same, read as a stream.
+    Stream(Protocol, u32),
     /// A SELECT with one row of 20 MB.
     SelectLong(Protocol),
     Insert(Protocol),
@@ -25,8 +27,8 @@ pub enum Work {
     Multi,
     /// `exec_batch` of three rows.
     Batch,
-    /// An INSERT with a text of more than 16 MB.
-    InsertLong,
+    /// An INSERT with a value of more than 16 MB: two packets of text, or `COM_STMT_SEND_LONG_DATA`.
+    InsertLong(Protocol),
     LocalInfile,
 }
 
@@ -64,6 +66,7 @@ impl Work {
                 Work::Select(protocol, 0),
                 Work::Select(protocol, 1),
                 Work::Select(protocol, 200),
+                Work::Stream(protocol, 200),
                 Work::Insert(protocol),
                 Work::UpdateAdd(protocol),
                 Work::UpdateSet(protocol),
@@ -78,13 +81,17 @@ impl Work {
     pub fn long() -> Vec<Work> {
         use Protocol::{Prepared, Text};
         let both = [Text, Prepared].into_iter();
-        let selects = both.flat_map(|protocol| [Work::Select(protocol, 10_000), Work::SelectLong(protocol)]);
-        selects.chain([Work::InsertLong, Work::LocalInfile]).collect()
+        let both = both.flat_map(|protocol| {
+            [Work::Select(protocol, 10_000), Work::SelectLong(protocol), Work::InsertLong(protocol)]
+        });
+        both.chain([Work::LocalInfile]).collect()
     }
 
     pub fn is_prepared(self) -> bool {
         match self {
             Work::Select(protocol, _)
+            | Work::Stream(protocol, _)
+            | Work::InsertLong(protocol)
             | Work::SelectLong(protocol)
             | Work::Insert(protocol)
             | Work::UpdateAdd(protocol)
@@ -92,14 +99,14 @@ impl Work {
             | Work::Delete(protocol)
             | Work::Call(protocol) => protocol == Protocol::Prepared,
             Work::Batch => true,
-            Work::Multi | Work::InsertLong | Work::LocalInfile => false,
+            Work::Multi | Work::LocalInfile => false,
         }
     }
 
     pub fn effects(self) -> Effects {
         match self {
-            Work::Select(..) | Work::SelectLong(_) => Effects::None,
-            Work::Insert(_) | Work::InsertLong => Effects::Rows(1),
+            Work::Select(..) | Work::Stream(..) | Work::SelectLong(_) => Effects::None,
+            Work::Insert(_) | Work::InsertLong(_) => Effects::Rows(1),
             Work::Call(_) | Work::Multi | Work::LocalInfile => Effects::Rows(2),
             Work::Batch => Effects::Rows(3),
             Work::UpdateAdd(_) | Work::UpdateSet(_) => Effects::Counter,
@@ -111,7 +118,7 @@ impl Work {
     pub fn sql(self, number: u32) -> String {
         let value = |value: &str| if self.is_prepared() { "?".to_owned() } else { value.to_owned() };
         match self {
-            Work::Select(_, rows) => {
+            Work::Select(_, rows) | Work::Stream(_, rows) => {
                 format!("SELECT n FROM numbers WHERE n <= {} AND {number} ORDER BY n", value(&rows.to_string()))
             }
             Work::SelectLong(_) => format!("SELECT {number}, REPEAT('x', {})", value(&LONG_ROW.to_string())),
@@ -124,9 +131,9 @@ impl Work {
                 let insert = |part| format!("INSERT INTO effect (c, part) VALUES ({number}, {part})");
                 format!("{}; {}", insert(1), insert(2))
             }
-            Work::InsertLong => {
-                let long = "x".repeat(LONG_TEXT);
-                format!("INSERT INTO effect (c, part) VALUES ({number}, LENGTH('{long}') / {LONG_TEXT})")
+            Work::InsertLong(_) => {
+                let long = if self.is_prepared() { String::new() } else { format!("'{}'", Work::long_text()) };
+                format!("INSERT INTO effect (c, part) VALUES ({number}, LENGTH({}) / {LONG_TEXT})", value(&long))
             }
             Work::LocalInfile => {
                 let file = parts_file().display();
@@ -135,10 +142,10 @@ impl Work {
         }
     }
 
-    /// The parameter of the prepared statement.
+    /// The parameter of the prepared statement, if it is a number.
     pub fn parameter(self) -> u32 {
         match self {
-            Work::Select(_, rows) => rows,
+            Work::Select(_, rows) | Work::Stream(_, rows) => rows,
             Work::SelectLong(_) => LONG_ROW as u32,
             Work::Insert(_)
             | Work::UpdateAdd(_)
@@ -147,7 +154,7 @@ impl Work {
             | Work::Call(_)
             | Work::Multi
             | Work::Batch
-            | Work::InsertLong
+            | Work::InsertLong(_)
             | Work::LocalInfile => 1,
         }
     }
@@ -158,6 +165,11 @@ impl Work {
             Effects::None | Effects::Counter | Effects::Absence => 0,
             Effects::Rows(_) => PRIMED,
         }
+    }
+
+    /// The value of [`Work::InsertLong`].
+    pub fn long_text() -> String {
+        "x".repeat(LONG_TEXT)
     }
 
     /// The length of the row of [`Work::SelectLong`].
@@ -177,6 +189,7 @@ impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, protocol) = match self {
             Work::Select(protocol, rows) => (format!("SELECT {rows} rows"), Some(protocol)),
+            Work::Stream(protocol, rows) => (format!("stream of {rows} rows"), Some(protocol)),
             Work::SelectLong(protocol) => ("SELECT 20 MB row".to_owned(), Some(protocol)),
             Work::Insert(protocol) => ("INSERT".to_owned(), Some(protocol)),
             Work::UpdateAdd(protocol) => ("UPDATE n = n + 1".to_owned(), Some(protocol)),
@@ -185,7 +198,7 @@ impl fmt::Display for Work {
             Work::Call(protocol) => ("CALL".to_owned(), Some(protocol)),
             Work::Multi => ("two INSERTs in a text".to_owned(), None),
             Work::Batch => ("exec_batch of 3".to_owned(), None),
-            Work::InsertLong => ("INSERT of 17 MB".to_owned(), None),
+            Work::InsertLong(protocol) => ("INSERT of 17 MB".to_owned(), Some(protocol)),
             Work::LocalInfile => ("LOAD DATA LOCAL".to_owned(), None),
         };
         let protocol = match protocol {
