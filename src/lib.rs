@@ -69,8 +69,23 @@
 //!
 //! "Rolled back" takes the word of the server, which speaks for transactional tables (InnoDB).
 //!
-//! What remains `Unknown` could not be told by any client: the request was written as a whole, and the reply is not
-//! there, or not as a whole. The server may have executed the statement, may be executing it, or may never have seen it.
+//! # What remains `Unknown`
+//!
+//! A request was written and its reply is not there, or not as a whole: nobody can say without help from the server what
+//! became of it, and the server says nothing. Asking it afterwards does not help either: a session is gone in the same
+//! way whether its statement was committed, was rolled back or never arrived. Only what the statement leaves behind
+//! itself can tell, a row with a key of your own, say. These are the cases, as the fault matrix of the tests finds them:
+//!
+//! | what happened | why it is not known |
+//! |---|---|
+//! | the reply is missing or broken off: end of file, reset, silence until the time-out | the statement may have been executed, may be executing, or may never have arrived |
+//! | 1053, 1927, 3169, or 2006, 2013, 2055 from a proxy | servers and proxies send them before, under and after an execution |
+//! | a connection dies in the moment of its use, less than a tenth of a millisecond after it was looked at | it was found alive, and what was written to it had no reply |
+//! | an idle unix socket was closed by its peer for writing alone | the driver's look at an idle socket does not see that, and the peer still reads |
+//! | packets out of order; MySQL's 4031 that arrives with the statement on its way | the driver closes the connection and does not hand out what it read |
+//! | reset in the middle of writing a long statement | the driver's error does not tell a write from a read; only `BrokenPipe` comes from writes alone |
+//! | a failed write over TLS | the driver may report the failed farewell to a broken stream in the same way |
+//! | `exec_batch`, several statements in a text, `CALL`, LOCAL INFILE, after the first command | a part of it may be done |
 //!
 //! # Replays do not race their past
 //!
