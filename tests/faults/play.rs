@@ -22,6 +22,20 @@ pub enum Told {
     Nothing(&'static str),
 }
 
+impl Told {
+    /// What a call returned: what is wrong with its rows, if anything is, or its error.
+    pub fn of(result: Result<Option<String>, Error>) -> Self {
+        match result {
+            Ok(None) => Told::Success,
+            Ok(Some(wrong)) => Told::WrongAnswer(wrong),
+            Err(error) => match error.outcome() {
+                Outcome::NotExecuted => Told::NotExecuted(error.to_string()),
+                _ => Told::Unknown(error.to_string()),
+            },
+        }
+    }
+}
+
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -114,14 +128,7 @@ impl Stage<'_> {
         let exec = self.executor_for(case);
         let result = run(&exec, case);
         let result = if case.shuts_the_door() { self.with_door_opened(fired, result).await } else { result.await };
-        match result {
-            Ok(None) => Told::Success,
-            Ok(Some(wrong)) => Told::WrongAnswer(wrong),
-            Err(error) => match error.outcome() {
-                Outcome::NotExecuted => Told::NotExecuted(error.to_string()),
-                _ => Told::Unknown(error.to_string()),
-            },
-        }
+        Told::of(result)
     }
 
     async fn bring_about(&self, case: &Case, exec: &Executor) -> Result<(), Error> {
@@ -189,7 +196,7 @@ impl Stage<'_> {
     }
 
     /// Another statement gets its own answer.
-    async fn is_usable(&self, case: &Case) -> Result<(), String> {
+    pub async fn is_usable(&self, case: &Case) -> Result<(), String> {
         let exec = self.executor_for(case);
         let wanted = case.number + 1_000_000;
         let question = format!("SELECT {wanted}").idempotent();
@@ -205,7 +212,7 @@ pub fn policy() -> RetryPolicy {
 }
 
 /// Runs the statement; what is wrong with its rows, if anything is.
-async fn run(exec: &Executor, case: &Case) -> Result<Option<String>, Error> {
+pub async fn run(exec: &Executor, case: &Case) -> Result<Option<String>, Error> {
     let sql = case.work.sql(case.number);
     if case.annotated { execute(exec, case, sql.idempotent()).await } else { execute(exec, case, sql).await }
 }
