@@ -1,12 +1,13 @@
 # `make demo` and `make test` need Rust and nothing else: a database server is installed where none is.
 # Variables, in the environment or after `make`: MYSQL_RETRY_SERVER=/path/to/mariadbd-or-mysqld, MYSQL_RETRY_TRANSPORT=tcp|unix;
-# for `make chaos` also CHAOS_SECONDS=60 and CHAOS_SEED=a number that it printed.
+# for `make chaos` also CHAOS_SECONDS=60 and CHAOS_SEED=a number that it printed;
+# for `make fuzz` also SECONDS=60, SEED=a number that it printed, and with that SCRIPT=the number of one script.
 
 # The suite with what is optional; `make test FLAGS=` runs it with the default features.
 FLAGS = --features mysql-retry/tracing
 CARGO = cargo
 
-.PHONY: help demo test examples chaos faults bench mutants ci server clean
+.PHONY: help demo test examples chaos faults fuzz bench mutants ci server clean
 
 help:
 	@echo 'make demo      see lost connections survived, on a private server (1 minute to build, then 30 s)'
@@ -14,9 +15,10 @@ help:
 	@echo 'make examples  run the other examples, each on a private server'
 	@echo 'make chaos     a minute of killed servers and cut paths: was every caller told the truth? Draws target/chaos/chaos.svg'
 	@echo 'make faults    try to prove the verdicts wrong: a lost connection at every byte (5 minutes); CASE=n plays one case again'
+	@echo 'make fuzz      the same at random: scripts of many faults, for SECONDS=60; SEED=n repeats them, SCRIPT=n plays one again'
 	@echo 'make bench     measure what the library costs while nothing is lost'
 	@echo 'make mutants   do the tests notice each change of the core and the fence? Needs cargo-mutants (40 minutes)'
-	@echo 'make ci        what CI runs (20 minutes at most)'
+	@echo 'make ci        what CI runs (25 minutes at most)'
 	@echo 'make server    install a database server where there is none; the others do it by themselves'
 	@echo 'make clean     remove what was built, and the servers that CI unpacked'
 	@echo 'MYSQL_RETRY_SERVER=/path/to/mariadbd-or-mysqld chooses the server, MYSQL_RETRY_TRANSPORT=tcp|unix how to reach it.'
@@ -58,6 +60,16 @@ faults: server
 	@echo 'Building the fault matrix ...'
 	@$(CARGO) test --quiet --locked $(FAULTS_FLAGS) --test faults --no-run
 	@FAULTS=all FAULTS_CASE=$(CASE) $(CARGO) test --quiet --locked $(FAULTS_FLAGS) --test faults
+
+# random scripts of faults; the last line tells what was found
+SECONDS = 60
+SEED = $(FUZZ_SEED)
+SCRIPT = $(FUZZ_SCRIPT)
+
+fuzz: server
+	@echo 'Building the fuzz ...'
+	@$(CARGO) test --quiet --locked $(FAULTS_FLAGS) --test faults --no-run
+	@FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) FUZZ_SCRIPT=$(SCRIPT) $(CARGO) test --quiet --locked $(FAULTS_FLAGS) --test faults
 
 bench: server
 	@$(CARGO) bench --locked --bench overhead

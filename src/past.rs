@@ -24,7 +24,7 @@ pub(crate) enum Settled {
     All,
     /// Of one session it is not known; the others are still to be settled.
     Unfenced(Unfenced),
-    /// A session did not end before the deadline.
+    /// A session did not end before the deadline, or was not heard of: the connection is not to be used any more.
     Late,
 }
 
@@ -59,7 +59,8 @@ impl<'c> Past<'c> {
                 Some(session) => {
                     match tokio::time::timeout_at(deadline.into(), lease.end(session, wait, deadline)).await {
                         Ok(fate) => fate?,
-                        Err(_) => Fate::StillThere,
+                        // an answer is still to come, which the statement would take for its own
+                        Err(_) => return Ok(Settled::Late),
                     }
                 }
             };

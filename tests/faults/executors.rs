@@ -61,7 +61,7 @@ impl Executors {
     }
 }
 
-fn policy() -> RetryPolicy {
+pub fn policy() -> RetryPolicy {
     let ms = Duration::from_millis;
     let policy = RetryPolicy::builder().deadline(DEADLINE).connect_timeout(ms(500));
     policy.initial_delay(ms(1)).max_delay(ms(5)).build().expect("a good policy")

@@ -136,7 +136,7 @@ fn pronounce(server: &Server, played: &[Played], ledger: &Ledger) -> Counts {
     sum
 }
 
-fn name(server: &Server) -> String {
+pub fn name(server: &Server) -> String {
     let (major, minor, patch) = server.version();
     let flavour = match server.flavour() {
         Flavour::MariaDb => "MariaDB",

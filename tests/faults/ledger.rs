@@ -1,6 +1,6 @@
 //! What the server did: tables in which each case leaves its effects under its number.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::RangeInclusive};
 
 use mysql_async::{Conn, prelude::Queryable as _};
 use mysql_retry_fixture::Server;
@@ -43,7 +43,8 @@ pub async fn lay_out(server: &Server, cases: &[Case]) {
     std::fs::write(parts_file(), "1\n2\n").expect("a temporary file");
 }
 
-async fn fill(conn: &mut Conn, table: &str, rows: impl Iterator<Item = String>) {
+/// Adds rows to a table.
+pub async fn fill(conn: &mut Conn, table: &str, rows: impl Iterator<Item = String>) {
     let rows: Vec<String> = rows.collect();
     for chunk in rows.chunks(CHUNK) {
         let sql = format!("INSERT INTO {table} VALUES {}", chunk.join(", "));
@@ -58,12 +59,21 @@ impl Ledger {
     /// Reads it; nothing that a case sent may still be running.
     pub async fn read(server: &Server) -> Self {
         let mut conn = server.connect().await;
-        let effects = "SELECT c, part, COUNT(*) FROM effect GROUP BY c, part";
-        let mut rows: Vec<(u32, u32, u32)> = conn.query(effects).await.expect("the effects");
-        let counters: Vec<(u32, u32)> = conn.query("SELECT c, n FROM counter").await.expect("the counters");
-        let doomed: Vec<u32> = conn.query("SELECT c FROM doomed").await.expect("what was not deleted");
+        let ledger = Ledger::of(&mut conn, 0..=u32::MAX).await;
         conn.disconnect().await.expect("a goodbye");
         let _ = std::fs::remove_file(parts_file());
+        ledger
+    }
+
+    /// Reads what stands under these numbers.
+    pub async fn of(conn: &mut Conn, numbers: RangeInclusive<u32>) -> Self {
+        let there = format!("WHERE c BETWEEN {} AND {}", numbers.start(), numbers.end());
+        let effects = format!("SELECT c, part, COUNT(*) FROM effect {there} GROUP BY c, part");
+        let mut rows: Vec<(u32, u32, u32)> = conn.query(effects).await.expect("the effects");
+        let counters = format!("SELECT c, n FROM counter {there}");
+        let counters: Vec<(u32, u32)> = conn.query(counters).await.expect("the counters");
+        let doomed = format!("SELECT c FROM doomed {there}");
+        let doomed: Vec<u32> = conn.query(doomed).await.expect("what was not deleted");
         rows.extend(counters.into_iter().map(|(c, n)| (c, 1, n)));
         rows.extend(doomed.into_iter().map(|c| (c, STILL_THERE, 1)));
         Ledger(rows.into_iter().map(|(c, part, times)| ((c, part), times)).collect())

@@ -3,10 +3,12 @@
 //! Each case runs one statement through a proxy that loses the connection at an exact place, and compares what the caller
 //! was told with what the server did. `cargo test` plays a thin selection on the server of the run. `FAULTS=all` plays
 //! everything on all servers there are, `FAULTS_CASE=n` one case on the server of the run, `make faults` either.
+//! `FUZZ_SECONDS=n` plays random scripts of many faults and many statements for so long instead, as `make fuzz` does.
 
 mod case;
 mod executors;
 mod field;
+mod fuzz;
 mod judge;
 mod ledger;
 mod matrix;
@@ -32,6 +34,9 @@ fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
     if arguments.any(|argument| argument == "--list" || !(argument.starts_with('-') || "faults".contains(&*argument))) {
         return ExitCode::SUCCESS;
+    }
+    if fuzz::is_asked_for() {
+        return if fuzz::run() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let one = env::var("FAULTS_CASE").ok().filter(|number| !number.is_empty());
     let one = one.map(|number| number.parse().unwrap_or_else(|_| panic!("FAULTS_CASE is `{number}`, and no number")));

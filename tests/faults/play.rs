@@ -25,6 +25,20 @@ pub enum Told {
     Nothing(&'static str),
 }
 
+impl Told {
+    /// What a call returned: what is wrong with its rows, if anything is, or its error.
+    pub fn of(result: Result<Option<String>, Error>) -> Self {
+        match result {
+            Ok(None) => Told::Success,
+            Ok(Some(wrong)) => Told::WrongAnswer(wrong),
+            Err(error) => match error.outcome() {
+                Outcome::NotExecuted => Told::NotExecuted(error.to_string()),
+                _ => Told::Unknown(error.to_string()),
+            },
+        }
+    }
+}
+
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -82,19 +96,15 @@ impl Stage<'_> {
     /// Whether as many connections can be had at once as the pools are meant to have.
     pub async fn has_all_connections(&self) -> bool {
         for (exec, connections) in self.executors.all() {
-            let mut held = Vec::new();
-            for _ in 0..connections {
-                match tokio::time::timeout(STUCK, exec.connection()).await {
-                    Ok(Ok(connection)) => held.push(connection),
-                    Ok(Err(_)) | Err(_) => return false,
-                }
+            if !has_all_connections(exec, connections).await {
+                return false;
             }
         }
         true
     }
 
     async fn look_after(&self, case: &Case, told: Told) -> Told {
-        let usable = tokio::time::timeout(STUCK, self.is_usable(case)).await;
+        let usable = tokio::time::timeout(STUCK, is_usable(&self.executor_for(case), case.number)).await;
         if case.leaves_remains() {
             self.cut().await;
         }
@@ -118,14 +128,7 @@ impl Stage<'_> {
         let exec = self.executor_for(case);
         let result = run(&exec, case);
         let result = if case.shuts_the_door() { self.with_door_opened(fired, result).await } else { result.await };
-        match result {
-            Ok(None) => Told::Success,
-            Ok(Some(wrong)) => Told::WrongAnswer(wrong),
-            Err(error) => match error.outcome() {
-                Outcome::NotExecuted => Told::NotExecuted(error.to_string()),
-                _ => Told::Unknown(error.to_string()),
-            },
-        }
+        Told::of(result)
     }
 
     async fn bring_about(&self, case: &Case, exec: &Executor) -> Result<(), Error> {
@@ -200,19 +203,30 @@ impl Stage<'_> {
         self.proxy.accept_and_close(false);
         told
     }
+}
 
-    /// Another statement gets its own answer.
-    async fn is_usable(&self, case: &Case) -> Result<(), String> {
-        let exec = self.executor_for(case);
-        let wanted = case.number + 1_000_000;
-        let question = format!("SELECT {wanted}").idempotent();
-        let answer: Option<u32> = exec.query_first(question).await.map_err(|error| error.to_string())?;
-        if answer == Some(wanted) { Ok(()) } else { Err(format!("{answer:?} instead of {wanted}")) }
+/// Whether so many connections can be had at once.
+pub async fn has_all_connections(exec: &Executor, connections: usize) -> bool {
+    let mut held = Vec::new();
+    for _ in 0..connections {
+        match tokio::time::timeout(STUCK, exec.connection()).await {
+            Ok(Ok(connection)) => held.push(connection),
+            Ok(Err(_)) | Err(_) => return false,
+        }
     }
+    true
+}
+
+/// Another statement gets its own answer.
+pub async fn is_usable(exec: &Executor, number: u32) -> Result<(), String> {
+    let wanted = number + 1_000_000;
+    let question = format!("SELECT {wanted}").idempotent();
+    let answer: Option<u32> = exec.query_first(question).await.map_err(|error| error.to_string())?;
+    if answer == Some(wanted) { Ok(()) } else { Err(format!("{answer:?} instead of {wanted}")) }
 }
 
 /// Runs the statement; what is wrong with its rows, if anything is.
-async fn run(exec: &Executor, case: &Case) -> Result<Option<String>, Error> {
+pub async fn run(exec: &Executor, case: &Case) -> Result<Option<String>, Error> {
     let sql = case.work.sql(case.number);
     if case.annotated { execute(exec, case, sql.idempotent()).await } else { execute(exec, case, sql).await }
 }
