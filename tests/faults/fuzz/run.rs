@@ -69,7 +69,7 @@ pub async fn play(server: &Server, script: &Arc<Script>) -> Played {
     // each step has a time-out of its own
     collect(&mut tasks, &mut done).await;
     let stuck = done.iter().any(|one| matches!(one.heard, Heard::Told(Told::Nothing(_))));
-    let afterwards = if stuck { None } else { look_after(&proxy, &exec, script).await };
+    let afterwards = if stuck { None } else { look_after(&exec, script).await };
     let unfenced = exec.counters().unfenced;
     let closed = timeout(STUCK, exec.close()).await;
     let afterwards = afterwards.or(if closed.is_err() && !stuck { Some(Told::Nothing("the closing")) } else { None });
@@ -260,7 +260,7 @@ async fn mend(proxy: &Proxy, script: &Script) {
 }
 
 /// Whether the executor is as good as new.
-async fn look_after(proxy: &Proxy, exec: &Executor, script: &Script) -> Option<Told> {
+async fn look_after(exec: &Executor, script: &Script) -> Option<Told> {
     let patient = exec.with_policy(&executors::policy());
     match timeout(STUCK, play::is_usable(&patient, script.step_number(0, 0))).await {
         Ok(Ok(())) => {}
