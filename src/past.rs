@@ -24,7 +24,7 @@ pub(crate) enum Settled {
     All,
     /// Of one session it is not known; the others are still to be settled.
     Unfenced(Unfenced),
-    /// A session did not end before the deadline.
+    /// A session did not end, or the server did not tell, before the deadline.
     Late,
 }
 
@@ -57,10 +57,12 @@ impl<'c> Past<'c> {
             let fate = match session {
                 None => Fate::Unmarked,
                 Some(session) => {
-                    match tokio::time::timeout_at(deadline.into(), lease.end(session, wait, deadline)).await {
-                        Ok(fate) => fate?,
-                        Err(_) => Fate::StillThere,
-                    }
+                    let Ok(fate) = tokio::time::timeout_at(deadline.into(), lease.end(session, wait, deadline)).await
+                    else {
+                        // for a read too: the answer that did not come would be taken for that to its statement
+                        return Ok(Settled::Late);
+                    };
+                    fate?
                 }
             };
             if fate == Fate::StillThere && wait {

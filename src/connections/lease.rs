@@ -105,7 +105,13 @@ impl Lease {
         self.shared.listeners.counting.resets.add_one();
         runtime.spawn(async move {
             let limit = self.shared.reset_timeout;
-            let renewed = matches!(tokio::time::timeout(limit, self.renew()).await, Ok(Ok(true)));
+            // without an answer there may be a statement under way still, whose rows were not read to their end
+            self.sending();
+            let answer = tokio::time::timeout(limit, self.renew()).await;
+            if matches!(answer, Ok(Ok(_))) {
+                self.answered();
+            }
+            let renewed = matches!(answer, Ok(Ok(true)));
             let now = Instant::now();
             if renewed && self.shared.records.give_back(self.connection(), now) {
                 self.put_back(now);

@@ -202,3 +202,24 @@ async fn a_lost_read_is_replayed_and_its_scan_is_ended() {
     server.wait_gone(old).await;
     assert_eq!((exec.counters().replays, exec.counters().unfenced), (1, 0));
 }
+
+// the reply to the fence's own question is the next one on that connection
+#[tokio::test]
+async fn a_fence_without_an_answer_by_the_deadline_does_not_leave_its_answer_to_the_statement() {
+    let server = shared().await;
+    let proxy = Proxy::start(server).await;
+    let exec = executor_of_one(proxy.opts());
+    for sql in ["SELECT 'mine'", "SELECT 'mine' FROM (SELECT GET_LOCK('nobody_elses', 0)) AS got"] {
+        proxy.clear_rules();
+        in_time(exec.ping()).await.expect("a server");
+        proxy.rule(cut("mine"));
+        proxy.rule(Rule::new(When::text("IS_USED_LOCK"), Place::AfterRequest, Fault::Delay(ms(4_000))));
+        let policy = RetryPolicy::builder().deadline(ms(2_000)).attempt_timeout(ms(20_000)).build().expect("valid");
+        let result = in_time(exec.with_policy(&policy).query::<mysql_async::Row, _>(sql.idempotent())).await;
+        let error = result.expect_err("no answer");
+        assert!(error.is_deadline(), "{error}");
+        assert_eq!(error.outcome(), mysql_retry::Outcome::Unknown);
+        let own: Option<String> = in_time(exec.query_first(sql)).await.expect("an answer");
+        assert_eq!(own.as_deref(), Some("mine"));
+    }
+}
