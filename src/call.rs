@@ -201,8 +201,9 @@ impl<'c> Call<'c> {
             self.past.add(&lease);
         }
         match (failed.classification.fault(), &failed.error) {
-            // too large a packet: it answers, and closes the connection
-            (_, mysql_async::Error::Server(error)) if error.code == 1153 => lease.retire(),
+            // it answers, and may close the connection: too large a packet; interrupted, by a KILL that need not have
+            // been one of the query only (MySQL 9.7 after KILL CONNECTION_ID())
+            (_, mysql_async::Error::Server(error)) if matches!(error.code, 1153 | 1317) => lease.retire(),
             // the server answered, the connection is as good as before
             (Fault::Other | Fault::RolledBack, mysql_async::Error::Server(_)) => lease.finish(self.leaves()),
             _ => lease.retire(),
@@ -217,7 +218,8 @@ impl<'c> Call<'c> {
     async fn fence(&mut self, lease: &mut Lease) -> std::result::Result<(), Failed> {
         let Facts { reading, deadline, .. } = self.facts;
         loop {
-            let settled = self.past.settle(lease, !reading.reads_only(), self.facts.hides_its_session, deadline).await;
+            let (wait, hidden) = (!reading.reads_only(), self.facts.hides_its_session);
+            let settled = self.past.settle(lease, wait, hidden, deadline, self.settings).await;
             match settled {
                 Ok(Settled::All) => return Ok(()),
                 Ok(Settled::Late) => {

@@ -13,7 +13,8 @@ use crate::connections::{Lease, Leaves};
 ///
 /// It was alive a moment ago. What is done on it is outside this library's contract: nothing is retried, no error is
 /// classified, and a future dropped half-way leaves replies behind that the next statement would take for its own.
-/// It is reset before anybody else gets it.
+/// It is reset before anybody else gets it. One that cannot be used again, because a future was dropped half-way or it
+/// was lost, is closed, and the statement that it may have left at the server is ended in the background.
 ///
 /// [`Executor::connection`]: crate::Executor::connection
 pub struct Connection(Option<Lease>);
@@ -40,8 +41,10 @@ impl DerefMut for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let Some(lease) = self.0.take() {
+        if let Some(mut lease) = self.0.take() {
+            // the driver's mark of a command without a reply: its future was dropped, or its connection was lost
             if lease.connection().is_disconnected() {
+                lease.sending();
                 lease.retire();
             } else {
                 lease.finish(Leaves::State);

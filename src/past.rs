@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Instant};
 use crate::{
     connections::{Fate, Lease, Session, Shared},
     event::Unfenced,
+    policy::Settings,
 };
 
 /// The sessions of the attempts of one call that may have executed its statement, or may do so yet.
@@ -24,7 +25,7 @@ pub(crate) enum Settled {
     All,
     /// Of one session it is not known; the others are still to be settled.
     Unfenced(Unfenced),
-    /// A session did not end before the deadline, or was not heard of: the connection is not to be used any more.
+    /// A session did not end before the deadline.
     Late,
 }
 
@@ -52,17 +53,13 @@ impl<'c> Past<'c> {
         wait: bool,
         hidden: bool,
         deadline: Instant,
+        settings: &Settings,
     ) -> mysql_async::Result<Settled> {
         while let Some(session) = self.sessions.last() {
             let fate = match session {
                 None => Fate::Unmarked,
-                Some(session) => {
-                    match tokio::time::timeout_at(deadline.into(), lease.end(session, wait, deadline)).await {
-                        Ok(fate) => fate?,
-                        // an answer is still to come, which the statement would take for its own
-                        Err(_) => return Ok(Settled::Late),
-                    }
-                }
+                // an error ends the connection: a late answer would be taken for that to its statement
+                Some(session) => lease.end(session, wait, deadline, settings).await?,
             };
             if fate == Fate::StillThere && wait {
                 return Ok(Settled::Late);

@@ -5,6 +5,7 @@ use std::{pin::pin, sync::Arc, time::Instant};
 use mysql_async::{Conn, prelude::Queryable};
 
 use super::{Fate, Session, Shared, poll_once};
+use crate::policy::Settings;
 
 /// A connection taken out of the pool. Goes back with [`finish`](Lease::finish); is closed when dropped without.
 pub(crate) struct Lease {
@@ -62,9 +63,15 @@ impl Lease {
     }
 
     /// Ends another session from this one. See [`Session::end`].
-    pub(crate) async fn end(&mut self, other: &Session, wait: bool, deadline: Instant) -> mysql_async::Result<Fate> {
+    pub(crate) async fn end(
+        &mut self,
+        other: &Session,
+        wait: bool,
+        deadline: Instant,
+        settings: &Settings,
+    ) -> mysql_async::Result<Fate> {
         let own = self.session();
-        other.end(self.conn(), own.as_ref(), wait, deadline).await
+        other.end(self.conn(), own.as_ref(), wait, deadline, settings).await
     }
 
     pub(crate) fn connection_id(&self) -> u32 {
@@ -105,7 +112,13 @@ impl Lease {
         self.shared.listeners.counting.resets.add_one();
         runtime.spawn(async move {
             let limit = self.shared.reset_timeout;
-            let renewed = matches!(tokio::time::timeout(limit, self.renew()).await, Ok(Ok(true)));
+            // without an answer there may be a statement under way still, whose rows were not read to their end
+            self.sending();
+            let answer = tokio::time::timeout(limit, self.renew()).await;
+            if matches!(answer, Ok(Ok(_))) {
+                self.answered();
+            }
+            let renewed = matches!(answer, Ok(Ok(true)));
             let now = Instant::now();
             if renewed && self.shared.records.give_back(self.connection(), now) {
                 self.put_back(now);

@@ -56,17 +56,14 @@ async fn attend(shared: &Arc<Shared>) {
     while let Some(sessions) = shared.orphans.take() {
         let now = Instant::now();
         let deadline = now.checked_add(shared.reset_timeout).unwrap_or(now);
+        let settings = Settings::default();
         // best effort: a server that cannot be reached has lost its clients too, or will notice
-        let Ok(mut lease) = shared.checkout(now, deadline, &Settings::default()).await else {
+        let Ok(mut lease) = shared.checkout(now, deadline, &settings).await else {
             continue;
         };
         let mut alive = true;
         for session in &sessions {
-            alive = alive
-                && matches!(
-                    tokio::time::timeout_at(deadline.into(), lease.end(session, false, deadline)).await,
-                    Ok(Ok(_))
-                );
+            alive = alive && lease.end(session, false, deadline, &settings).await.is_ok();
         }
         if alive {
             lease.finish(super::Leaves::Nothing);

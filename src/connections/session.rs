@@ -18,6 +18,9 @@ use std::{
 
 use mysql_async::{Conn, prelude::Queryable};
 
+use super::bounded;
+use crate::policy::Settings;
+
 /// The name of the lock that marks one session. Unique among all processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark(u64);
@@ -118,6 +121,8 @@ impl Session {
 
     /// Ends this session from another one, and with `wait` does not return before it is seen gone, or `deadline`.
     ///
+    /// Each question has the connect time-out to be answered. An error leaves `from` unfit for use.
+    ///
     /// KILL alone is not enough: it returns at once, and what it killed may still commit (MySQL 9.7 commits an
     /// `INSERT .. SELECT SLEEP(5)` that was killed).
     pub(crate) async fn end(
@@ -126,6 +131,7 @@ impl Session {
         from_session: Option<&Session>,
         wait: bool,
         deadline: Instant,
+        settings: &Settings,
     ) -> mysql_async::Result<Fate> {
         if !from_session.is_some_and(|other| other.is_beside(self)) {
             return Ok(Fate::OtherServer);
@@ -133,13 +139,15 @@ impl Session {
         let mut killed = None;
         let mut pause = Duration::from_millis(1);
         loop {
-            let holder: Option<Option<u32>> = from.query_first(format!("SELECT IS_USED_LOCK('{}')", self.mark)).await?;
+            let asking = from.query_first(format!("SELECT IS_USED_LOCK('{}')", self.mark));
+            let holder: Option<Option<u32>> = bounded(asking, "IS_USED_LOCK", deadline, settings).await?;
             let Some(id) = holder.flatten() else {
                 return Ok(Fate::Gone);
             };
             if killed != Some(id) {
                 killed = Some(id);
-                match from.query_drop(format!("KILL {id}")).await {
+                let killing = from.query_drop(format!("KILL {id}"));
+                match bounded(killing, "KILL", deadline, settings).await {
                     Ok(()) => {}
                     // 1094: it ended in between
                     Err(mysql_async::Error::Server(error)) if error.code == 1094 => {}

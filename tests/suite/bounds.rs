@@ -6,7 +6,7 @@ use std::{
 };
 
 use mysql_retry::{Annotate, Disconnect, Executor, Outcome, Reason, RetryPolicy};
-use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, Transport, When};
+use mysql_retry_fixture::{Fault, Flavour, Place, Proxy, Rule, Server, Transport, When};
 
 use crate::{
     hooks::{Losses, blocking_until, every, io_kind, is_nobody_there, ms},
@@ -63,6 +63,42 @@ async fn a_statement_that_takes_the_server_down_each_time_is_not_replayed_for_ev
     assert_eq!(error.reason(), Reason::ReplaysExhausted, "{error}");
     assert_eq!(error.outcome(), Outcome::Unknown);
     assert_eq!(exec.counters().replays, 1);
+}
+
+// CASES.md 18: it is the statement itself that ends its connection
+#[tokio::test]
+async fn a_statement_that_kills_its_own_connection_is_not_replayed_for_ever() {
+    let server = shared().await;
+    let proxy = Proxy::start(server).await;
+    let exec = executor_of_one(proxy.opts());
+    for prepared in [false, true] {
+        let sql = "KILL CONNECTION_ID()".idempotent();
+        let call = async { if prepared { exec.exec_drop(sql, ()).await } else { exec.query_drop(sql).await } };
+        let error = in_time(call).await.unwrap_err();
+        // MariaDB says that it was killed (1927), MySQL that it was interrupted (1317), which is no loss
+        let (reason, attempts) = match server.flavour() {
+            Flavour::MariaDb => (Reason::ReplaysExhausted, 4),
+            Flavour::MySql => (Reason::NotALoss, 1),
+        };
+        assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, reason), "{error}");
+        assert_eq!(error.attempts(), attempts, "{error}");
+        // not on a connection that is about to be closed
+        assert_eq!(in_time(exec.query_first("SELECT 7")).await.expect("the next statement"), Some(7));
+    }
+}
+
+// CASES.md 18, 15
+#[tokio::test]
+async fn with_any_number_of_replays_the_deadline_ends_a_statement_that_loses_its_connection_each_time() {
+    let proxy = Proxy::start(shared().await).await;
+    proxy.rule(answered_and_lost("SELECT 7").times(1_000_000));
+    let exec = executor_via(&proxy);
+    // at once, then after 8, 64, 512 and 4096 ms; the next delay is longer than the deadline
+    let policy = every(ms(1)).max_delay(ms(1_000_000)).multiplier(8.0).max_replays(u32::MAX).deadline(ms(30_000));
+    let handle = exec.with_policy(&policy.build().expect("valid"));
+    let error = in_time(handle.query_drop("SELECT 7".idempotent())).await.unwrap_err();
+    assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::Deadline), "{error}");
+    assert_eq!(error.attempts(), 6, "{error}");
 }
 
 // CASES.md 14, 16

@@ -202,3 +202,5 @@ async fn a_lost_read_is_replayed_and_its_scan_is_ended() {
     server.wait_gone(old).await;
     assert_eq!((exec.counters().replays, exec.counters().unfenced), (1, 0));
 }
+
+// the reply to the fence's own question is the next one on that connection

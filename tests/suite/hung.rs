@@ -27,7 +27,7 @@ fn exec_of_one(proxy: &Proxy) -> Executor {
 }
 
 /// Makes the connection, however long that takes.
-async fn connected(exec: &Executor) -> u32 {
+pub async fn connected(exec: &Executor) -> u32 {
     in_time(connection_id(&exec.with_policy(&RetryPolicy::default()))).await
 }
 
@@ -41,7 +41,7 @@ async fn bounded<T>(call: impl Future<Output = T>) -> T {
 }
 
 /// After the silence the only connection of the pool can be had again, and answers for itself.
-async fn assert_usable(proxy: &Proxy, exec: &Executor) {
+pub async fn assert_usable(proxy: &Proxy, exec: &Executor) {
     proxy.clear_rules();
     proxy.heal().await;
     let exec = exec.with_policy(&RetryPolicy::default());

@@ -43,6 +43,26 @@ impl Locked {
     }
 }
 
+/// A server with a statement whose last row never comes. Its own: a statement that is not ended uses a processor.
+struct Endless {
+    server: Server,
+}
+
+impl Endless {
+    /// The first rows fill the server's buffer, so that they are sent.
+    const SELECT: &str =
+        "SELECT id, BENCHMARK(IF(id < 4, 0, 1000000000000), SHA2(id, 256)), filler FROM streamed ORDER BY id";
+
+    async fn new() -> Self {
+        let server = Server::start().await;
+        server.query_drop("CREATE TABLE streamed (id INT PRIMARY KEY, filler VARCHAR(12000) NOT NULL)").await;
+        server.query_drop("INSERT INTO streamed SELECT 1, REPEAT('a', 12000)").await;
+        server.query_drop("INSERT INTO streamed SELECT id + 1, filler FROM streamed").await;
+        server.query_drop("INSERT INTO streamed SELECT id + 2, filler FROM streamed").await;
+        Endless { server }
+    }
+}
+
 /// Connections that wait for a row longer than any test.
 fn waiting(connections: usize, opts: OptsBuilder) -> Executor {
     Executor::new(waiting_opts(connections, opts)).expect("good options")
@@ -105,6 +125,45 @@ async fn a_statement_that_its_attempt_time_out_cut_is_ended_though_it_is_not_rep
 }
 
 #[tokio::test]
+async fn a_statement_on_a_borrowed_connection_whose_future_was_dropped_is_ended() {
+    let server = shared().await;
+    let locked = Locked::new(server).await;
+    let exec = waiting(1, server.opts());
+    for prepared in [false, true] {
+        let mut conn = exec.connection().await.expect("a connection");
+        let id = conn.id();
+        let sql = locked.update();
+        let statement = async { if prepared { conn.exec_drop(sql, ()).await } else { conn.query_drop(sql).await } };
+        tokio::select! {
+            done = statement => panic!("it was to be dropped: {done:?}"),
+            running = server.wait_until_running(&locked.table) => assert_eq!(running, id),
+        }
+        drop(conn);
+        server.wait_gone(id).await;
+        assert_eq!(in_time(exec.query_first("SELECT 7")).await.expect("an answer"), Some(7));
+    }
+    assert_eq!(locked.release(server).await, Some(0), "what waited for the row was executed after all");
+}
+
+#[tokio::test]
+async fn a_borrowed_connection_that_is_dropped_in_the_middle_of_its_rows_leaves_no_statement_behind() {
+    let endless = Endless::new().await;
+    // the rest of the rows cannot be read within this time
+    let policy = RetryPolicy::builder().connect_timeout(ms(300)).build().expect("valid");
+    let patient = RetryPolicy::default();
+    let exec = Executor::builder().policy(policy).build(pool_of(1, endless.server.opts())).expect("good options");
+    let mut conn = in_time(exec.with_policy(&patient).connection()).await.expect("a connection");
+    let id = conn.id();
+    let mut rows = in_time(conn.query_iter(Endless::SELECT)).await.expect("rows");
+    in_time(rows.next()).await.expect("a row").expect("the first");
+    assert_eq!(endless.server.wait_until_running("BENCHMARK").await, id);
+    drop(rows);
+    drop(conn);
+    endless.server.wait_gone(id).await;
+    assert_eq!(in_time(exec.with_policy(&patient).query_first("SELECT 7")).await.expect("an answer"), Some(7));
+}
+
+#[tokio::test]
 async fn a_call_that_is_dropped_between_its_loss_and_its_replay_leaves_no_statement_behind() {
     let server = shared().await;
     let locked = Locked::new(server).await;
@@ -126,16 +185,9 @@ async fn a_call_that_is_dropped_between_its_loss_and_its_replay_leaves_no_statem
 
 #[tokio::test]
 async fn a_stream_that_is_dropped_while_it_reads_leaves_no_statement_behind() {
-    // its own: a statement that is not ended uses a processor
-    let server = Server::start().await;
+    let Endless { server } = Endless::new().await;
     let exec = executor_of_one(server.opts());
-    server.query_drop("CREATE TABLE streamed (id INT PRIMARY KEY, filler VARCHAR(12000) NOT NULL)").await;
-    server.query_drop("INSERT INTO streamed SELECT 1, REPEAT('a', 12000)").await;
-    server.query_drop("INSERT INTO streamed SELECT id + 1, filler FROM streamed").await;
-    server.query_drop("INSERT INTO streamed SELECT id + 2, filler FROM streamed").await;
-    // the first rows fill the server's buffer, so that they are sent; the last never comes
-    let sql = "SELECT id, BENCHMARK(IF(id < 4, 0, 1000000000000), SHA2(id, 256)), filler FROM streamed ORDER BY id";
-    let mut stream = in_time(exec.query_stream::<(u32, u32, String), _>(sql)).await.expect("rows");
+    let mut stream = in_time(exec.query_stream::<(u32, u32, String), _>(Endless::SELECT)).await.expect("rows");
     assert_eq!(in_time(stream.next()).await.expect("a row").expect("the first").0, 1);
     let id = server.wait_until_running("BENCHMARK").await;
     drop(stream);

@@ -1,7 +1,7 @@
 //! What the fence leaves alone, and what is said where a lost session cannot be seen gone.
 
 use mysql_async::{Conn, OptsBuilder, prelude::Queryable as _};
-use mysql_retry::{Annotate as _, Executor, Outcome, Reason, RetryPolicy, Unfenced};
+use mysql_retry::{Annotate as _, Executor, Outcome, Reason, Unfenced};
 use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When};
 
 use crate::{
@@ -168,20 +168,4 @@ async fn a_session_that_cannot_be_ended_is_an_unknown_outcome_at_the_deadline() 
     let mut still_there = server.connection_ids().await;
     still_there.retain(|id| *id == old);
     assert_eq!(still_there, [old], "the test is void: it could be ended");
-}
-
-#[tokio::test]
-async fn a_read_whose_deadline_passes_while_its_past_is_settled_does_not_get_the_answer_about_that() {
-    let server = shared().await;
-    let proxy = Proxy::start(server).await;
-    let policy = RetryPolicy::builder().deadline(ms(2_000)).build().expect("valid");
-    let exec = executor_of_one(proxy.opts()).with_policy(&policy);
-    connection_id(&exec).await;
-    // the lost session stays, so that the question who holds its lock is answered with a number
-    proxy.rule(Rule::new(When::text("seven"), Place::AfterRequestWhenAnswered, Fault::Fin).keep_server());
-    proxy.rule(Rule::new(When::text("IS_USED_LOCK"), Place::AfterRequestWhenAnswered, Fault::Delay(ms(3_000))));
-    let result = in_time(exec.query::<u32, _>("SELECT 7 AS seven".idempotent())).await;
-    let error = result.expect_err("no rows by the deadline");
-    assert_eq!(error.reason(), Reason::Deadline, "{error}");
-    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
 }
