@@ -15,10 +15,10 @@ use mysql_async::prelude::Queryable;
 use crate::{
     attempt::{Attempt, Mismatch, Progress},
     classify::{Classification, Disconnect, Fault, Outcome, Situation, Stage, classify},
-    connections::{Lease, Leaves, Shared, poll_once, timed_out},
+    connections::{Lease, Shared, Slot, poll_once, timed_out},
     decide::{self, Decision, Reason, decide},
     error::{Error, Failure, Kind, Result},
-    event::Event,
+    event::{Event, Unfenced},
     past::{Past, Settled},
     policy::{RetryPolicy, Settings},
     reading::{self, Reading, StateKinds},
@@ -27,9 +27,15 @@ use crate::{
     statement::Delivery,
 };
 
+mod bound;
+
+pub(crate) use bound::in_doubt;
+
 /// One logical call: its bounds, and what has happened to it so far.
 pub(crate) struct Call<'c> {
     shared: &'c Arc<Shared>,
+    /// The session that it belongs to, if any.
+    slot: Option<&'c Arc<Slot>>,
     settings: &'c Settings,
     facts: Facts,
     span: CallSpan,
@@ -37,6 +43,8 @@ pub(crate) struct Call<'c> {
     /// The error of the last attempt.
     last: Option<mysql_async::Error>,
     past: Past<'c>,
+    /// A lost attempt was on another server than those after it, as far as is known.
+    astray: bool,
 }
 
 /// What is known of a call. Outlives it where a stream goes on.
@@ -47,6 +55,8 @@ pub(crate) struct Facts {
     /// It may release the lock that marks its session, which then tells nothing.
     hides_its_session: bool,
     delivery: Delivery,
+    /// It is a whole transaction.
+    transaction: bool,
     started: Instant,
     deadline: Instant,
     attempts: u32,
@@ -56,8 +66,8 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// What the statement may leave on its connection.
-    pub(crate) fn leaves(&self) -> Leaves {
-        if self.reading.state().is_neutral() { Leaves::Nothing } else { Leaves::State }
+    pub(crate) fn leaves(&self) -> StateKinds {
+        self.reading.state()
     }
 
     fn may_load_a_local_file(&self) -> bool {
@@ -66,18 +76,27 @@ impl Facts {
 }
 
 /// A failed attempt.
-struct Failed {
+pub(crate) struct Failed {
     error: mysql_async::Error,
     classification: Classification,
     /// The connection that it was made on; `None` if there was none.
     connection_id: Option<u32>,
     /// There is to be no other attempt, for this reason.
     end: Option<Reason>,
+    /// It was told of when a statement of the transaction met it.
+    told: bool,
+}
+
+impl Failed {
+    /// Whether what failed may have happened all the same.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.classification.outcome() == Outcome::Unknown
+    }
 }
 
 impl<'c> Call<'c> {
     pub(crate) fn new(
-        shared: &'c Arc<Shared>,
+        (shared, slot): (&'c Arc<Shared>, Option<&'c Arc<Slot>>),
         policy: &'c RetryPolicy,
         until: Option<Instant>,
         text: &[u8],
@@ -94,6 +113,7 @@ impl<'c> Call<'c> {
             length: text.len(),
             hides_its_session: hides_its_session(text, reading.state()),
             delivery,
+            transaction: false,
             started,
             deadline: until.map_or(deadline, |until| until.min(deadline)),
             attempts: 0,
@@ -101,12 +121,18 @@ impl<'c> Call<'c> {
             outcome: Outcome::NotExecuted,
         };
         let span = CallSpan::new(&shared.address, delivery);
-        Call::resume(shared, policy, facts, span)
+        Call::resume((shared, slot), policy, facts, span)
     }
 
     /// A call whose facts were kept.
-    pub(crate) fn resume(shared: &'c Arc<Shared>, policy: &'c RetryPolicy, facts: Facts, span: CallSpan) -> Self {
-        Call { shared, settings: policy.settings(), facts, span, schedule: None, last: None, past: Past::new(shared) }
+    pub(crate) fn resume(
+        (shared, slot): (&'c Arc<Shared>, Option<&'c Arc<Slot>>),
+        policy: &'c RetryPolicy,
+        facts: Facts,
+        span: CallSpan,
+    ) -> Self {
+        let settings = policy.settings();
+        Call { shared, slot, settings, facts, span, schedule: None, last: None, past: Past::new(shared), astray: false }
     }
 
     /// What a stream keeps of its call.
@@ -127,31 +153,43 @@ impl<'c> Call<'c> {
         span.cover(self.run_attempts(attempt)).await
     }
 
-    async fn run_attempts<A: Attempt>(&mut self, mut attempt: A) -> Result<(A::Output, Lease)> {
-        // the clock is not asked again for the first attempt
-        let mut now = self.facts.started;
-        if now >= self.facts.deadline {
+    /// The time at which the call begins. The clock is not asked again for its first attempt.
+    pub(crate) fn begin(&self) -> Result<Instant> {
+        if self.facts.delivery == Delivery::ExactlyOnce && !self.facts.transaction {
+            let message =
+                "a guarded statement is run by query_drop or exec_drop: what it returns could not be had a second time";
+            return Err(Error::config(message.into(), None));
+        }
+        if self.facts.started >= self.facts.deadline {
             return Err(self.surface(self.failure(Kind::Deadline, Reason::Deadline, None)));
         }
+        Ok(self.facts.started)
+    }
+
+    async fn run_attempts<A: Attempt>(&mut self, mut attempt: A) -> Result<(A::Output, Lease)> {
+        let mut now = self.begin()?;
         loop {
             match self.attempt(&mut attempt, now).await {
                 Ok(success) => {
-                    if self.facts.attempts > 1 {
-                        self.shared.listeners.emit(&Event::Recovered {
-                            attempts: self.facts.attempts,
-                            elapsed: self.facts.started.elapsed(),
-                        });
-                    }
+                    self.succeeded();
                     return Ok(success);
                 }
-                Err(failed) => self.after(failed).await?,
+                Err(failed) => Box::pin(self.after(failed)).await?,
             }
             now = Instant::now();
         }
     }
 
+    pub(crate) fn succeeded(&self) {
+        if self.facts.attempts > 1 {
+            self.shared
+                .listeners
+                .emit(&Event::Recovered { attempts: self.facts.attempts, elapsed: self.facts.started.elapsed() });
+        }
+    }
+
     /// What the statement may leave on its connection.
-    pub(crate) fn leaves(&self) -> Leaves {
+    pub(crate) fn leaves(&self) -> StateKinds {
         self.facts.leaves()
     }
 
@@ -160,14 +198,7 @@ impl<'c> Call<'c> {
         attempt: &mut A,
         now: Instant,
     ) -> std::result::Result<(A::Output, Lease), Failed> {
-        self.facts.attempts += 1;
-        let mut lease = match self.shared.checkout(now, self.facts.deadline, self.settings).await {
-            Ok(lease) => lease,
-            Err(error) => return Err(self.failed(error, self.situation(Stage::Connect), None)),
-        };
-        if !self.past.is_empty() {
-            self.fence(&mut lease).await?;
-        }
+        let mut lease = self.next_lease(now).await?;
         if self.facts.outcome == Outcome::Unknown {
             self.shared
                 .listeners
@@ -195,7 +226,10 @@ impl<'c> Call<'c> {
         {
             situation.stage = Stage::Prepare;
         }
-        let failed = self.failed(error, situation, Some(lease.connection_id()));
+        let mut failed = self.failed(error, situation, Some(lease.connection_id()));
+        if let Some(slot) = self.slot {
+            self.bind(slot, &mut failed, &lease);
+        }
         let lost = matches!(failed.classification.fault(), Fault::Disconnect(_));
         if lost && failed.classification.outcome() == Outcome::Unknown {
             self.past.add(&lease);
@@ -206,9 +240,41 @@ impl<'c> Call<'c> {
             (_, mysql_async::Error::Server(error)) if matches!(error.code, 1153 | 1317) => lease.retire(),
             // the server answered, the connection is as good as before
             (Fault::Other | Fault::RolledBack, mysql_async::Error::Server(_)) => lease.finish(self.leaves()),
+            // it would not take the statement, and there is more to it than the connection
+            (Fault::Refused, _) if failed.end.is_some() => lease.finish(self.leaves()),
             _ => lease.retire(),
         }
+        if self.slot.is_some_and(|slot| slot.is_at_a_loss()) {
+            failed.end = Some(Reason::StateLost);
+        }
         Err(failed)
+    }
+
+    /// The connection of another attempt, alive a moment ago, with what earlier attempts have left at the server settled.
+    pub(crate) async fn next_lease(&mut self, now: Instant) -> std::result::Result<Lease, Failed> {
+        self.facts.attempts += 1;
+        // what is rare is boxed: the future of a call that needs nothing of it is the smaller for that
+        let mut lease = match self.slot {
+            None => self.pooled_lease(now).await?,
+            Some(slot) => Box::pin(self.lease_of_session(slot, now)).await?,
+        };
+        if !self.past.is_empty() {
+            Box::pin(self.fence(&mut lease)).await?;
+        }
+        Ok(lease)
+    }
+
+    async fn pooled_lease(&self, now: Instant) -> std::result::Result<Lease, Failed> {
+        let checkout = self.shared.checkout(now, self.facts.deadline, self.settings).await;
+        checkout.map_err(|error| self.failed(error, self.situation(Stage::Connect), None))
+    }
+
+    /// The connection of the session, or another one in its place.
+    async fn lease_of_session(&self, slot: &Arc<Slot>, now: Instant) -> std::result::Result<Lease, Failed> {
+        match self.bound_lease(slot, now).await? {
+            Some(lease) => Ok(lease),
+            None => Ok(self.pooled_lease(now).await?.at_home(slot)),
+        }
     }
 
     /// Sees to it that what lost attempts left at the server does not happen after the replay that is about to be sent.
@@ -228,7 +294,13 @@ impl<'c> Call<'c> {
                 }
                 Ok(Settled::Unfenced(why)) => {
                     self.shared.listeners.emit(&Event::Unfenced { why, attempt: self.facts.attempts });
-                    if !self.settings.replay_unfenced {
+                    let elsewhere = matches!(why, Unfenced::OtherServer | Unfenced::Unmarked);
+                    self.astray |= elsewhere && self.facts.outcome == Outcome::Unknown;
+                    // a transaction that nobody commits has no effect, wherever it lingers
+                    // and a guard keeps two copies apart
+                    let matters =
+                        self.facts.outcome == Outcome::Unknown && self.facts.delivery != Delivery::ExactlyOnce;
+                    if !self.settings.replay_unfenced && matters {
                         let error = io::Error::other(format!("the lost attempt may still be at work: {why}"));
                         return Err(self.ended(error.into(), Reason::Unfenced));
                     }
@@ -257,11 +329,11 @@ impl<'c> Call<'c> {
         if let Some(own) = &self.settings.classifier {
             classification = own(&error, classification);
         }
-        Failed { error, classification, connection_id, end: None }
+        Failed { error, classification, connection_id, end: None, told: false }
     }
 
     /// Waits for the next attempt, or says why there is none.
-    async fn after(&mut self, mut failed: Failed) -> Result<()> {
+    pub(crate) async fn after(&mut self, mut failed: Failed) -> Result<()> {
         let classification = failed.classification;
         let reached_connection = failed.connection_id.is_some();
         let lost_before = self.facts.outcome == Outcome::Unknown;
@@ -293,7 +365,8 @@ impl<'c> Call<'c> {
         }
         let surface = |call: &Self, reason, error| {
             let failure = call.failure(Kind::Classified(classification), reason, Some(error));
-            call.surface(Failure { lost_before, ..failure })
+            let lost_state = call.slot.map_or(StateKinds::NONE, |slot| slot.acknowledge());
+            call.surface(Failure { lost_before, lost_state, ..failure })
         };
         let delay = match decision {
             Decision::Resend(delay) | Decision::Replay(delay) => delay,
@@ -324,7 +397,7 @@ impl<'c> Call<'c> {
 
     fn report(&self, failed: &Failed) {
         let classification = failed.classification;
-        if matches!(classification.fault(), Fault::Disconnect(_) | Fault::Refused) {
+        if !failed.told && matches!(classification.fault(), Fault::Disconnect(_) | Fault::Refused) {
             self.shared.listeners.emit(&Event::ConnectionLost {
                 classification,
                 error: &failed.error,
@@ -348,7 +421,9 @@ impl<'c> Call<'c> {
 
     fn surface(&self, failure: Failure) -> Error {
         let error = Error::new(failure);
-        if error.reason() != Reason::NotALoss || self.facts.attempts > 1 {
+        // a statement of a transaction gives nothing up: its transaction may be run again
+        let of_transaction = self.slot.is_some_and(|slot| slot.is_of_transaction());
+        if !of_transaction && (error.reason() != Reason::NotALoss || self.facts.attempts > 1) {
             self.shared.listeners.emit(&Event::GaveUp { error: &error });
         }
         error
@@ -366,7 +441,8 @@ impl<'c> Call<'c> {
             Fault::Disconnect(_) | Fault::Refused | Fault::RolledBack => Reason::RowsDelivered,
         };
         let failure = self.failure(Kind::Classified(failed.classification), reason, Some(failed.error));
-        self.surface(Failure { rows, ..failure })
+        let lost_state = self.slot.map_or(StateKinds::NONE, |slot| slot.acknowledge());
+        self.surface(Failure { rows, lost_state, ..failure })
     }
 
     /// The statement succeeded, but a row does not fit the type asked for.
@@ -391,6 +467,8 @@ impl<'c> Call<'c> {
             reason,
             rows: 0,
             lost_before: false,
+            lost_state: StateKinds::NONE,
+            transaction: self.facts.transaction,
             address: self.shared.address.clone(),
             source,
         }

@@ -110,6 +110,10 @@ impl Classification {
         Classification { fault: Fault::Other, outcome }
     }
 
+    pub(crate) const fn with_outcome(self, outcome: Outcome) -> Self {
+        Classification { outcome, ..self }
+    }
+
     /// What happened.
     pub const fn fault(self) -> Fault {
         self.fault
@@ -177,6 +181,11 @@ pub(crate) fn classify(error: &Error, situation: Situation) -> Classification {
         },
         Fault::Disconnect(_) | Fault::Refused | Fault::RolledBack | Fault::Other => table,
     }
+}
+
+/// Whether a connection that could not be made, or made ready, for this reason may be had later.
+pub(crate) fn is_worth_another_try(error: &Error) -> bool {
+    at_connect(error).fault != Fault::Other
 }
 
 const fn not_sent() -> Classification {
@@ -314,7 +323,7 @@ fn driver_at_command(error: &DriverError) -> Classification {
 
 /// The `io::Error` inside; `None` for an error of TLS, a variant that exists only with a TLS feature, which another
 /// crate of the build may have switched on.
-fn io_error(error: &IoError) -> Option<&io::Error> {
+pub(crate) fn io_error(error: &IoError) -> Option<&io::Error> {
     match error {
         IoError::Io(io) => Some(io),
         #[allow(unreachable_patterns, clippy::wildcard_enum_match_arm)]

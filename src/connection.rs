@@ -7,7 +7,7 @@ use std::{
 
 use mysql_async::Conn;
 
-use crate::connections::{Lease, Leaves};
+use crate::{connections::Lease, reading::StateKinds};
 
 /// A connection of the driver, borrowed from an executor's pool with [`Executor::connection`].
 ///
@@ -47,7 +47,7 @@ impl Drop for Connection {
                 lease.sending();
                 lease.retire();
             } else {
-                lease.finish(Leaves::State);
+                lease.finish(StateKinds::UNKNOWN);
             }
         }
     }

@@ -57,6 +57,15 @@ pub enum Reason {
     RowsDelivered,
     /// It was sent again as often as the policy allows.
     ReplaysExhausted,
+    /// State of the session was lost with its connection ([`Error::lost_state`](crate::Error::lost_state)): nothing goes
+    /// on as if it were there.
+    StateLost,
+    /// It belongs to a session that has state, or an open transaction, which another connection does not have.
+    InSession,
+    /// It belongs to a transaction, which is run again as a whole or not at all.
+    InTransaction,
+    /// The reply to COMMIT was lost: what became of the transaction is not known.
+    CommitLost,
     /// The session of a lost attempt may still be at work, and the policy does not replay a write then.
     Unfenced,
     /// The deadline has passed, or would pass before the next attempt.
@@ -72,6 +81,12 @@ impl fmt::Display for Reason {
             Reason::OnceOnly => "it was not sent again because its file data cannot be had twice",
             Reason::RowsDelivered => "it was not sent again because rows had been handed out",
             Reason::ReplaysExhausted => "it was sent again as often as the policy allows",
+            Reason::StateLost => "state of the session was lost with its connection",
+            Reason::InSession => "it was not sent again because it depends on what its session has",
+            Reason::InTransaction => "a statement of a transaction is not sent again alone",
+            Reason::CommitLost => {
+                "the reply to COMMIT was lost, which a guarded transaction would have found out about"
+            }
             Reason::Unfenced => "it was not sent again because an earlier copy of it may still be executed",
             Reason::Deadline => "the deadline left no time to try again",
         })
@@ -96,7 +111,7 @@ pub(crate) fn decide(situation: &Situation, policy: &Settings) -> Decision {
         Outcome::Unknown => {
             match situation.delivery {
                 Delivery::AtMostOnce => return Surface(Reason::NotIdempotent),
-                Delivery::AtLeastOnce => {}
+                Delivery::AtLeastOnce | Delivery::ExactlyOnce => {}
             }
             if situation.once_only {
                 return Surface(Reason::OnceOnly);

@@ -4,7 +4,9 @@ use std::{fmt, time::Duration};
 
 use crate::{
     classify::{Classification, Disconnect, Fault, Outcome},
+    connections::SetupFailed,
     decide::Reason,
+    reading::StateKinds,
     statement::Delivery,
 };
 
@@ -50,6 +52,10 @@ pub(crate) struct Failure {
     pub(crate) rows: u64,
     /// An attempt before the last one may have executed the statement.
     pub(crate) lost_before: bool,
+    /// Session state that was lost with the connection.
+    pub(crate) lost_state: StateKinds,
+    /// It is the error of a whole transaction.
+    pub(crate) transaction: bool,
     /// Where to, without user and password.
     pub(crate) address: String,
     #[source]
@@ -74,6 +80,12 @@ impl Error {
         Error(Box::new(failure))
     }
 
+    /// The same error with another outcome.
+    pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Self {
+        self.0.outcome = outcome;
+        self
+    }
+
     /// Bad options or settings; nothing was sent.
     pub(crate) fn config(message: String, source: Option<mysql_async::Error>) -> Self {
         Error::new(Failure {
@@ -85,6 +97,8 @@ impl Error {
             reason: Reason::NotALoss,
             rows: 0,
             lost_before: false,
+            lost_state: StateKinds::NONE,
+            transaction: false,
             address: String::new(),
             source,
         })
@@ -149,10 +163,8 @@ impl Error {
     pub fn server_error(&self) -> Option<&mysql_async::ServerError> {
         match self.0.source.as_ref()? {
             mysql_async::Error::Server(error) => Some(error),
-            mysql_async::Error::Driver(_)
-            | mysql_async::Error::Io(_)
-            | mysql_async::Error::Other(_)
-            | mysql_async::Error::Url(_) => None,
+            mysql_async::Error::Other(error) => Some(&error.downcast_ref::<SetupFailed>()?.error),
+            mysql_async::Error::Driver(_) | mysql_async::Error::Io(_) | mysql_async::Error::Url(_) => None,
         }
     }
 
@@ -179,6 +191,12 @@ impl Error {
     /// How many rows of a stream had been handed out before the connection was lost.
     pub fn rows_delivered(&self) -> u64 {
         self.0.rows
+    }
+
+    /// The kinds of session state that were lost with the connection, in plain words such as "user variables". Empty
+    /// unless the statement was one of a [`Session`](crate::Session) that had state.
+    pub fn lost_state(&self) -> impl Iterator<Item = &'static str> {
+        self.0.lost_state.names()
     }
 
     /// The driver's error of the last attempt. Also `source()`.
@@ -223,6 +241,8 @@ impl Failure {
             .field("reason", &self.reason)
             .field("rows", &self.rows)
             .field("lost_before", &self.lost_before)
+            .field("lost_state", &self.lost_state)
+            .field("transaction", &self.transaction)
             .field("address", &self.address)
             .field("source", &self.source.as_ref().map(ToString::to_string))
             .finish()

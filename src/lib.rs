@@ -32,15 +32,84 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Which delivery do I need?
+//!
+//! Ask what a second run would do. If nothing: [`idempotent`](Annotate::idempotent). If harm, and you can look
+//! afterwards: write nothing. If harm, and the program has to go on by itself:
+//! [`exactly_once`](Annotate::exactly_once).
+//!
+//! | statement | write | why |
+//! |---|---|---|
+//! | `SELECT ..` | `.idempotent()` | a read may be repeated |
+//! | `UPDATE .. SET x = 7 WHERE id = 3` | `.idempotent()` | the second run leaves what the first one left |
+//! | `UPDATE .. SET x = x + 1` | `.exactly_once(token)`, or nothing | run twice it adds 2 |
+//! | `INSERT ..` | `.exactly_once(token)`, or nothing | run twice it makes two rows, or fails with a duplicate key |
+//! | `INSERT .. ON DUPLICATE KEY UPDATE x = 7`, `REPLACE ..` | `.idempotent()` | the key is yours; but not with `x = x + 1`, nor where the key is generated |
+//! | `DELETE .. WHERE id = 3` | `.idempotent()` | gone is gone; a replay may report 0 rows. With `LIMIT`: as `INSERT` |
+//! | several that belong together | [`exec.transaction(..)`](Executor::transaction) | run again from the start while it was certainly rolled back |
+//! | a payment with an order number | [`exec.transaction(..).exactly_once(number)`](Transaction::exactly_once) | committed once, also when COMMIT's reply is lost or the program restarts |
+//! | `SET @x`, `SET SESSION`, temporary tables, `GET_LOCK`, `LOCK TABLES` | [`exec.session()`](Executor::session) | needs one connection; the next statement after a loss says what is gone |
+//! | settings that every connection needs | [`Builder::setup`] | run on every new connection |
+//! | `CREATE TABLE IF NOT EXISTS`, `DROP TABLE IF EXISTS` | `.idempotent()` | they say themselves what the second run does |
+//! | `ALTER`, `TRUNCATE`, other DDL | nothing, outside of transactions | commits what is open; look at the schema after `Unknown` |
+//! | `CALL p()` | `.idempotent()` if all of `p` is, else nothing | nobody but you knows what `p` does |
+//!
+//! A token names the work, not the attempt: the order's number, the id of a message. Then it holds for whoever comes
+//! with it, also after a crash. [`Token::random`] holds within one call only.
+//!
+//! Three classic mistakes:
+//!
+//! **To retry an INSERT.** The reply was lost, not the row: the server may have executed it, and the retry makes a
+//! second one. Give it a token; or a unique key of your own and `ON DUPLICATE KEY UPDATE id = id`, with
+//! `.idempotent()`.
+//!
+//! **To retry a COMMIT, or the transaction around it.** COMMIT on another connection commits nothing and succeeds. The
+//! whole transaction again books twice if the lost COMMIT took effect. [`Executor::transaction`] surfaces
+//! [`Unknown`](Outcome::Unknown) there; with `.exactly_once(token)` it finds out.
+//!
+//! **To trust a lock after a reconnect.** The server freed it with the connection, and somebody else may hold it. A
+//! [`Session`] never goes on: the next statement fails with [`Reason::StateLost`] and is not sent again. Take the lock
+//! anew, look at the answer of `GET_LOCK`, and check what the lock protects; [`Session::on_reconnect`] is the place
+//! for it.
+//!
 //! # What happens after a failed attempt
 //!
-//! | outcome of the attempts so far | [`AtMostOnce`](Delivery::AtMostOnce) | [`AtLeastOnce`](Delivery::AtLeastOnce) |
-//! |---|---|---|
-//! | [`NotExecuted`](Outcome::NotExecuted) | sent again | sent again |
-//! | [`Unknown`](Outcome::Unknown) | surfaces | replayed |
+//! | outcome of the attempts so far | [`AtMostOnce`](Delivery::AtMostOnce) | [`AtLeastOnce`](Delivery::AtLeastOnce) | [`ExactlyOnce`](Delivery::ExactlyOnce) |
+//! |---|---|---|---|
+//! | [`NotExecuted`](Outcome::NotExecuted) | sent again | sent again | run again |
+//! | [`Unknown`](Outcome::Unknown) | surfaces | replayed | run again, unless its token is there |
 //!
 //! within the bounds of the [`RetryPolicy`]. An error that is no loss (a syntax error, a duplicate key, a caller's bug)
 //! surfaces at once and shows as the driver's own.
+//!
+//! A transaction has one outcome: a loss before COMMIT was sent is `NotExecuted`, one after it is `Unknown`. Where the
+//! policy ends before the token has told, exactly-once work is `Unknown` too: call again with the same token.
+//!
+//! # The guard's table
+//!
+//! Exactly-once work needs a table in the same database: made by [`Executor::create_guard_table`], or by a migration of
+//! yours with the statement that [`Executor::guard_ddl`] returns. [`Builder::guard_table`] gives it another name.
+//!
+//! ```
+//! # fn f() -> mysql_retry::Result<()> {
+//! let exec = mysql_retry::Executor::from_url("mysql://app:secret@db.example/shop")?;
+//! assert_eq!(
+//!     exec.guard_ddl(),
+//!     "CREATE TABLE IF NOT EXISTS `mysql_retry_guard` (\
+//!      token VARBINARY(255) NOT NULL PRIMARY KEY, \
+//!      owner BINARY(16) NOT NULL, \
+//!      payload VARBINARY(4096), \
+//!      created TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, \
+//!      KEY created (created)) ENGINE=InnoDB"
+//! );
+//! # Ok(()) }
+//! # f().unwrap();
+//! ```
+//!
+//! The token's row is written with the statement that begins the transaction, and committed with the work: no round
+//! trip more. It has to be transactional (InnoDB), and so have the tables that the work writes. A row is kept until
+//! [`Executor::purge_guard`] removes it: keep them for longer than anybody may come again with an old token. What the
+//! closure does outside of the database, a mail say, is not guarded.
 //!
 //! # What is proved
 //!
@@ -74,7 +143,8 @@
 //! A request was written and its reply is not there, or not as a whole: nobody can say without help from the server what
 //! became of it, and the server says nothing. Asking it afterwards does not help either: a session is gone in the same
 //! way whether its statement was committed, was rolled back or never arrived. Only what the statement leaves behind
-//! itself can tell, a row with a key of your own, say. These are the cases, as the fault matrix of the tests finds them:
+//! itself can tell, a row with a key of your own, say: [exactly-once](#the-guards-table) work leaves one. These are the
+//! cases, as the fault matrix of the tests finds them:
 //!
 //! | what happened | why it is not known |
 //! |---|---|
@@ -125,17 +195,21 @@ mod classify;
 mod connection;
 mod connections;
 mod decide;
+mod delegate;
 mod error;
 mod event;
 mod executor;
+mod guard;
 mod past;
 mod policy;
 mod reading;
 mod schedule;
+mod session;
 mod span;
 mod statement;
 mod stream;
 mod summary;
+mod transaction;
 
 pub use classify::{Classification, Disconnect, Fault, Outcome};
 pub use connection::Connection;
@@ -143,11 +217,14 @@ pub use decide::Reason;
 pub use error::{Error, Result};
 pub use event::{Counters, Event, Unfenced};
 pub use executor::{Builder, Executor};
+pub use guard::{Done, ExactlyOnce, Token};
 pub use mysql_async;
 pub use policy::{RetryPolicy, RetryPolicyBuilder};
-pub use statement::{Annotate, AsStatement, Delivery, Statement};
+pub use session::{Session, SessionStream};
+pub use statement::{Annotate, AsStatement, Delivery, Guarded, Statement};
 pub use stream::RowStream;
 pub use summary::Summary;
+pub use transaction::{IsolationLevel, Transaction, Tx, TxOpts};
 
 /// The README's code compiles.
 #[cfg(doctest)]

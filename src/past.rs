@@ -40,7 +40,11 @@ impl<'c> Past<'c> {
 
     /// An attempt on this connection was lost.
     pub(crate) fn add(&mut self, lease: &Lease) {
-        self.sessions.push(lease.session());
+        self.add_session(lease.session());
+    }
+
+    pub(crate) fn add_session(&mut self, session: Option<Session>) {
+        self.sessions.push(session);
     }
 
     /// Ends the sessions, from the connection of the replay.

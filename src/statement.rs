@@ -7,6 +7,8 @@ use std::{borrow::Cow, fmt};
 
 use mysql_async::prelude::AsQuery;
 
+use crate::guard::Token;
+
 /// What a statement tolerates when its connection is lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -18,6 +20,9 @@ pub enum Delivery {
     /// Replayed until it succeeds or the policy ends; may be executed more than once. Asked for with
     /// [`idempotent`](Annotate::idempotent).
     AtLeastOnce,
+    /// Executed once, also when the reply, or the reply to COMMIT, was lost: a token in a guard's table tells. Asked for with
+    /// [`exactly_once`](Annotate::exactly_once), or that of a [`Transaction`](crate::Transaction::exactly_once).
+    ExactlyOnce,
 }
 
 impl fmt::Display for Delivery {
@@ -25,6 +30,7 @@ impl fmt::Display for Delivery {
         f.write_str(match self {
             Delivery::AtMostOnce => "at most once",
             Delivery::AtLeastOnce => "at least once",
+            Delivery::ExactlyOnce => "exactly once",
         })
     }
 }
@@ -90,6 +96,30 @@ pub trait Annotate: AsQuery + Sized {
     fn idempotent(self) -> Statement<Self> {
         Statement { sql: self, delivery: Delivery::AtLeastOnce }
     }
+
+    /// Guards the statement with a token: it is executed once, whatever is lost, in a transaction of its own that writes the
+    /// token into the guard's table ([`Executor::create_guard_table`](crate::Executor::create_guard_table)).
+    ///
+    /// For `query_drop` and `exec_drop`, on an executor or a session;
+    /// [`Summary::was_done_before`](crate::Summary::was_done_before) tells what was found. The others refuse it.
+    ///
+    /// ```
+    /// use mysql_retry::Annotate;
+    ///
+    /// # async fn f(exec: mysql_retry::Executor) -> mysql_retry::Result<()> {
+    /// exec.exec_drop("INSERT INTO mail (address) VALUES (?)".exactly_once("mail 4711"), ("a@b.example",)).await?;
+    /// # Ok(()) }
+    /// ```
+    fn exactly_once(self, token: impl Into<Token>) -> Guarded<Self> {
+        Guarded { sql: self, token: token.into() }
+    }
+}
+
+/// A statement with the token of its work, made by [`Annotate::exactly_once`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Guarded<Q> {
+    sql: Q,
+    token: Token,
 }
 
 impl<Q: AsQuery> Annotate for Q {}
@@ -102,6 +132,25 @@ pub trait AsStatement: Send + Sync + private::Sealed {
 
     /// What the statement tolerates.
     fn delivery(&self) -> Delivery;
+
+    /// The token of a guarded statement.
+    fn token(&self) -> Option<&Token> {
+        None
+    }
+}
+
+impl<Q: AsQuery> AsStatement for Guarded<Q> {
+    fn text(&self) -> Cow<'_, [u8]> {
+        self.sql.as_query()
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::ExactlyOnce
+    }
+
+    fn token(&self) -> Option<&Token> {
+        Some(&self.token)
+    }
 }
 
 impl<Q: AsQuery> AsStatement for Q {
@@ -140,6 +189,7 @@ mod private {
     pub trait Sealed {}
     impl<Q: AsQuery> Sealed for Q {}
     impl<Q: AsQuery> Sealed for super::Statement<Q> {}
+    impl<Q: AsQuery> Sealed for super::Guarded<Q> {}
     impl<Q: AsQuery> Sealed for &super::Statement<Q> {}
 }
 

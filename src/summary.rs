@@ -11,6 +11,7 @@ pub struct Summary {
     last_insert_id: Option<u64>,
     warnings: u16,
     info: String,
+    done_before: bool,
 }
 
 impl Summary {
@@ -20,7 +21,19 @@ impl Summary {
             last_insert_id: conn.last_insert_id(),
             warnings: conn.get_warnings(),
             info: conn.info().into_owned(),
+            done_before: false,
         }
+    }
+
+    /// Of guarded work that another call has done.
+    pub(crate) fn done_before() -> Self {
+        Summary { done_before: true, ..Summary::default() }
+    }
+
+    /// Whether another call with the same token had executed the statement, so that this one did not. Always false
+    /// unless the statement was [guarded](crate::Annotate::exactly_once).
+    pub fn was_done_before(&self) -> bool {
+        self.done_before
     }
 
     /// The number of rows that were changed, deleted or inserted. As the driver's `affected_rows`: found rather than

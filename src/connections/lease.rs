@@ -1,11 +1,19 @@
 //! The use of one connection, from checkout to its return.
 
-use std::{pin::pin, sync::Arc, time::Instant};
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use mysql_async::{Conn, prelude::Queryable};
 
-use super::{Fate, Session, Shared, poll_once};
-use crate::policy::Settings;
+use super::{Fate, Session, Shared, Slot, bounded, poll_once, records::Status};
+use crate::{policy::Settings, reading::StateKinds};
+
+/// A held connection that has idled for this long is pinged before it is used: the driver has no way to look at its
+/// socket, as its pool has. No server's `wait_timeout` is shorter than twice that.
+const CHECK_AFTER: Duration = Duration::from_millis(500);
 
 /// A connection taken out of the pool. Goes back with [`finish`](Lease::finish); is closed when dropped without.
 pub(crate) struct Lease {
@@ -13,25 +21,43 @@ pub(crate) struct Lease {
     shared: Arc<Shared>,
     permit: bool,
     under_way: bool,
-}
-
-/// What a statement may have left behind on its connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leaves {
-    /// Nothing, as far as its text tells.
-    Nothing,
-    /// Session state, possibly.
-    State,
+    /// Where it belongs between statements, if not in the pool.
+    home: Option<Arc<Slot>>,
 }
 
 impl Lease {
     pub(super) fn new(conn: Conn, shared: &Arc<Shared>) -> Self {
-        Lease { conn: Some(conn), shared: shared.clone(), permit: false, under_way: false }
+        Lease { conn: Some(conn), shared: shared.clone(), permit: false, under_way: false, home: None }
     }
 
     pub(super) fn with_permit(mut self) -> Self {
         self.permit = true;
         self
+    }
+
+    /// The lease of a session: it goes back there.
+    pub(crate) fn at_home(mut self, home: &Arc<Slot>) -> Self {
+        self.home = Some(home.clone());
+        self
+    }
+
+    /// From now on it belongs to nobody but the caller.
+    pub(super) fn leave_home(&mut self) -> Option<Arc<Slot>> {
+        self.home.take()
+    }
+
+    /// What the server says of the session after its last answer.
+    pub(crate) fn status(&self) -> Option<Status> {
+        Status::of(self.connection())
+    }
+
+    pub(super) fn began_with_autocommit(&self) -> bool {
+        self.shared.records.autocommit(self.connection())
+    }
+
+    /// Whether the server still holds the session after it has idled for so long. Asks it only where that is in doubt.
+    pub(crate) async fn is_alive(&mut self, idle: Duration, deadline: Instant, settings: &Settings) -> bool {
+        idle < CHECK_AFTER || bounded(self.conn().ping(), "ping", deadline, settings).await.is_ok()
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn {
@@ -81,11 +107,14 @@ impl Lease {
     /// Gives the connection back after a statement whose reply was read to its end.
     ///
     /// It goes straight into the pool if the statement left nothing behind, by its text and by the server's status
-    /// flags; otherwise it is reset first, in the background, under a time-out.
-    pub(crate) fn finish(self, leaves: Leaves) {
+    /// flags; otherwise it is reset first, in the background, under a time-out. That of a session goes back to it.
+    pub(crate) fn finish(mut self, leaves: StateKinds) {
+        if let Some(home) = self.home.take() {
+            return home.put_back(self, leaves);
+        }
         let now = Instant::now();
         let as_it_began = self.shared.records.give_back(self.connection(), now);
-        if leaves == Leaves::Nothing && as_it_began {
+        if leaves.is_neutral() && as_it_began {
             self.put_back(now);
         } else if self.shared.resettable {
             self.reset();
@@ -146,6 +175,8 @@ impl Lease {
                 }
             }
         }
+        let shared = self.shared.clone();
+        shared.setup.run(self.conn()).await?;
         // and it releases the lock that marks the session
         match self.session() {
             Some(session) => session.mark_again(self.conn()).await,
@@ -165,6 +196,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if let Some(home) = self.home.take() {
+            home.lost();
+        }
         if self.under_way
             && let Some(session) = self.session()
         {

@@ -10,7 +10,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -23,23 +23,27 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{event::Listeners, policy::Settings};
+use crate::{event::Listeners, guard::Table, policy::Settings};
 
 mod lease;
 mod orphans;
 mod records;
 mod session;
+mod setup;
+mod slot;
 
-pub(crate) use lease::{Lease, Leaves};
+pub(crate) use lease::Lease;
 use orphans::Orphans;
 use records::{Condition, Records};
 pub(crate) use session::{Fate, Session};
+pub(crate) use setup::{Setup, SetupFailed};
+pub(crate) use slot::{Rebuild, Slot, Standing, Trouble};
 
 /// After so long without a returned connection the sockets of the idle ones are looked at anew.
 const QUIET: Duration = Duration::from_micros(100);
 
 /// How connections are kept.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Keeping {
     /// Ping a connection that has idled for at least this long before it is used; `None` never.
     pub(crate) ping_after: Option<Duration>,
@@ -47,6 +51,9 @@ pub(crate) struct Keeping {
     pub(crate) max_age: Option<Duration>,
     /// Give up a reset after this time.
     pub(crate) reset_timeout: Duration,
+    /// The table of the guard.
+    pub(crate) guard: Table,
+    pub(crate) setup: Setup,
 }
 
 /// What all clones of an executor share.
@@ -73,6 +80,11 @@ pub(crate) struct Shared {
     pub(crate) tls: bool,
     pub(crate) reads_local_files: bool,
     pub(crate) listeners: Listeners,
+    setup: Setup,
+    pub(crate) guard: Table,
+    pub(crate) guard_is_good: AtomicBool,
+    /// In milliseconds.
+    pub(crate) longest_deadline: AtomicU64,
 }
 
 impl Shared {
@@ -98,7 +110,17 @@ impl Shared {
             // a callback may give a connection a handler of its own
             reads_local_files: opts.local_infile_handler().is_some() || opts.after_connect().is_some(),
             listeners,
+            setup: keeping.setup,
+            guard: keeping.guard,
+            guard_is_good: AtomicBool::new(false),
+            longest_deadline: AtomicU64::new(0),
         }
+    }
+
+    /// A policy with this deadline is used from now on.
+    pub(crate) fn note_deadline(&self, deadline: Duration) {
+        let millis = deadline.as_millis().try_into().unwrap_or(u64::MAX);
+        self.longest_deadline.fetch_max(millis, Relaxed);
     }
 
     /// Closes the idle connections, and the others when their calls end. Nothing is handed out any more.
@@ -194,6 +216,7 @@ impl Shared {
             Condition::New => {
                 let asking = session::introduce(lease.conn());
                 let introduction = bounded(asking, "check of a new connection", deadline, settings).await?;
+                bounded(self.setup.run(lease.conn()), "set-up", deadline, settings).await?;
                 self.records.introduce(lease.connection(), introduction);
                 Ok(true)
             }

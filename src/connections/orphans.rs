@@ -66,7 +66,7 @@ async fn attend(shared: &Arc<Shared>) {
             alive = alive && lease.end(session, false, deadline, &settings).await.is_ok();
         }
         if alive {
-            lease.finish(super::Leaves::Nothing);
+            lease.finish(crate::reading::StateKinds::NONE);
         } else {
             lease.retire();
         }

@@ -147,6 +147,11 @@ impl Records {
         status.is_none_or(|status| !status.in_transaction && status.autocommit == record.autocommit)
     }
 
+    /// The autocommit mode that the connection began with.
+    pub(super) fn autocommit(&self, conn: &Conn) -> bool {
+        self.lock().get(&key(conn)).is_none_or(|record| record.autocommit)
+    }
+
     /// The largest packet that the server takes on this connection, if it told.
     pub(super) fn packet_limit(&self, conn: &Conn) -> Option<usize> {
         self.lock().get(&key(conn))?.packet_limit
@@ -185,14 +190,14 @@ impl Records {
 
 /// What the server's last OK packet says of the session. MySQL and MariaDB send it with every one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Status {
-    autocommit: bool,
-    in_transaction: bool,
+pub(crate) struct Status {
+    pub(crate) autocommit: bool,
+    pub(crate) in_transaction: bool,
 }
 
 impl Status {
     /// `None` after an error of the server.
-    fn of(conn: &Conn) -> Option<Self> {
+    pub(crate) fn of(conn: &Conn) -> Option<Self> {
         let flags = conn.last_ok_packet()?.status_flags();
         Some(Status {
             autocommit: flags.contains(StatusFlags::SERVER_STATUS_AUTOCOMMIT),

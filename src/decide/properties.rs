@@ -6,7 +6,7 @@ use proptest::{prelude::*, sample::select};
 
 use crate::{classify::Disconnect, policy::Delays, schedule::Schedule};
 use Decision::{Replay, Resend, Surface};
-use Delivery::{AtLeastOnce, AtMostOnce};
+use Delivery::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 use Outcome::{NotExecuted, Unknown};
 
 fn outcomes() -> impl Strategy<Value = Outcome> {
@@ -42,7 +42,7 @@ prop_compose! {
     fn situations()(
         classification in classifications(),
         before in outcomes(),
-        delivery in select(vec![AtMostOnce, AtLeastOnce]),
+        delivery in select(vec![AtMostOnce, AtLeastOnce, ExactlyOnce]),
         [once_only, reached_connection] in any::<[bool; 2]>(),
         replays in counts(),
         delay in times(),
@@ -156,7 +156,8 @@ proptest! {
         match decided(&situation, &policy) {
             Resend(_) => prop_assert_eq!(situation.outcome, NotExecuted),
             Replay(_) => {
-                prop_assert_eq!((situation.outcome, situation.delivery), (Unknown, AtLeastOnce));
+                prop_assert_eq!(situation.outcome, Unknown);
+                prop_assert_ne!(situation.delivery, AtMostOnce);
                 prop_assert!(!situation.once_only);
             }
             Surface(_) => {}
@@ -187,7 +188,12 @@ proptest! {
             Reason::ReplaysExhausted => counts_as_replay(&situation) && situation.replays >= policy.max_replays,
             Reason::Deadline => situation.delay >= situation.remaining || situation.remaining.is_zero(),
             // of the loop, not of this function
-            Reason::RowsDelivered | Reason::Unfenced => false,
+            Reason::RowsDelivered
+            | Reason::Unfenced
+            | Reason::StateLost
+            | Reason::InSession
+            | Reason::InTransaction
+            | Reason::CommitLost => false,
         };
         prop_assert!(true_of_it, "{reason:?}");
     }
@@ -226,7 +232,7 @@ proptest! {
             };
             let Some(delay) = waits(decided(&situation, &policy)) else { break };
             prop_assert!(policy.retries);
-            prop_assert!(outcome == NotExecuted || (first.delivery == AtLeastOnce && !first.once_only));
+            prop_assert!(outcome == NotExecuted || (first.delivery != AtMostOnce && !first.once_only));
             prop_assert!(delay <= delays.maximum);
             clock += delay;
             prop_assert!(clock < deadline, "waited until {clock:?} of {deadline:?}");

@@ -42,7 +42,7 @@ fn decided(situation: Situation) -> Decision {
 #[test]
 fn the_matrix_of_outcome_and_delivery() {
     use Decision::{Replay, Resend, Surface};
-    use Delivery::{AtLeastOnce, AtMostOnce};
+    use Delivery::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 
     let now = Duration::ZERO;
     let disconnects = [ServerGone, ServerLost];
@@ -52,6 +52,8 @@ fn the_matrix_of_outcome_and_delivery() {
             (NotExecuted, AtLeastOnce, Resend(now)),
             (Unknown, AtMostOnce, Surface(Reason::NotIdempotent)),
             (Unknown, AtLeastOnce, Replay(now)),
+            (NotExecuted, ExactlyOnce, Resend(now)),
+            (Unknown, ExactlyOnce, Replay(now)),
         ] {
             let situation = Situation { delivery, ..after(Classification::disconnect(disconnect, outcome)) };
             assert_eq!(decided(situation), expected, "{disconnect:?} {outcome:?} {delivery:?}");

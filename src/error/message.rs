@@ -69,6 +69,18 @@ impl Sentence<'_> {
     fn tail(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Sentence(failure) = self;
         f.write_str(match (failure.outcome, failure.delivery) {
+            (Outcome::NotExecuted, _) if !failure.lost_state.is_neutral() => {
+                "; nothing was executed, and what it may depend on is gone"
+            }
+            (Outcome::NotExecuted, _) if failure.transaction => {
+                "; the transaction was not committed, it is safe to run it again"
+            }
+            (Outcome::Unknown, Delivery::ExactlyOnce) => {
+                "; it may have been committed, call again with the same token to find out"
+            }
+            (Outcome::Unknown, _) if failure.transaction => {
+                "; the transaction may have been committed, check its effect before you run it again"
+            }
             (Outcome::NotExecuted, _) => "; the statement was not executed, it is safe to run it again",
             (Outcome::Unknown, Delivery::AtMostOnce) => {
                 "; the statement may have been executed, check its effect before you run it again"
@@ -79,6 +91,12 @@ impl Sentence<'_> {
         })?;
         if failure.rows > 0 {
             write!(f, "; {} rows had been handed out", failure.rows)?;
+        }
+        if !failure.lost_state.is_neutral() {
+            f.write_str("; lost with the connection: ")?;
+            for (index, name) in failure.lost_state.names().enumerate() {
+                write!(f, "{}{name}", if index == 0 { "" } else { ", " })?;
+            }
         }
         if failure.kind != Kind::Deadline {
             write!(f, "; {}", failure.reason)?;

@@ -14,6 +14,8 @@ fn failure(kind: Kind, outcome: Outcome, delivery: Delivery, reason: Reason) -> 
         reason,
         rows: 0,
         lost_before: false,
+        lost_state: StateKinds::NONE,
+        transaction: false,
         address: "db.example:3306".into(),
         source: Some(io::Error::new(io::ErrorKind::UnexpectedEof, "connection closed").into()),
     }

@@ -6,9 +6,10 @@ use mysql_async::Opts;
 
 use super::Executor;
 use crate::{
-    connections::{Keeping, Shared},
+    connections::{Keeping, Setup, Shared},
     error::{Error, Result},
     event::{Event, Listeners},
+    guard::Table,
     policy::RetryPolicy,
 };
 
@@ -45,6 +46,8 @@ impl Default for Builder {
                 ping_after: Some(Duration::from_secs(30)),
                 max_age: Some(Duration::from_secs(30 * 60)),
                 reset_timeout: DEFAULT_RESET_TIMEOUT,
+                guard: Table::default(),
+                setup: Setup::default(),
             },
             listeners: Listeners::default(),
         }
@@ -77,6 +80,22 @@ impl Builder {
     /// replaced before it is used, by what the server itself says its `wait_timeout` is.
     pub fn max_age(mut self, age: impl Into<Option<Duration>>) -> Self {
         self.keeping.max_age = age.into();
+        self
+    }
+
+    /// Statements that each new connection runs before anything else, and after a reset again, say `SET time_zone = '+00:00'`.
+    /// Replaces those of an earlier call.
+    ///
+    /// If one fails, the statement that needed the connection does not run, and its error says so.
+    pub fn setup<S: Into<String>>(mut self, statements: impl IntoIterator<Item = S>) -> Self {
+        self.keeping.setup = Setup::new(statements.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The table of the guard for [exactly-once](crate::Transaction::exactly_once) work, also as `database.table`. Default
+    /// `mysql_retry_guard`, in the database of the connection.
+    pub fn guard_table(mut self, name: impl AsRef<str>) -> Self {
+        self.keeping.guard = Table::new(name.as_ref());
         self
     }
 
@@ -119,10 +138,8 @@ impl Builder {
             return Err(Error::config(message.into(), None));
         }
         self.keeping.reset_timeout = self.policy.settings().connect_timeout.unwrap_or(DEFAULT_RESET_TIMEOUT);
-        Ok(Executor {
-            shared: Shared::new(opts, self.keeping, self.listeners).into(),
-            policy: self.policy,
-            until: None,
-        })
+        let shared = Shared::new(opts, self.keeping, self.listeners);
+        shared.note_deadline(self.policy.settings().deadline);
+        Ok(Executor { shared: shared.into(), policy: self.policy, until: None, slot: None })
     }
 }

@@ -1,15 +1,19 @@
 //! The methods that run statements, as the driver's `Queryable` has them.
 
-use mysql_async::{Params, prelude::FromRow};
+use std::sync::Arc;
+
+use mysql_async::{Params, TxOpts, prelude::FromRow};
 
 use super::Executor;
 use crate::{
     attempt::{All, Attempt, Batch, First, Mismatch, Nothing, Opening, Ping, Prepared, Reading, Text},
     call::Call,
     error::Result,
+    guard::Token,
     statement::{Annotate, AsStatement},
     stream::RowStream,
     summary::Summary,
+    transaction::Tx,
 };
 
 /// Statements as text.
@@ -73,6 +77,9 @@ impl Executor {
     where
         Q: AsStatement,
     {
+        if let Some(token) = query.token() {
+            return Box::pin(self.guarded(&query, None, token.clone())).await;
+        }
         let text = query.text();
         let reading = Reading::<_, Nothing>::new(Text(&text));
         summarised(self.call(&query), reading).await
@@ -166,6 +173,9 @@ impl Executor {
         S: AsStatement,
         P: Into<Params> + Send,
     {
+        if let Some(token) = stmt.token() {
+            return Box::pin(self.guarded(&stmt, Some(params.into()), token.clone())).await;
+        }
         let text = stmt.text();
         let reading = Reading::<_, Nothing>::new(self.prepared(&text, params.into()));
         summarised(self.call(&stmt), reading).await
@@ -207,6 +217,26 @@ impl Executor {
         let opening = Opening(self.prepared(&text, params.into()));
         let (first, lease) = call.run_leased(opening).await?;
         Ok(RowStream::binary(self.clone(), call.kept(), first, lease))
+    }
+
+    /// A guarded statement: a transaction of its own.
+    async fn guarded(&self, statement: &impl AsStatement, params: Option<Params>, token: Token) -> Result<Summary> {
+        let sql: Arc<[u8]> = statement.text().into_owned().into();
+        let work = |mut tx: Tx| {
+            let (sql, params) = (sql.to_vec(), params.clone());
+            async move { tx.run(sql, params).await }
+        };
+        let done = self.transaction(TxOpts::default(), work).exactly_once(token).await?;
+        Ok(done.now().unwrap_or_else(Summary::done_before))
+    }
+
+    /// Runs a statement without a guard, prepared if there are parameters.
+    pub(crate) async fn run_unguarded(&self, sql: &[u8], params: Option<Params>) -> Result<Summary> {
+        let call = self.call(&sql);
+        match params {
+            Some(params) => summarised(call, Reading::<_, Nothing>::new(self.prepared(sql, params))).await,
+            None => summarised(call, Reading::<_, Nothing>::new(Text(sql))).await,
+        }
     }
 
     fn prepared<'q>(&self, sql: &'q [u8], params: Params) -> Prepared<'q> {

@@ -1,19 +1,26 @@
 //! The executor: what users hold instead of a pool.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
 
-use mysql_async::Opts;
+use mysql_async::{Opts, TxOpts};
 
 use crate::{
     attempt::Untouched,
     call::{Call, Facts},
     connection::Connection,
-    connections::Shared,
-    error::Result,
+    connections::{Shared, Slot},
+    error::{Error, Result},
     event::Counters,
+    guard::Table,
     policy::RetryPolicy,
+    session::Session,
     span::CallSpan,
-    statement::AsStatement,
+    statement::{AsStatement, Delivery},
+    transaction::{Transaction, Tx},
 };
 
 mod builder;
@@ -42,7 +49,7 @@ pub use builder::Builder;
 ///
 /// Each call may run on another connection, so statements must not depend on session state (user variables, `SET`,
 /// `USE`, temporary tables, locks, transactions, `LAST_INSERT_ID()`); what a statement leaves behind is reset before
-/// the connection is used again. Text that takes part in state belongs on a [`connection`](Executor::connection).
+/// the connection is used again. Text that takes part in state belongs on a [`session`](Executor::session).
 ///
 /// Like the driver's pool, an executor belongs to one tokio runtime, the one on which it is first used; that needs
 /// its I/O and its timers enabled.
@@ -51,6 +58,8 @@ pub struct Executor {
     shared: Arc<Shared>,
     policy: RetryPolicy,
     until: Option<Instant>,
+    /// The session whose statements it runs, if any.
+    slot: Option<Arc<Slot>>,
 }
 
 impl Executor {
@@ -90,7 +99,8 @@ impl Executor {
     /// # Ok(()) }
     /// ```
     pub fn with_policy(&self, policy: &RetryPolicy) -> Self {
-        Executor { shared: self.shared.clone(), policy: policy.clone(), until: self.until }
+        self.shared.note_deadline(policy.settings().deadline);
+        Executor { policy: policy.clone(), ..self.clone() }
     }
 
     /// The same executor for work that has to end by a certain time, say that of a request: calls are bounded by
@@ -121,6 +131,86 @@ impl Executor {
         Ok(Connection::new(lease))
     }
 
+    pub(crate) fn without_slot(&self) -> Self {
+        Executor { slot: None, ..self.clone() }
+    }
+
+    /// Pins a connection: a session, whose statements all run there. See [`Session`].
+    ///
+    /// # Errors
+    /// As for a statement that could not be sent.
+    pub async fn session(&self) -> Result<Session> {
+        Session::begin(self).await
+    }
+
+    /// Runs a transaction: begins it, runs `work`, and commits if that returns `Ok`.
+    ///
+    /// ```
+    /// # async fn f(exec: mysql_retry::Executor) -> mysql_retry::Result<()> {
+    /// use mysql_retry::TxOpts;
+    ///
+    /// let (from, to, amount) = (1, 2, 100);
+    /// let left: Option<i64> = exec
+    ///     .transaction(TxOpts::default(), |mut tx| async move {
+    ///         tx.exec_drop("UPDATE account SET balance = balance - ? WHERE id = ?", (amount, from)).await?;
+    ///         tx.exec_drop("UPDATE account SET balance = balance + ? WHERE id = ?", (amount, to)).await?;
+    ///         tx.exec_first("SELECT balance FROM account WHERE id = ?", (from,)).await
+    ///     })
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// The closure may run several times, so it must do nothing that a rollback does not undo. It is run again from its
+    /// start, on another connection, when the transaction was certainly rolled back: the connection was lost before
+    /// COMMIT was sent, a deadlock (1213), a lock wait time-out (1205) that the closure returns as an error. The policy
+    /// bounds that; the isolation level and the access mode are those asked for each time.
+    ///
+    /// # Errors
+    /// The closure's own error rolls the transaction back and is returned untouched. Ours is made into it by `From`: its
+    /// outcome is that of the whole transaction. A COMMIT whose reply was lost is
+    /// [`Unknown`](crate::Outcome::Unknown), and the closure is not run again. So is every failure after a statement that
+    /// may have committed (DDL, COMMIT as text, stored code).
+    pub fn transaction<'a, F, Fut, T, E>(&self, opts: TxOpts, work: F) -> Transaction<'a, F, T>
+    where
+        F: FnMut(Tx) -> Fut + Send + 'a,
+        Fut: Future<Output = std::result::Result<T, E>> + Send + 'a,
+        E: From<Error>,
+    {
+        Transaction::new(self.clone(), opts, work)
+    }
+
+    /// The call of a transaction that begins with this text.
+    pub(crate) fn transaction_call(&self, begin: &str, delivery: Delivery) -> Result<Call<'_>> {
+        if self.slot.as_ref().is_some_and(|slot| slot.is_in_transaction()) {
+            let message = "a transaction is open already, and another one would commit it: end it first";
+            return Err(Error::config(message.into(), None));
+        }
+        Ok(self.call(&begin).of_transaction(delivery))
+    }
+
+    pub(crate) fn guard_table(&self) -> &Table {
+        &self.shared.guard
+    }
+
+    /// Whether the guard's table has been looked at, and found good.
+    pub(crate) fn guard_is_good(&self) -> bool {
+        self.shared.guard_is_good.load(Relaxed)
+    }
+
+    pub(crate) fn note_good_guard(&self) {
+        self.shared.guard_is_good.store(true, Relaxed);
+    }
+
+    /// The longest deadline of the policies so far.
+    pub(crate) fn longest_deadline(&self) -> Duration {
+        Duration::from_millis(self.shared.longest_deadline.load(Relaxed))
+    }
+
+    /// Gets a connection and puts it back.
+    pub(crate) async fn touch(&self) -> Result<()> {
+        self.call(&"").run(Untouched).await
+    }
+
     /// A call whose attempt is ready at once: for the bench.
     #[doc(hidden)]
     pub async fn ready(&self, statement: impl AsStatement) -> Result<()> {
@@ -140,11 +230,17 @@ impl Executor {
 
     /// Goes on with a call whose facts were kept.
     pub(crate) fn resume(&self, facts: Facts, span: CallSpan) -> Call<'_> {
-        Call::resume(&self.shared, &self.policy, facts, span)
+        Call::resume((&self.shared, self.slot.as_ref()), &self.policy, facts, span)
+    }
+
+    /// The same executor for the statements of one session.
+    pub(crate) fn in_slot(&self, slot: Arc<Slot>) -> Self {
+        Executor { slot: Some(slot), ..self.clone() }
     }
 
     fn call<'c>(&'c self, statement: &impl AsStatement) -> Call<'c> {
-        Call::new(&self.shared, &self.policy, self.until, &statement.text(), statement.delivery())
+        let place = (&self.shared, self.slot.as_ref());
+        Call::new(place, &self.policy, self.until, &statement.text(), statement.delivery())
     }
 }
 

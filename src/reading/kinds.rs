@@ -59,6 +59,11 @@ impl StateKinds {
         Self(self.0 | other.0)
     }
 
+    /// The kinds of this set that are not in the other.
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// The kinds in plain words, such as "user variables".
     pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
         NAMED.iter().filter(move |(kind, _)| self.contains(*kind)).map(|(_, name)| *name)

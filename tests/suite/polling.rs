@@ -10,10 +10,10 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, StreamExt as _};
-use mysql_retry::{Annotate as _, Event, Executor, Statement};
+use mysql_retry::{Annotate as _, Event, Executor, Statement, TxOpts};
 use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When};
 
-use crate::support::{Ledger, executor_of_one, in_time, pool_of, shared};
+use crate::support::{Ledger, executor_of_one, in_time, pool_of, shared, unique};
 
 /// Polls a future at most so many times, whenever it can go on, and drops it. `None`: it was not done by then.
 async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
@@ -118,6 +118,52 @@ async fn a_stream_can_be_dropped_after_any_poll() {
         Ok(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_session_and_a_transaction_can_be_dropped_after_any_poll() {
+    let ledger = Ledger::new(shared().await).await;
+    assert_droppable("a session", async |exec| {
+        let mut session = exec.session().await?;
+        session.query_drop("SET @left_behind = 1").await?;
+        session.query_first::<i32, _>("SELECT @left_behind").await
+    })
+    .await;
+    assert_droppable("a transaction", async |exec| {
+        let insert = &ledger.insert();
+        exec.transaction(TxOpts::default(), |mut tx| async move { tx.query_drop(insert).await }).await
+    })
+    .await;
+    let rows = ledger.rows().await;
+    assert!(rows >= 2, "the last of each: {rows}");
+}
+
+#[tokio::test]
+async fn guarded_work_can_be_dropped_after_any_poll_and_done_again_with_its_token() {
+    let server = shared().await;
+    let guard = unique("guard");
+    let exec = || Executor::builder().guard_table(&guard).build(pool_of(1, server.opts())).expect("good options");
+    exec().create_guard_table().await.expect("created");
+    for fresh in [true, false] {
+        let ledger = Ledger::new(server).await;
+        let mut kept = exec();
+        for k in 0.. {
+            assert!(k < 500, "it does not end");
+            if fresh {
+                kept = exec();
+            }
+            let token = format!("{fresh} {k}");
+            let once = || kept.query_drop(ledger.insert().exactly_once(token.as_str()));
+            let done = in_time(polled(k, once())).await;
+            // whatever became of it: together they did it once
+            in_time(once()).await.expect("done");
+            assert_eq!(ledger.rows().await, k as u64 + 1, "dropped after {k} polls");
+            assert_right(&kept, "guarded work", k).await;
+            if done.is_some() {
+                break;
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,261 @@
+//! Calls that are bound to one connection: those of a session, and those of a transaction.
+//!
+//! What a session has on its connection no other connection has, and a statement of a transaction means nothing without
+//! the statements before it. So such a call is sent again only where there is nothing to miss.
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Call, Failed};
+use crate::{
+    classify::{Classification, Disconnect, Fault, Outcome, Situation, Stage, io_error},
+    connections::{Lease, Rebuild, Slot, Trouble, timed_out},
+    decide::Reason,
+    error::{Error, Kind},
+    statement::Delivery,
+};
+
+/// What a transaction asks of its call.
+impl<'c> Call<'c> {
+    /// The call is a whole transaction.
+    pub(crate) fn of_transaction(mut self, delivery: Delivery) -> Self {
+        self.facts.transaction = true;
+        self.facts.delivery = delivery;
+        self
+    }
+
+    pub(crate) fn attempts(&self) -> u32 {
+        self.facts.attempts
+    }
+
+    pub(crate) fn attempt_timeout(&self) -> Option<Duration> {
+        self.settings.attempt_timeout
+    }
+
+    /// Its connection goes back to the session that it ran on, if any, and not to the pool.
+    pub(crate) fn at_home(&self, lease: Lease) -> Lease {
+        match self.slot {
+            Some(slot) => lease.at_home(slot),
+            None => lease,
+        }
+    }
+
+    /// The transaction could not be begun: nothing was done in it.
+    pub(crate) fn begin_failed(&mut self, lease: Lease, error: mysql_async::Error) -> Failed {
+        let failed = self.failed(error, self.situation(Stage::Command), Some(lease.connection_id()));
+        // it may hold the token, which the next run would wait for
+        if self.facts.delivery == Delivery::ExactlyOnce && matches!(failed.classification.fault(), Fault::Disconnect(_))
+        {
+            self.past.add(&lease);
+        }
+        lease.retire();
+        let classification = failed.classification.with_outcome(Outcome::NotExecuted);
+        self.with_state_lost(Failed { classification, ..failed })
+    }
+
+    /// The token could be taken: whether no attempt so far has had an effect, or will have one.
+    ///
+    /// A server keeps two owners of a token apart at once. The nodes of a cluster do so when they commit: what was lost on
+    /// another one may have been committed there and not be seen here yet.
+    pub(crate) fn token_taken(&mut self) -> bool {
+        if !self.astray {
+            self.facts.outcome = Outcome::NotExecuted;
+        }
+        self.facts.outcome == Outcome::NotExecuted
+    }
+
+    /// A closure has failed in the run that was to find out about an earlier COMMIT.
+    pub(crate) fn left_in_doubt(&self) -> Error {
+        let what = "the closure failed, and whether an earlier COMMIT took effect is not known";
+        let kind = Kind::Classified(Classification::disconnect(Disconnect::ServerLost, Outcome::Unknown));
+        self.surface(self.failure(kind, Reason::CommitLost, Some(io::Error::other(what).into())))
+    }
+
+    /// The outcome that is true for the whole call so far.
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.facts.outcome
+    }
+
+    /// A statement failed, and the transaction was rolled back for it; `doubtful` if it may have been committed before.
+    pub(crate) fn troubled(&mut self, trouble: Trouble, doubtful: bool) -> Failed {
+        let Trouble { mut classification, error, connection_id, session } = trouble;
+        if matches!(classification.fault(), Fault::Disconnect(_)) {
+            self.past.add_session(session);
+        }
+        if doubtful {
+            classification = classification.with_outcome(Outcome::Unknown);
+        }
+        let end = doubtful.then_some(Reason::InTransaction);
+        self.with_state_lost(Failed { error, classification, connection_id: Some(connection_id), end, told: true })
+    }
+
+    /// COMMIT failed; `doubtful` if a part may have been committed before.
+    pub(crate) fn commit_failed(&mut self, lease: Lease, error: mysql_async::Error, doubtful: bool) -> Failed {
+        let situation = Situation { several: false, infile: false, ..self.situation(Stage::Command) };
+        let mut failed = self.failed(error, situation, Some(lease.connection_id()));
+        if matches!(failed.classification.fault(), Fault::Disconnect(_)) {
+            // also where COMMIT was not sent: its locks would stall the next run
+            self.past.add(&lease);
+        }
+        if failed.classification.outcome() == Outcome::Unknown {
+            if self.facts.delivery == Delivery::ExactlyOnce && !doubtful {
+                // whatever it was: another run will find out
+                failed.classification = Classification::disconnect(Disconnect::ServerLost, Outcome::Unknown);
+            } else {
+                failed.end = Some(Reason::CommitLost);
+            }
+        } else if doubtful {
+            failed.classification = failed.classification.with_outcome(Outcome::Unknown);
+            failed.end = Some(Reason::InTransaction);
+        }
+        lease.retire();
+        self.with_state_lost(failed)
+    }
+
+    /// The closure has returned although its transaction has no connection: its own doing. `abandoned` if it dropped the
+    /// future of a statement; otherwise something that it has left behind still uses the connection.
+    pub(crate) fn without_connection(&self, abandoned: bool, doubtful: bool) -> Failed {
+        let (what, classification, end) = if abandoned {
+            let outcome = if doubtful { Outcome::Unknown } else { Outcome::NotExecuted };
+            let lost = Classification::disconnect(Disconnect::ServerLost, outcome);
+            (
+                "the future of a statement of the transaction was dropped",
+                lost,
+                doubtful.then_some(Reason::InTransaction),
+            )
+        } else {
+            let what = "the transaction was still in use when its closure returned";
+            (what, Classification::other(Outcome::Unknown), Some(Reason::InTransaction))
+        };
+        let error = io::Error::other(what).into();
+        self.with_state_lost(Failed { error, classification, connection_id: None, end, told: false })
+    }
+
+    fn with_state_lost(&self, failed: Failed) -> Failed {
+        let misses = self.slot.is_some_and(|slot| slot.is_at_a_loss());
+        let end = if misses { failed.end.or(Some(Reason::StateLost)) } else { failed.end };
+        Failed { end, ..failed }
+    }
+}
+
+impl Call<'_> {
+    /// The connection of the session or transaction, alive; `None` if a session has none and misses nothing.
+    pub(super) async fn bound_lease(&self, slot: &Arc<Slot>, now: Instant) -> Result<Option<Lease>, Failed> {
+        let no_more = |what: &str| mysql_async::Error::from(io::Error::new(io::ErrorKind::NotConnected, what));
+        if slot.with_standing(|standing| standing.over) == Some(true) {
+            let error = no_more("the transaction was ended by an earlier statement, or by the server");
+            return Err(self.ended_in(slot, error));
+        }
+        match slot.take(now) {
+            Some((mut lease, idle)) => {
+                if lease.is_alive(idle, self.facts.deadline, self.settings).await {
+                    return Ok(Some(lease));
+                }
+                if slot.is_of_transaction() {
+                    let error = no_more("the connection was lost between two statements of a transaction");
+                    let mut failed = self.ended_in(slot, error);
+                    self.bind(slot, &mut failed, &lease);
+                    return Err(failed);
+                }
+                self.shared.listeners.counting.retired.add_one();
+                lease.retire();
+            }
+            None if slot.is_of_transaction() => {
+                return Err(self.ended_in(slot, no_more("the connection of the transaction was lost")));
+            }
+            None => {}
+        }
+        if slot.missing().is_neutral() {
+            return Ok(None);
+        }
+        if let Some(rebuild) = slot.rebuild() {
+            return self.rebuilt(slot, &*rebuild, now).await.map(Some);
+        }
+        Err(self.ended(no_more("the connection of the session was lost"), Reason::StateLost))
+    }
+
+    /// Another connection, with the state of the session made anew by the user's hook.
+    async fn rebuilt(&self, slot: &Arc<Slot>, rebuild: &Rebuild, now: Instant) -> Result<Lease, Failed> {
+        let lease = match self.shared.checkout(now, self.facts.deadline, self.settings).await {
+            Ok(lease) => lease,
+            Err(error) => return Err(self.failed(error, self.situation(Stage::Connect), None)),
+        };
+        match rebuild(Slot::holding(lease)).await {
+            Ok(Some((lease, state))) => {
+                slot.begin_anew(state);
+                Ok(lease.at_home(slot))
+            }
+            Ok(None) => {
+                let error = timed_out("the connection was lost while the session was rebuilt".into());
+                Err(self.failed(error, self.situation(Stage::Connect), None))
+            }
+            Err(error) => {
+                let classification = match error.disconnect() {
+                    Some(disconnect) => Classification::disconnect(disconnect, Outcome::NotExecuted),
+                    None => Classification::other(Outcome::NotExecuted),
+                };
+                let error = io::Error::other(format!("the session could not be rebuilt: {error}"));
+                Err(Failed { error: error.into(), classification, connection_id: None, end: None, told: false })
+            }
+        }
+    }
+
+    fn ended_in(&self, slot: &Slot, error: mysql_async::Error) -> Failed {
+        let failed = self.ended(error, Reason::InTransaction);
+        let outcome = in_doubt(slot, failed.classification.outcome());
+        Failed { classification: failed.classification.with_outcome(outcome), ..failed }
+    }
+
+    /// A statement on this connection has failed: sees to it that it is not sent again where there is something to miss.
+    pub(super) fn bind(&self, slot: &Slot, failed: &mut Failed, lease: &Lease) {
+        let fault = failed.classification.fault();
+        failed.classification = failed.classification.with_outcome(in_doubt(slot, failed.classification.outcome()));
+        if fault == Fault::Other {
+            return;
+        }
+        let noted = slot.with_standing(|standing| {
+            // the server has rolled all of it back
+            standing.over |= is_deadlock(&failed.error);
+            standing.trouble = Some(Trouble {
+                classification: failed.classification,
+                error: copy(&failed.error),
+                connection_id: lease.connection_id(),
+                session: lease.session(),
+            });
+        });
+        if noted.is_some() {
+            failed.end = Some(Reason::InTransaction);
+        } else if !matches!(fault, Fault::Disconnect(_)) && !slot.state().is_neutral() {
+            failed.end = Some(Reason::InSession);
+        }
+    }
+}
+
+/// The outcome of a statement of a transaction is that of the transaction if its closure goes no further: it is rolled
+/// back, unless a part of it, or an earlier run of it, may have been committed.
+pub(crate) fn in_doubt(slot: &Slot, own: Outcome) -> Outcome {
+    let of_transaction = slot.with_standing(|standing| match standing.doubtful || standing.lost_before {
+        true => Outcome::Unknown,
+        false => Outcome::NotExecuted,
+    });
+    of_transaction.unwrap_or(own)
+}
+
+fn is_deadlock(error: &mysql_async::Error) -> bool {
+    matches!(error, mysql_async::Error::Server(error) if error.code == 1213)
+}
+
+/// The driver's errors cannot be cloned. The statement's error has the original.
+fn copy(error: &mysql_async::Error) -> mysql_async::Error {
+    if let mysql_async::Error::Server(error) = error {
+        return mysql_async::Error::Server(error.clone());
+    }
+    let io = if let mysql_async::Error::Io(error) = error { io_error(error) } else { None };
+    match io {
+        Some(error) => io::Error::new(error.kind(), error.to_string()).into(),
+        None => io::Error::other(error.to_string()).into(),
+    }
+}

@@ -1,0 +1,178 @@
+//! A session: statements that share one connection, and what they leave on it.
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_core::{FusedStream, Stream};
+use mysql_async::{TxOpts, prelude::FromRow};
+
+use crate::{
+    connections::Slot,
+    delegate::statement_methods,
+    error::{Error, Result},
+    executor::Executor,
+    policy::RetryPolicy,
+    statement::AsStatement,
+    stream::RowStream,
+    transaction::{Transaction, Tx},
+};
+
+/// One pinned connection, made by [`Executor::session`]: for programs that hold a `mysql_async::Conn`.
+///
+/// All its statements run there, with the same annotations, policy and errors as on an [`Executor`]. So they may depend on
+/// what earlier ones left: user variables, `SET`, `USE`, temporary tables, locks, an open transaction.
+///
+/// ```
+/// # async fn f(exec: mysql_retry::Executor) -> mysql_retry::Result<()> {
+/// use mysql_retry::Annotate;
+///
+/// let mut session = exec.session().await?;
+/// session.query_drop("CREATE TEMPORARY TABLE chosen SELECT id FROM item WHERE stock = 0").await?;
+/// let ids: Vec<u64> = session.query("SELECT id FROM chosen".idempotent()).await?;
+/// # Ok(()) }
+/// ```
+///
+/// # When the connection is lost
+///
+/// A session without state goes on as an executor does, on another connection. One with state must not, because the
+/// state is gone: the statement that meets the loss fails, with [`Reason::StateLost`](crate::Reason::StateLost) and the
+/// kinds of state that are gone ([`Error::lost_state`](crate::Error::lost_state)). After that the session begins anew, without
+/// them. A lock, of `GET_LOCK` or `LOCK TABLES`, is never believed to be held after a loss.
+///
+/// What counts as state is told by the text of the statements and by the server's status flags; a text that is not
+/// recognised as neutral counts as state. A transaction that has ended is none.
+///
+/// Before a statement the connection is pinged if it has idled for half a second or more, so that a session that idled past
+/// the server's `wait_timeout` is found out before anything is sent.
+///
+/// Dropped, it gives the connection back, reset if there is state on it.
+pub struct Session {
+    exec: Executor,
+    slot: Arc<Slot>,
+}
+
+impl Session {
+    pub(crate) async fn begin(exec: &Executor) -> Result<Self> {
+        let slot = Arc::new(Slot::default());
+        let exec = exec.in_slot(slot.clone());
+        exec.touch().await?;
+        Ok(Session { exec, slot })
+    }
+
+    /// The same session under another policy from now on.
+    pub fn set_policy(&mut self, policy: &RetryPolicy) {
+        self.exec = self.exec.with_policy(policy);
+    }
+
+    /// Rebuilds the state of the session after a loss: `hook` runs on each new connection that takes the place of one that
+    /// had state, before the next statement, and the session continues by itself.
+    ///
+    /// ```
+    /// # async fn f(exec: mysql_retry::Executor) -> mysql_retry::Result<()> {
+    /// let mut session = exec.session().await?;
+    /// session.query_drop("SET @tenant = 7").await?;
+    /// session.on_reconnect(|session| {
+    ///     Box::pin(async move { session.query_drop("SET @tenant = 7").await.map(drop) })
+    /// });
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// What the hook does not rebuild is gone without a word, a lock for one: take it again in the hook, and see whether you
+    /// got it. If the hook fails, so does the statement, which was not executed.
+    pub fn on_reconnect<F>(&mut self, hook: F)
+    where
+        F: for<'s> Fn(&'s mut Session) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 's>> + Send + Sync + 'static,
+    {
+        let exec = self.exec.without_slot();
+        let hook = Arc::new(hook);
+        self.slot.on_reconnect(Arc::new(move |slot| {
+            let mut session = Session { exec: exec.in_slot(slot.clone()), slot };
+            let hook = hook.clone();
+            Box::pin(async move {
+                hook(&mut session).await?;
+                Ok(session.slot.vacate())
+            })
+        }));
+    }
+
+    /// Runs a transaction on this session, as [`Executor::transaction`] does.
+    ///
+    /// If the connection is lost and the session had state, the transaction is not run again: the state that it may
+    /// depend on is gone.
+    pub fn transaction<'s, F, Fut, T, E>(&'s mut self, opts: TxOpts, work: F) -> Transaction<'s, F, T>
+    where
+        F: FnMut(Tx) -> Fut + Send + 's,
+        Fut: Future<Output = std::result::Result<T, E>> + Send + 's,
+        E: From<Error>,
+    {
+        Transaction::new(self.exec.clone(), opts, work)
+    }
+
+    /// The kinds of state that statements have left on the connection, in plain words such as "user variables".
+    pub fn state(&self) -> impl Iterator<Item = &'static str> {
+        self.slot.state().names()
+    }
+
+    /// Pings the server.
+    pub async fn ping(&mut self) -> Result<()> {
+        self.exec.ping().await
+    }
+
+    fn statements(&self, _: &impl AsStatement) -> Result<&Executor> {
+        Ok(&self.exec)
+    }
+}
+
+statement_methods!(Session);
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some((lease, state)) = self.slot.vacate() {
+            lease.finish(state);
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("exec", &self.exec).field("state", &self.slot.state()).finish()
+    }
+}
+
+/// A [`RowStream`] on the connection of a session, which it borrows.
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct SessionStream<'s, T> {
+    rows: RowStream<T>,
+    session: PhantomData<&'s mut Session>,
+}
+
+impl<T> SessionStream<'_, T> {
+    pub(crate) fn new(rows: RowStream<T>) -> Self {
+        SessionStream { rows, session: PhantomData }
+    }
+}
+
+impl<T: FromRow + Unpin + Send + 'static> Stream for SessionStream<'_, T> {
+    type Item = Result<T>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.rows).poll_next(cx)
+    }
+}
+
+impl<T: FromRow + Unpin + Send + 'static> FusedStream for SessionStream<'_, T> {
+    fn is_terminated(&self) -> bool {
+        self.rows.is_terminated()
+    }
+}
+
+impl<T> fmt::Debug for SessionStream<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.rows.fmt(f)
+    }
+}

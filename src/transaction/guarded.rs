@@ -1,0 +1,160 @@
+//! The loop of a transaction with a guard: the first thing in each run is to take the token.
+
+use std::{future::Future, time::Instant};
+
+use mysql_async::{TxOpts, prelude::Queryable};
+
+use super::{
+    run::{Ended, begin, command, finish, in_time},
+    tx::Tx,
+};
+use crate::{
+    call::{Call, Failed},
+    connections::{Lease, Slot},
+    error::Error,
+    executor::Executor,
+    guard::{Done, Guard, Taken},
+    statement::Delivery,
+};
+
+/// Runs a transaction until it is committed, was committed before, or certainly will not be.
+pub(crate) async fn run_guarded<F, Fut, T, E, P>(
+    exec: &Executor,
+    opts: &TxOpts,
+    mut work: F,
+    guard: &Guard,
+    payload: Option<&P>,
+) -> Result<Done<T>, E>
+where
+    F: FnMut(Tx) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    P: Fn(&T) -> Vec<u8> + ?Sized,
+    E: From<Error>,
+{
+    let begin = begin(opts);
+    let mut call = exec.transaction_call(&begin, Delivery::ExactlyOnce)?;
+    let mut now = call.begin()?;
+    // those of the runs whose COMMIT had no reply
+    let mut values: Vec<(u32, T)> = Vec::new();
+    loop {
+        let failed = match take(exec, &mut call, now, &begin, guard).await {
+            Begun::Taken(lease) => {
+                // Whatever was lost before: it was not committed, and cannot be any more. Not so if it was lost on another
+                // node of a cluster: then it is this run's COMMIT that tells.
+                let in_doubt = !call.token_taken();
+                if !in_doubt {
+                    values.clear();
+                }
+                let slot = Slot::of_transaction(lease);
+                slot.with_standing(|standing| standing.lost_before = in_doubt);
+                let result = work(Tx::new(exec, &slot, call.attempts(), true)).await;
+                match finish(&mut call, &slot, result, |value| guard.commit(payload.map(|make| make(value)))).await {
+                    Ended::Returned(Ok(value)) => {
+                        call.succeeded();
+                        return Ok(Done::Now(value));
+                    }
+                    // the closure's own error would say that nothing was done
+                    Ended::Returned(Err(_)) if in_doubt => return Err(call.left_in_doubt().into()),
+                    Ended::Returned(Err(own)) => return Err(own),
+                    Ended::Failed(failed, value) => {
+                        if failed.is_in_doubt() {
+                            values.extend(value.map(|value| (call.attempts(), value)));
+                        }
+                        failed
+                    }
+                }
+            }
+            Begun::Before(taken) => {
+                call.succeeded();
+                return Ok(match taken {
+                    Taken::ByUs(run) => match values.into_iter().find(|(of, _)| *of == run) {
+                        Some((_, value)) => Done::Now(value),
+                        None => Done::Before { payload: None },
+                    },
+                    Taken::Before(payload) => Done::Before { payload },
+                });
+            }
+            Begun::Refused(error) => return Err(error.with_outcome(call.outcome()).into()),
+            Begun::Failed(failed) => failed,
+        };
+        call.after(failed).await?;
+        now = Instant::now();
+    }
+}
+
+/// How the beginning of a run ended.
+enum Begun {
+    /// The token is ours, in a transaction that is open.
+    Taken(Lease),
+    /// It was taken before, and that was committed.
+    Before(Taken),
+    /// The guard cannot work.
+    Refused(Error),
+    Failed(Failed),
+}
+
+async fn take(exec: &Executor, call: &mut Call<'_>, now: Instant, begin: &str, guard: &Guard) -> Begun {
+    let mut lease = match call.next_lease(now).await {
+        Ok(lease) => lease,
+        Err(failed) => return Begun::Failed(failed),
+    };
+    if !exec.guard_is_good() {
+        match examine(call, &mut lease, guard).await {
+            Ok(None) => exec.note_good_guard(),
+            Ok(Some(objection)) => {
+                lease.finish(Default::default());
+                return Begun::Refused(Error::config(objection, None));
+            }
+            Err(error) => return Begun::Failed(call.begin_failed(lease, error)),
+        }
+    }
+    match command(call, &mut lease, &format!("{begin}; {}", guard.take(call.attempts()))).await {
+        Ok(()) => Begun::Taken(lease),
+        Err(mysql_async::Error::Server(error)) if error.code == DUPLICATE => {
+            match find(call, &mut lease, guard).await {
+                Ok(Some(taken)) => {
+                    lease.finish(Default::default());
+                    Begun::Before(taken)
+                }
+                // purged in between
+                Ok(None) => Begun::Failed(call.begin_failed(lease, mysql_async::Error::Server(error))),
+                Err(error) => Begun::Failed(call.begin_failed(lease, error)),
+            }
+        }
+        Err(mysql_async::Error::Server(error)) if error.code == NO_SUCH_TABLE => {
+            lease.retire();
+            Begun::Refused(Error::config(guard.missing(), Some(mysql_async::Error::Server(error))))
+        }
+        Err(error) => Begun::Failed(call.begin_failed(lease, error)),
+    }
+}
+
+const DUPLICATE: u16 = 1062;
+const NO_SUCH_TABLE: u16 = 1146;
+
+/// What is wrong with the table, if anything is. Asked once for each executor.
+async fn examine(call: &Call<'_>, lease: &mut Lease, guard: &Guard) -> mysql_async::Result<Option<String>> {
+    lease.sending();
+    let text = guard.definition();
+    let answer: mysql_async::Result<Option<(String, String)>> =
+        in_time(call, &text, lease.conn().query_first(&text)).await;
+    lease.answered();
+    match answer {
+        Ok(Some((_, definition))) => Ok(guard.objection(&definition)),
+        Ok(None) => Ok(Some(guard.missing())),
+        Err(mysql_async::Error::Server(error)) if error.code == NO_SUCH_TABLE => Ok(Some(guard.missing())),
+        // without the right to look, the user's word has to do
+        Err(mysql_async::Error::Server(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads the row of the token, outside of the transaction that could not have it.
+async fn find(call: &Call<'_>, lease: &mut Lease, guard: &Guard) -> mysql_async::Result<Option<Taken>> {
+    command(call, lease, "ROLLBACK").await?;
+    lease.sending();
+    let text = guard.find();
+    let row = in_time(call, &text, lease.conn().query_first(&text)).await;
+    lease.answered();
+    Ok(row?.map(|row| guard.read(row)))
+}

@@ -1,0 +1,87 @@
+//! Transactions that are run again from their start when they were certainly rolled back.
+
+mod effect;
+mod guarded;
+mod run;
+mod tx;
+
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    marker::PhantomData,
+    pin::Pin,
+};
+
+pub(crate) use guarded::run_guarded;
+pub use mysql_async::{IsolationLevel, TxOpts};
+pub use tx::Tx;
+
+use crate::{
+    error::Error,
+    executor::Executor,
+    guard::{ExactlyOnce, Token},
+};
+
+/// A transaction that is about to be run, made by [`Executor::transaction`]. It runs when it is awaited.
+#[must_use = "a transaction does nothing unless it is awaited"]
+pub struct Transaction<'a, F, T> {
+    exec: Executor,
+    opts: TxOpts,
+    work: F,
+    /// It borrows the session that it runs on, if any.
+    session: PhantomData<&'a mut ()>,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<'a, F, T> Transaction<'a, F, T> {
+    pub(crate) fn new(exec: Executor, opts: TxOpts, work: F) -> Self {
+        Transaction { exec, opts, work, session: PhantomData, value: PhantomData }
+    }
+
+    /// Guards it with a token: whatever is lost, it is committed once, and the result tells whether that was now or before.
+    ///
+    /// The token is written into the guard's table ([`Executor::create_guard_table`]) in the same transaction. Of several
+    /// calls with one token at once, one does the work, the others wait for it and learn that it was done.
+    ///
+    /// ```
+    /// # async fn f(exec: mysql_retry::Executor) -> mysql_retry::Result<()> {
+    /// use mysql_retry::{Done, TxOpts};
+    ///
+    /// let order = "order 4711";
+    /// let done = exec
+    ///     .transaction(TxOpts::default(), |mut tx| async move {
+    ///         tx.exec_drop("INSERT INTO payment (customer, amount) VALUES (?, ?)", (3, 100)).await
+    ///     })
+    ///     .exactly_once(order)
+    ///     .await?;
+    /// match done {
+    ///     Done::Now(_) => println!("paid"),
+    ///     Done::Before { .. } => println!("had been paid before"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn exactly_once(self, token: impl Into<Token>) -> ExactlyOnce<'a, F, T> {
+        ExactlyOnce::new(self.exec, self.opts, self.work, token.into())
+    }
+}
+
+impl<'a, F, Fut, T, E> IntoFuture for Transaction<'a, F, T>
+where
+    F: FnMut(Tx) -> Fut + Send + 'a,
+    Fut: Future<Output = Result<T, E>> + Send + 'a,
+    T: Send + 'a,
+    E: From<Error> + Send + 'a,
+{
+    type Output = Result<T, E>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(run::run(self.exec, self.opts, self.work))
+    }
+}
+
+impl<F, T> fmt::Debug for Transaction<'_, F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction").field("exec", &self.exec).field("opts", &self.opts).finish_non_exhaustive()
+    }
+}

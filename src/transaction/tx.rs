@@ -1,0 +1,76 @@
+//! The handle of a transaction that is under way.
+
+use std::{fmt, sync::Arc};
+
+use mysql_async::Params;
+
+use super::effect;
+use crate::{
+    call::in_doubt,
+    classify::Outcome,
+    connections::Slot,
+    delegate::statement_methods,
+    error::{Error, Result},
+    executor::Executor,
+    statement::AsStatement,
+    summary::Summary,
+};
+
+/// A transaction that is under way, given to the closure of [`Executor::transaction`].
+///
+/// It has the statement methods of an [`Executor`]; all statements run on its one connection, and none of them is sent
+/// again alone, whatever its annotation: after a loss the closure is run again. The transaction is committed when the
+/// closure returns `Ok`, and rolled back when it returns `Err` or panics.
+pub struct Tx {
+    exec: Executor,
+    slot: Arc<Slot>,
+    attempt: u32,
+    guarded: bool,
+}
+
+impl Tx {
+    pub(super) fn new(exec: &Executor, slot: &Arc<Slot>, attempt: u32, guarded: bool) -> Self {
+        Tx { exec: exec.in_slot(slot.clone()), slot: slot.clone(), attempt, guarded }
+    }
+
+    /// Which run of the closure this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Runs a statement as it is, prepared if there are parameters.
+    pub(crate) async fn run(&mut self, sql: Vec<u8>, params: Option<Params>) -> Result<Summary> {
+        self.statements(&sql)?.run_unguarded(&sql, params).await
+    }
+
+    fn refused(&self, message: &str) -> Error {
+        Error::config(message.into(), None).with_outcome(in_doubt(&self.slot, Outcome::NotExecuted))
+    }
+
+    fn statements(&self, statement: &impl AsStatement) -> Result<&Executor> {
+        if statement.token().is_some() {
+            return Err(self.refused("a guarded statement is a transaction of its own: guard the outer one instead"));
+        }
+        let text = statement.text();
+        if effect::begins_another(&text) {
+            return Err(self.refused("a transaction within a transaction would commit the outer one: use SAVEPOINT"));
+        }
+        if effect::may_commit(&text) {
+            if self.guarded && !effect::is_call(&text) {
+                return Err(self.refused(
+                    "a statement that may commit has no place in an exactly-once transaction: run it before or after",
+                ));
+            }
+            self.slot.with_standing(|standing| standing.doubtful = true);
+        }
+        Ok(&self.exec)
+    }
+}
+
+statement_methods!(Tx);
+
+impl fmt::Debug for Tx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tx").field("attempt", &self.attempt).finish_non_exhaustive()
+    }
+}

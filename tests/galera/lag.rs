@@ -1,0 +1,85 @@
+//! A node that lags: what was committed elsewhere is in order there already, and not to be seen.
+
+use std::{future::IntoFuture as _, time::Duration};
+
+use mysql_async::{Conn, prelude::Queryable as _};
+use mysql_retry::{Done, Error, Executor, Outcome, TxOpts};
+use mysql_retry_fixture::{Cluster, Fault, Place, Proxy, Rule, When};
+use tokio::sync::Mutex;
+
+use crate::support::{Bank, cluster, in_time};
+
+/// One test at a time: all that is committed waits behind the first thing that a node cannot apply.
+static LAGGING: Mutex<()> = Mutex::const_new(());
+
+/// Lets the second node apply nothing until the connection is closed.
+async fn hold_back(cluster: &Cluster, bank: &Bank) -> Conn {
+    let table = format!("{}_held", bank.accounts());
+    cluster.node(0).query_drop(format!("CREATE TABLE {table} (a INT PRIMARY KEY)")).await;
+    bank.catch_up().await;
+    let mut holder = cluster.node(1).connect().await;
+    holder.query_drop(format!("LOCK TABLES {table} READ")).await.expect("locked");
+    cluster.node(0).query_drop(format!("INSERT INTO {table} VALUES (1)")).await;
+    holder
+}
+
+/// A transfer that loses the reply to its first COMMIT, at the first node, and goes on at the second.
+async fn transfer(
+    cluster: &Cluster,
+    bank: &Bank,
+    proxy: &Proxy,
+    exec: &Executor,
+    last: fn(u32) -> &'static str,
+) -> Result<Done<u32>, Error> {
+    proxy.rule(Rule::new(When::text("COMMIT"), Place::AfterRequestWhenAnswered, Fault::Fin));
+    let transfer = exec
+        .transaction(TxOpts::default(), |mut tx| {
+            proxy.point_at(cluster.node(1));
+            let (sql, last) = (bank.transfer(1), last(tx.attempt()));
+            async move {
+                for sql in sql {
+                    tx.query_drop(sql).await?;
+                }
+                tx.query_drop(last).await?;
+                Ok(tx.attempt())
+            }
+        })
+        .exactly_once("t");
+    in_time(transfer.into_future()).await
+}
+
+#[tokio::test]
+async fn a_rerun_on_a_node_that_does_not_see_the_lost_commit_yet_fails_certification() {
+    let Some(cluster) = cluster().await else { return };
+    let _alone = LAGGING.lock().await;
+    let bank = Bank::open(cluster).await;
+    let proxy = Proxy::start(cluster.node(0)).await;
+    let exec = bank.executor(proxy.opts());
+    let holder = hold_back(cluster, &bank).await;
+    let release = async {
+        // as soon as the rerun has written what it is about to commit, with a while for the COMMIT to be on its way
+        cluster.node(1).wait_until_running("SLEEP(0.5)").await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        holder.disconnect().await.expect("a goodbye");
+    };
+    let last = |attempt: u32| if attempt == 2 { "SELECT SLEEP(0.5)" } else { "DO 0" };
+    let (done, ()) = tokio::join!(transfer(cluster, &bank, &proxy, &exec, last), release);
+    // the value of the run that took effect
+    assert_eq!(done.expect("found out"), Done::Now(1));
+    assert_eq!(bank.books().await, (1, 1, 999, 1001));
+}
+
+#[tokio::test]
+async fn a_rerun_that_fails_before_it_has_found_out_does_not_say_not_executed() {
+    let Some(cluster) = cluster().await else { return };
+    let _alone = LAGGING.lock().await;
+    let bank = Bank::open(cluster).await;
+    let proxy = Proxy::start(cluster.node(0)).await;
+    let exec = bank.executor(proxy.opts());
+    let holder = hold_back(cluster, &bank).await;
+    let last = |attempt: u32| if attempt == 2 { "SELECT * FROM no_such_table" } else { "DO 0" };
+    let error = transfer(cluster, &bank, &proxy, &exec, last).await.expect_err("no such table");
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    holder.disconnect().await.expect("a goodbye");
+    assert_eq!(bank.books().await, (1, 1, 999, 1001), "the lost COMMIT took effect");
+}
