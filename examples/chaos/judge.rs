@@ -6,6 +6,7 @@ use crate::{
     kinds::Kind,
     record::Record,
     tables::Found,
+    transaction::{ACCOUNTS, BALANCE},
     work::{Step, Told},
 };
 
@@ -57,6 +58,7 @@ impl Judgment {
         }
         judgment.keys(steps, found, record);
         judgment.counters(found);
+        judgment.accounts(found);
         for (kind, count) in &judgment.counts {
             if count.done == 0 {
                 judgment.complaints.push(format!("no {} succeeded: nothing was proved", kind.name()));
@@ -151,6 +153,27 @@ impl Judgment {
                 count.lost += executed.saturating_sub(*n);
                 self.complaints.push(format!("the counter of task {task} is {n} after {executed} increments"));
             }
+        }
+    }
+
+    /// What is on the accounts against the transfers, each of which has been judged by itself; and their sum.
+    fn accounts(&mut self, found: &Found) {
+        let mut wanted: HashMap<u64, i64> = (0..ACCOUNTS).map(|account| (account, BALANCE as i64)).collect();
+        for (payer, payee) in &found.transfers {
+            *wanted.entry(*payer).or_default() -= 1;
+            *wanted.entry(*payee).or_default() += 1;
+        }
+        for (account, balance) in &found.balances {
+            let wanted = wanted.get(account).copied().unwrap_or_default();
+            if *balance != wanted {
+                self.count(Kind::Transfer).wrong += 1;
+                self.complaints.push(format!("account {account} has {balance}, and its transfers say {wanted}"));
+            }
+        }
+        let sum: i64 = found.balances.values().sum();
+        if sum != (ACCOUNTS * BALANCE) as i64 {
+            self.count(Kind::Transfer).wrong += 1;
+            self.complaints.push(format!("the sum of all accounts is {sum}, not {}", ACCOUNTS * BALANCE));
         }
     }
 

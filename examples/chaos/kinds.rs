@@ -1,5 +1,7 @@
 //! The statements that the tasks run.
 
+use crate::transaction::accounts;
+
 /// A kind of statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
@@ -11,10 +13,12 @@ pub(crate) enum Kind {
     Delete,
     Insert,
     Increment,
+    Transfer,
+    GuardedInsert,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 8] = [
+    pub(crate) const ALL: [Kind; 10] = [
         Kind::ReadRow,
         Kind::ReadPage,
         Kind::Upsert,
@@ -23,10 +27,12 @@ impl Kind {
         Kind::Delete,
         Kind::Insert,
         Kind::Increment,
+        Kind::Transfer,
+        Kind::GuardedInsert,
     ];
 
     /// Each as often as it is to be drawn.
-    pub(crate) const MIX: [Kind; 17] = [
+    pub(crate) const MIX: [Kind; 22] = [
         Kind::ReadRow,
         Kind::ReadRow,
         Kind::ReadRow,
@@ -44,6 +50,11 @@ impl Kind {
         Kind::Insert,
         Kind::Increment,
         Kind::Increment,
+        Kind::Transfer,
+        Kind::Transfer,
+        Kind::Transfer,
+        Kind::GuardedInsert,
+        Kind::GuardedInsert,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -56,6 +67,8 @@ impl Kind {
             Kind::Delete => "DELETE by key",
             Kind::Insert => "plain INSERT",
             Kind::Increment => "plain v = v + 1",
+            Kind::Transfer => "transfer",
+            Kind::GuardedInsert => "guarded INSERT",
         }
     }
 
@@ -67,7 +80,9 @@ impl Kind {
             Kind::Update => "UPDATE updated SET v = ? WHERE k = ?",
             Kind::Replace => "REPLACE INTO replaced (k, v) VALUES (?, ?)",
             Kind::Delete => "DELETE FROM upserted WHERE k = ?",
-            Kind::Insert => "INSERT INTO ledger (number) VALUES (?)",
+            Kind::Insert | Kind::GuardedInsert => "INSERT INTO ledger (number) VALUES (?)",
+            // the last statement of its transaction
+            Kind::Transfer => "INSERT INTO transfer (number, payer, payee) VALUES (?, ?, ?)",
             Kind::Increment => "UPDATE counter SET n = n + 1, number = ? WHERE task = ?",
         }
     }
@@ -80,13 +95,17 @@ impl Kind {
             Kind::Upsert => vec![key, number, number],
             Kind::Update | Kind::Increment => vec![number, key],
             Kind::Replace => vec![key, number],
-            Kind::Insert => vec![number],
+            Kind::Insert | Kind::GuardedInsert => vec![number],
+            Kind::Transfer => {
+                let (payer, payee) = accounts(key);
+                vec![number, payer, payee]
+            }
         }
     }
 
     /// Whether it may run twice, and is annotated accordingly.
     pub(crate) fn is_idempotent(self) -> bool {
-        !matches!(self, Kind::Insert | Kind::Increment)
+        !matches!(self, Kind::Insert | Kind::Increment | Kind::Transfer | Kind::GuardedInsert)
     }
 
     /// The table with a key that it writes to.
@@ -95,7 +114,9 @@ impl Kind {
             Kind::Upsert | Kind::Delete => Some("upserted"),
             Kind::Update => Some("updated"),
             Kind::Replace => Some("replaced"),
-            Kind::ReadRow | Kind::ReadPage | Kind::Insert | Kind::Increment => None,
+            Kind::ReadRow | Kind::ReadPage | Kind::Insert | Kind::Increment | Kind::Transfer | Kind::GuardedInsert => {
+                None
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ mod scale;
 mod strike;
 mod table;
 mod tables;
+mod transaction;
 mod work;
 
 use std::{
@@ -90,6 +91,7 @@ async fn storm(
         .build()?;
     let heard = record.clone();
     let exec = Executor::builder().policy(policy).on_event(move |event| heard.hear(event)).build(proxy.opts())?;
+    exec.create_guard_table().await?;
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut tasks = JoinSet::new();
     for task in 0..work::TASKS {

@@ -8,7 +8,11 @@ use std::collections::HashMap;
 use mysql_async::prelude::Queryable;
 use mysql_retry_fixture::Server;
 
-use crate::{Problem, work::TASKS};
+use crate::{
+    Problem,
+    transaction::{ACCOUNTS, BALANCE},
+    work::TASKS,
+};
 
 /// The numbers and keys of a task begin at a multiple of this.
 pub(crate) const SHARE: u64 = 1_000_000;
@@ -33,6 +37,11 @@ pub(crate) async fn set_up(server: &Server) {
         "CREATE TABLE ledger (id BIGINT AUTO_INCREMENT PRIMARY KEY, number BIGINT NOT NULL)".to_owned(),
         "CREATE TABLE counter (task BIGINT PRIMARY KEY, n BIGINT NOT NULL, number BIGINT NOT NULL)".to_owned(),
         format!("INSERT INTO counter (task, n, number) VALUES {}", counters.join(", ")),
+        "CREATE TABLE account (id BIGINT PRIMARY KEY, balance BIGINT NOT NULL)".to_owned(),
+        format!("INSERT INTO account (id, balance) SELECT n, {BALANCE} FROM page WHERE n < {ACCOUNTS}"),
+        "CREATE TABLE transfer (id BIGINT AUTO_INCREMENT PRIMARY KEY, number BIGINT NOT NULL, payer BIGINT NOT NULL, \
+         payee BIGINT NOT NULL)"
+            .to_owned(),
         keyed("upserted"),
         keyed("updated"),
         keyed("replaced"),
@@ -66,6 +75,10 @@ pub(crate) struct Found {
     pub(crate) now: HashMap<(&'static str, u64), u64>,
     /// How high each task's counter is.
     pub(crate) counters: HashMap<u64, u64>,
+    /// What is on each account.
+    pub(crate) balances: HashMap<u64, i64>,
+    /// The transfers that happened: payer and payee.
+    pub(crate) transfers: Vec<(u64, u64)>,
 }
 
 impl Found {
@@ -88,6 +101,13 @@ impl Found {
         }
         let counters: Vec<(u64, u64)> = conn.query("SELECT task, n FROM counter").await?;
         found.counters.extend(counters);
+        let transfers: Vec<(u64, u64, u64)> = conn.query("SELECT number, payer, payee FROM transfer").await?;
+        for (number, payer, payee) in transfers {
+            *found.times.entry(number).or_default() += 1;
+            found.transfers.push((payer, payee));
+        }
+        let balances: Vec<(u64, i64)> = conn.query("SELECT id, balance FROM account").await?;
+        found.balances.extend(balances);
         conn.disconnect().await?;
         Ok(found)
     }

@@ -13,6 +13,7 @@ use crate::{
     random::Random,
     record::{Record, with_story},
     tables::{PAGE, SHARE},
+    transaction::{self, ACCOUNTS},
 };
 
 /// How many tasks there are.
@@ -96,6 +97,11 @@ impl Worker {
         let number = self.task * SHARE + self.sent;
         let key = match kind {
             Kind::Increment => self.task,
+            Kind::Transfer => {
+                let payer = self.random.below(ACCOUNTS);
+                let payee = (payer + 1 + self.random.below(ACCOUNTS - 1)) % ACCOUNTS;
+                transaction::key(payer, payee)
+            }
             Kind::Update => self.task * SHARE + self.generations[1],
             Kind::Replace => self.task * SHARE + self.generations[2],
             _ => self.task * SHARE + self.generations[0],
@@ -103,7 +109,7 @@ impl Worker {
         let prepared = self.random.below(2) == 0;
         let at = self.record.now();
         self.record.begun();
-        let call = tokio::time::timeout(STUCK, run(&self.exec, kind, kind.params(key, number), prepared));
+        let call = tokio::time::timeout(STUCK, run(&self.exec, kind, (key, number), prepared));
         let (result, story) = with_story(call).await;
         let (mut told, mut misread, mut error, mut odd) = (Told::Nothing, None, None, false);
         match result {
@@ -155,7 +161,13 @@ impl Worker {
     }
 }
 
-async fn run(exec: &Executor, kind: Kind, params: Vec<u64>, prepared: bool) -> mysql_retry::Result<Vec<Row>> {
+async fn run(exec: &Executor, kind: Kind, (key, number): (u64, u64), prepared: bool) -> mysql_retry::Result<Vec<Row>> {
+    match kind {
+        Kind::Transfer => return transaction::transfer(exec, key, number, prepared).await,
+        Kind::GuardedInsert => return transaction::guarded_insert(exec, number, prepared).await,
+        _ => {}
+    }
+    let params = kind.params(key, number);
     if !prepared {
         let text = params.iter().fold(kind.sql().to_owned(), |sql, value| sql.replacen('?', &value.to_string(), 1));
         return match kind.is_idempotent() {

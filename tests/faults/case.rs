@@ -4,7 +4,10 @@ use std::fmt;
 
 use mysql_retry_fixture::{Fault, Rule, Transport};
 
-use crate::{wire::Wire, work::Work};
+use crate::{
+    wire::Wire,
+    work::{Manner, Work},
+};
 
 /// What there is when the case's statement is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,13 @@ pub enum Situation {
     Forgetting,
     /// A connection so old that another one takes its place.
     Retiring,
+    /// A connection of an executor that has not looked at the guard's table yet.
+    Unexamined,
+    /// A connection that works, and loses the reply to the guarded transaction's COMMIT; what strikes meets the run that
+    /// finds out about it.
+    CommitLost,
+    /// A connection that works; what strikes it comes when the session is closed.
+    Closing,
 }
 
 /// A case. Its number stands in its statement, and tells its effects from those of all others.
@@ -70,7 +80,10 @@ impl Case {
     pub fn is_knowable(&self) -> bool {
         // the driver's look at an idle unix socket does not see it, and what is written then is executed
         let unseen = self.situation == Situation::Idle(Fault::HalfClose) && self.transport == Transport::Unix;
-        self.before_statement && !self.annotated && !self.is_silent() && !unseen
+        // after a refusal that it takes no notice of, a closure's COMMIT is what is lost
+        let overheard =
+            self.work == Work::Transfer(Manner::Careless) && matches!(self.fault(), Some(Fault::ErrPacket { .. }));
+        self.before_statement && !self.annotated && !self.is_silent() && !unseen && !overheard
     }
 }
 

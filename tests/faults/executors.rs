@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mysql_async::{PoolConstraints, PoolOpts};
+use mysql_async::{OptsBuilder, PoolConstraints, PoolOpts};
 use mysql_retry::{Executor, RetryPolicy};
 use mysql_retry_fixture::Proxy;
 
@@ -15,6 +15,7 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(8);
 
 pub struct Executors {
+    opts: OptsBuilder,
     connections: usize,
     plain: Executor,
     /// Pings before each use.
@@ -35,6 +36,7 @@ impl Executors {
         let opts = || opts_of(connections);
         let builder = || Executor::builder().policy(policy()).ping_after(None);
         Executors {
+            opts: opts(),
             connections,
             plain: builder().build(opts()).expect("good options"),
             pinging: builder().ping_after(Duration::ZERO).build(opts()).expect("good options"),
@@ -45,15 +47,24 @@ impl Executors {
 
     /// All of them, and how many connections each may have.
     pub fn all(&self) -> [(&Executor, usize); 4] {
-        let Executors { connections, plain, pinging, forgetful, restless } = self;
+        let Executors { connections, plain, pinging, forgetful, restless, .. } = self;
         [(plain, *connections), (pinging, *connections), (forgetful, 1), (restless, *connections)]
+    }
+
+    /// One for a single case, which has not looked at the guard's table yet.
+    pub fn unexamined(&self) -> Executor {
+        Executor::builder().policy(policy()).ping_after(None).build(self.opts.clone()).expect("good options")
     }
 
     pub fn for_case(&self, case: &Case) -> &Executor {
         match case.situation {
-            Situation::Connected { .. } | Situation::Unconnected | Situation::Idle(_) | Situation::Resetting => {
-                &self.plain
-            }
+            Situation::Connected { .. }
+            | Situation::Unconnected
+            | Situation::Idle(_)
+            | Situation::Resetting
+            | Situation::Unexamined
+            | Situation::CommitLost
+            | Situation::Closing => &self.plain,
             Situation::Pinged => &self.pinging,
             Situation::Forgetting => &self.forgetful,
             Situation::Retiring => &self.restless,

@@ -11,7 +11,8 @@ use crate::{
     ledger::{self, Ledger},
     matrix,
     play::{Played, Stage, Told},
-    table::{self, Counts},
+    table::{self, Counts, Findings},
+    transfer,
     wire::Wire,
     work::Work,
 };
@@ -55,9 +56,10 @@ pub fn select(selection: Selection, flavour: Flavour) -> Vec<Case> {
 }
 
 /// Plays the cases, prints the bad ones and the rows of the table, and returns their sum.
-pub async fn play(server: Server, cases: Vec<Case>) -> Counts {
+pub async fn play(server: Server, cases: Vec<Case>) -> Findings {
     ledger::lay_out(&server, &cases).await;
     eprintln!("{}: {} cases ..", name(&server), cases.len());
+    let extra_round_trips = transfer::extra_round_trips(&server).await;
     let server = Arc::new(server);
     let mut shares: BTreeMap<(u32, bool, Wire), Vec<Case>> = BTreeMap::new();
     for case in cases {
@@ -70,7 +72,7 @@ pub async fn play(server: Server, cases: Vec<Case>) -> Counts {
         played.extend(worker.await.expect("a worker that does not panic"));
     }
     wait_until_alone(&server).await;
-    pronounce(&server, &played, &Ledger::read(&server).await)
+    Findings { extra_round_trips, ..pronounce(&server, &played, &Ledger::read(&server).await) }
 }
 
 async fn work_through(server: Arc<Server>, share: Vec<Case>) -> Vec<Played> {
@@ -112,10 +114,10 @@ async fn wait_until_alone(server: &Server) {
     tokio::time::timeout(Duration::from_secs(60), alone).await.expect("sessions that end");
 }
 
-fn pronounce(server: &Server, played: &[Played], ledger: &Ledger) -> Counts {
+fn pronounce(server: &Server, played: &[Played], ledger: &Ledger) -> Findings {
     let server = name(server);
     let mut rows: BTreeMap<Work, Counts> = BTreeMap::new();
-    let mut sum = Counts::default();
+    let mut sum = Findings::default();
     for one in played {
         let times = ledger.times(one.case.number, one.case.work);
         let crime = judge(&one.case, &one.told, &times);
@@ -125,12 +127,14 @@ fn pronounce(server: &Server, played: &[Played], ledger: &Ledger) -> Counts {
             let verdict = match crime {
                 Some(crime) => format!("{crime:?}"),
                 None if counts.unharmed > 0 => "the fault did not happen".to_owned(),
+                None if counts.undecided > 0 => "undecided".to_owned(),
                 None => "avoidable".to_owned(),
             };
             println!("{verdict}: {server}: {}\n  effects {times:?}, told {}", one.case, one.told);
         }
         rows.entry(one.case.work).or_default().add(counts);
-        sum.add(counts);
+        let guarded = if one.case.work.is_guarded() { counts } else { Counts::default() };
+        sum.add(Findings { all: counts, guarded, extra_round_trips: 0 });
     }
     table::print_rows(&server, &rows);
     sum

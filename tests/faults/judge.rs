@@ -1,11 +1,11 @@
 //! Holds what the caller was told against what the server did.
 
-use crate::{case::Case, play::Told};
+use crate::{case::Case, play::Told, work::Effects};
 
 /// What is wrong with a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crime {
-    /// `NotExecuted`, and there is an effect; or another answer than the statement's own.
+    /// `NotExecuted`, and there is an effect; or another answer than the statement's own; or a part of a transaction.
     Wrong,
     /// A plain statement that was executed twice.
     Duplicate,
@@ -19,6 +19,9 @@ pub enum Crime {
 pub fn judge(case: &Case, told: &Told, times: &[u32]) -> Option<Crime> {
     if !case.annotated && times.iter().any(|times| *times > 1) {
         return Some(Crime::Duplicate);
+    }
+    if case.work.effects() == Effects::Transfer && times.iter().any(|other| *other != times[0]) {
+        return Some(Crime::Wrong);
     }
     match told {
         Told::Nothing(_) => Some(Crime::Stuck),

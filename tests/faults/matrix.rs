@@ -7,7 +7,7 @@ use crate::{
     field::WORKERS,
     opaque,
     places::{self, Lengths},
-    ways,
+    transactions, ways,
     wire::Wire,
     work::{Protocol, Work},
 };
@@ -39,6 +39,13 @@ pub fn all(flavour: Flavour, transports: &[Transport]) -> Vec<Case> {
                 push(&mut cases, (transport, Wire::Plain), work, annotated, strikes);
             }
         }
+        for (turn, work) in Work::transactions().into_iter().enumerate() {
+            let mut strikes = transactions::strikes(work, transport, turn);
+            if transport == Transport::Unix {
+                strikes = strikes.into_iter().skip(turn % UNIX_SHARE).step_by(UNIX_SHARE).collect();
+            }
+            push(&mut cases, (transport, Wire::Plain), work, false, strikes);
+        }
         for work in Work::long() {
             for annotated in [false, true] {
                 push(&mut cases, (transport, Wire::Plain), work, annotated, long_strikes(work));
@@ -52,6 +59,9 @@ pub fn all(flavour: Flavour, transports: &[Transport]) -> Vec<Case> {
                     let turn = index * 2 + usize::from(annotated);
                     push(&mut cases, (Transport::Tcp, wire), work, annotated, opaque::strikes(work, wire, turn));
                 }
+            }
+            for (turn, work) in Work::transactions().into_iter().enumerate().filter(|(_, work)| !work.is_on_session()) {
+                push(&mut cases, (Transport::Tcp, wire), work, false, opaque::strikes_within(work, wire, turn));
             }
         }
     }

@@ -39,6 +39,24 @@ pub fn strikes(work: Work, wire: Wire, turn: usize) -> Vec<Strike> {
     chosen
 }
 
+/// What strikes a transaction: its first command begins it, and its last one commits it.
+pub fn strikes_within(work: Work, wire: Wire, turn: usize) -> Vec<Strike> {
+    let commands = match work {
+        Work::Transfer(_) => 6,
+        _ if work.is_prepared() => 4,
+        _ => 3,
+    };
+    let all = (0..commands).flat_map(|skip| command(skip, wire)).chain(silent()).filter(|rule| {
+        // the flags of a reply tell whether the transaction is still open; what is only compressed has no checksum, and a
+        // packet within a packet would be other flags of the server
+        let forged = matches!((rule.place, &rule.fault), (Place::Reply(_), Fault::ErrPacket { .. }));
+        !(forged && wire == Wire::Compressed)
+    });
+    let share = 2 * SHARE;
+    let chosen = all.skip(turn % share).step_by(share);
+    chosen.map(|rule| during(Situation::Connected { primed: false }, rule)).collect()
+}
+
 fn nth(skip: usize, place: Place, fault: Fault) -> Rule {
     Rule::new(When::Command(Kind::Unknown), place, fault).skip(skip)
 }

@@ -33,7 +33,7 @@ impl Lengths {
             (Work::Call(_), _) => 100,
             (Work::Multi, _) => 22,
             (_, Effects::Counter) => 45,
-            (_, Effects::Rows(_) | Effects::Absence) => 11,
+            (_, Effects::Rows(_) | Effects::Absence | Effects::Transfer) => 11,
         };
         Lengths {
             text: 5 + work.sql(crate::matrix::FIRST).len(),

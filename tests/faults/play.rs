@@ -2,16 +2,16 @@
 
 use std::{fmt, future::Future, time::Duration};
 
-use futures_util::StreamExt as _;
-use mysql_async::Row;
-use mysql_retry::{Annotate as _, AsStatement, Error, Executor, Outcome};
+use mysql_retry::{Annotate as _, Error, Executor, Outcome};
 use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When};
 
 use crate::{
     case::{Case, Situation},
     executors::Executors,
+    statement::run,
+    transfer,
     wire::Wire,
-    work::{Protocol, Work},
+    work::Work,
 };
 
 /// What the caller was told.
@@ -80,8 +80,8 @@ impl Stage<'_> {
     /// Plays a case, and then looks whether the executor is as good as before.
     pub async fn play(&self, case: Case) -> Played {
         let told = tokio::time::timeout(STUCK, self.strike(&case)).await;
-        if case.situation == Situation::Retiring {
-            // the old connection says goodbye while the new one is at work
+        if matches!(case.situation, Situation::Retiring | Situation::Closing) {
+            // the old connection says goodbye, or is reset, while the case goes on
             let _ = tokio::time::timeout(STUCK, self.until_struck()).await;
         }
         let struck = self.proxy.rules_left().is_empty();
@@ -125,7 +125,10 @@ impl Stage<'_> {
         {
             self.proxy.rule(rule.clone());
         }
-        let exec = self.executor_for(case);
+        let exec = match case.situation {
+            Situation::Unexamined => self.executors.unexamined().with_policy(self.executor_for(case).policy()),
+            _ => self.executor_for(case),
+        };
         let result = run(&exec, case);
         let result = if case.shuts_the_door() { self.with_door_opened(fired, result).await } else { result.await };
         Told::of(result)
@@ -133,11 +136,23 @@ impl Stage<'_> {
 
     async fn bring_about(&self, case: &Case, exec: &Executor) -> Result<(), Error> {
         match &case.situation {
+            Situation::Connected { primed: true } if matches!(case.work, Work::Transfer(_)) => {
+                transfer::prime(exec, case.number).await?;
+            }
             Situation::Connected { primed: true } => {
                 let (sql, primer) = (case.work.sql(case.number), case.work.primer());
                 exec.exec_drop(sql.idempotent(), (primer,)).await?;
             }
-            Situation::Connected { primed: false } => return Ok(()),
+            // what strikes there counts the commands from here on, and a new connection has some of its own
+            Situation::Connected { primed: false } if case.wire != Wire::Plain && case.work.is_transaction() => {
+                exec.query_drop("DO 0".idempotent()).await?;
+            }
+            Situation::Connected { primed: false } | Situation::Unexamined | Situation::Closing => return Ok(()),
+            Situation::CommitLost => {
+                let place = Place::AfterRequestWhenAnswered;
+                self.proxy.rule(Rule::new(When::text("COMMIT"), place, Fault::Fin));
+                return Ok(());
+            }
             Situation::Unconnected => {
                 self.proxy.cut_all(Fault::Fin).await;
             }
@@ -223,79 +238,4 @@ pub async fn is_usable(exec: &Executor, number: u32) -> Result<(), String> {
     let question = format!("SELECT {wanted}").idempotent();
     let answer: Option<u32> = exec.query_first(question).await.map_err(|error| error.to_string())?;
     if answer == Some(wanted) { Ok(()) } else { Err(format!("{answer:?} instead of {wanted}")) }
-}
-
-/// Runs the statement; what is wrong with its rows, if anything is.
-pub async fn run(exec: &Executor, case: &Case) -> Result<Option<String>, Error> {
-    let sql = case.work.sql(case.number);
-    if case.annotated { execute(exec, case, sql.idempotent()).await } else { execute(exec, case, sql).await }
-}
-
-async fn execute(exec: &Executor, case: &Case, sql: impl AsStatement) -> Result<Option<String>, Error> {
-    let parameter = (case.work.parameter(),);
-    match case.work {
-        Work::Batch => exec.exec_batch(sql, (1..=3).map(|part: u32| (part,))).await.map(|()| None),
-        Work::Stream(..) => stream(exec, case, sql).await,
-        Work::InsertLong(Protocol::Prepared) => {
-            let done = exec.exec_drop(sql, (Work::long_text(),)).await;
-            done.map(|_| None)
-        }
-        Work::Select(..) => {
-            let rows = if case.work.is_prepared() { exec.exec(sql, parameter).await } else { exec.query(sql).await };
-            rows.map(|rows| wrong_rows(&rows, case.work.parameter()))
-        }
-        Work::Call(_) => {
-            let rows = if case.work.is_prepared() { exec.exec(sql, parameter).await } else { exec.query(sql).await };
-            rows.map(|rows| wrong_rows(&rows, crate::ledger::ROWS_OF_CALL))
-        }
-        Work::SelectLong(_) => {
-            let rows = if case.work.is_prepared() { exec.exec(sql, parameter).await } else { exec.query(sql).await };
-            rows.map(|rows| wrong_long_row(&rows, case.number))
-        }
-        Work::Insert(_)
-        | Work::UpdateAdd(_)
-        | Work::UpdateSet(_)
-        | Work::Delete(_)
-        | Work::Multi
-        | Work::InsertLong(Protocol::Text)
-        | Work::LocalInfile => {
-            let done =
-                if case.work.is_prepared() { exec.exec_drop(sql, parameter).await } else { exec.query_drop(sql).await };
-            done.map(|_| None)
-        }
-    }
-}
-
-/// Reads a stream to its end, or to its error: what came until then has to be right.
-async fn stream(exec: &Executor, case: &Case, sql: impl AsStatement) -> Result<Option<String>, Error> {
-    let wanted = case.work.parameter();
-    let mut stream =
-        if case.work.is_prepared() { exec.exec_stream(sql, (wanted,)).await? } else { exec.query_stream(sql).await? };
-    let mut rows = Vec::new();
-    while let Some(row) = stream.next().await {
-        match row {
-            Ok(row) => rows.push(row),
-            Err(error) => {
-                let delivered = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-                let wrong = wrong_rows(&rows, delivered);
-                let told = error.rows_delivered() == u64::from(delivered);
-                return if wrong.is_none() && told { Err(error) } else { Ok(Some(format!("{rows:?} before {error}"))) };
-            }
-        }
-    }
-    Ok(wrong_rows(&rows, wanted))
-}
-
-/// The rows are 1, 2, 3 ..
-fn wrong_rows(rows: &[u32], wanted: u32) -> Option<String> {
-    (!rows.iter().copied().eq(1..=wanted)).then(|| format!("{} rows instead of {wanted}: {rows:?}", rows.len()))
-}
-
-fn wrong_long_row(rows: &[Row], number: u32) -> Option<String> {
-    let right = |row: &Row| {
-        let long = row.get_opt::<Vec<u8>, _>(1).and_then(Result::ok).unwrap_or_default();
-        let is_whole = long.len() == Work::long_row() && long.iter().all(|byte| *byte == b'x');
-        is_whole && row.get_opt::<u32, _>(0) == Some(Ok(number))
-    };
-    (rows.len() != 1 || !rows.iter().all(right)).then(|| format!("{} rows, not the long one", rows.len()))
 }

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::table::{self, Counts};
+use crate::table::{self, Findings};
 
 /// Marks a process that was started here.
 const CHILD: &str = "FAULTS_CHILD";
@@ -17,9 +17,9 @@ pub fn is_child() -> bool {
 }
 
 /// Plays everything on each server, one after the other, and adds up.
-pub fn on_each() -> Counts {
+pub fn on_each() -> Findings {
     table::print_head();
-    let mut sum = Counts::default();
+    let mut sum = Findings::default();
     for server in chosen() {
         sum.add(on(server.as_deref()));
     }
@@ -37,7 +37,7 @@ fn chosen() -> Vec<Option<PathBuf>> {
 }
 
 /// Plays everything in a process of its own and passes on what it prints.
-fn on(server: Option<&Path>) -> Counts {
+fn on(server: Option<&Path>) -> Findings {
     let mut command = Command::new(env::current_exe().expect("this program"));
     command.env(CHILD, "1").stdout(Stdio::piped());
     if let Some(program) = server {
@@ -45,13 +45,13 @@ fn on(server: Option<&Path>) -> Counts {
     }
     let mut child = command.spawn().expect("this program can be started");
     let output = BufReader::new(child.stdout.take().expect("a pipe"));
-    let mut counts = None;
+    let mut findings = None;
     for line in output.lines().map_while(Result::ok) {
-        match Counts::from_line(&line) {
-            Some(read) => counts = Some(read),
+        match Findings::from_line(&line) {
+            Some(read) => findings = Some(read),
             None => println!("{line}"),
         }
     }
     child.wait().expect("its end");
-    counts.unwrap_or_else(|| panic!("no counts of the server {server:?}: the process ended before"))
+    findings.unwrap_or_else(|| panic!("no counts of the server {server:?}: the process ended before"))
 }

@@ -22,13 +22,15 @@ pub struct Counts {
     pub avoidable: u64,
     /// The fault did not happen.
     pub unharmed: u64,
+    /// `Unknown` of guarded work, which can be found out.
+    pub undecided: u64,
 }
 
 impl Counts {
-    fn all(&mut self) -> [&mut u64; 10] {
-        let Counts { cases, success, not_executed, unknown, wrong, duplicates, lost, stuck, avoidable, unharmed } =
-            self;
-        [cases, success, not_executed, unknown, wrong, duplicates, lost, stuck, avoidable, unharmed]
+    fn all(&mut self) -> [&mut u64; 11] {
+        let Counts { cases, success, not_executed, unknown, wrong, duplicates, lost, stuck, .. } = self;
+        let Counts { avoidable, unharmed, undecided, .. } = self;
+        [cases, success, not_executed, unknown, wrong, duplicates, lost, stuck, avoidable, unharmed, undecided]
     }
 
     pub fn add(&mut self, mut other: Counts) {
@@ -46,6 +48,7 @@ impl Counts {
             Told::Unknown(_) => {
                 self.unknown += 1;
                 self.avoidable += u64::from(case.is_knowable());
+                self.undecided += u64::from(case.work.is_guarded());
             }
             Told::WrongAnswer(_) | Told::Nothing(_) => {}
         }
@@ -59,26 +62,67 @@ impl Counts {
     }
 
     pub fn is_good(&self) -> bool {
-        (self.wrong, self.duplicates, self.lost, self.stuck, self.avoidable) == (0, 0, 0, 0, 0)
+        [self.wrong, self.duplicates, self.lost, self.stuck, self.avoidable, self.undecided] == [0; 6]
+    }
+}
+
+/// What a run has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    pub all: Counts,
+    /// Those of `all` whose work was guarded.
+    pub guarded: Counts,
+    /// What a guard costs while nothing is lost, on the server where it costs most.
+    pub extra_round_trips: u64,
+}
+
+impl Findings {
+    pub fn add(&mut self, other: Findings) {
+        self.all.add(other.all);
+        self.guarded.add(other.guarded);
+        self.extra_round_trips = self.extra_round_trips.max(other.extra_round_trips);
+    }
+
+    pub fn is_good(&self) -> bool {
+        self.all.is_good() && self.all.cases > 0 && self.extra_round_trips == 0
     }
 
     /// For another process to read.
     pub fn to_line(mut self) -> String {
-        let numbers = self.all().map(|count| count.to_string());
+        let numbers = self.numbers().map(|count| count.to_string());
         format!("{COUNTS}{}", numbers.join(" "))
     }
 
-    pub fn from_line(line: &str) -> Option<Counts> {
+    pub fn from_line(line: &str) -> Option<Findings> {
         let numbers = line.strip_prefix(COUNTS)?.split(' ').map(|number| number.parse().ok());
-        let mut counts = Counts::default();
-        for (count, number) in counts.all().into_iter().zip(numbers) {
+        let mut findings = Findings::default();
+        for (count, number) in findings.numbers().into_iter().zip(numbers) {
             *count = number?;
         }
-        Some(counts)
+        Some(findings)
+    }
+
+    fn numbers(&mut self) -> [&mut u64; 23] {
+        let mut numbers = self.all.all().into_iter().chain(self.guarded.all()).chain([&mut self.extra_round_trips]);
+        std::array::from_fn(|_| numbers.next().expect("so many"))
     }
 }
 
 const COUNTS: &str = "counts: ";
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { cases, wrong, duplicates, lost, stuck, unknown, .. } = self.guarded;
+        // no answer is no better than a wrong one
+        let (wrong, extra) = (wrong + stuck, self.extra_round_trips);
+        writeln!(
+            f,
+            "guard: cases={cases} wrong={wrong} duplicates={duplicates} lost={lost} unknown={unknown} \
+             extra_round_trips={extra}"
+        )?;
+        self.all.fmt(f)
+    }
+}
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

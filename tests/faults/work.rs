@@ -30,12 +30,30 @@ pub enum Work {
     /// An INSERT with a value of more than 16 MB: two packets of text, or `COM_STMT_SEND_LONG_DATA`.
     InsertLong(Protocol),
     LocalInfile,
+    /// A transaction of two UPDATEs and an INSERT: money goes from an account to another.
+    Transfer(Manner),
+    /// An INSERT with a token, which makes it a transaction of its own.
+    GuardedInsert(Protocol),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Protocol {
     Text,
     Prepared,
+}
+
+/// How a transaction is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Manner {
+    Plain,
+    /// The closure takes no notice of errors, and returns `Ok` whatever happened.
+    Careless,
+    /// With the case's number as its token.
+    Guarded,
+    /// On a session that has no state.
+    OnSession,
+    /// On a session that has a user variable, which no other connection has.
+    OnSessionWithState,
 }
 
 /// Where the effects of a statement are seen.
@@ -48,6 +66,8 @@ pub enum Effects {
     Counter,
     /// The absence of the number from the table `doomed`.
     Absence,
+    /// A row in the table `transfer`, and what both accounts of the number in the table `account` have lost or got.
+    Transfer,
 }
 
 /// Rows of executions before the case's own have parts from this on.
@@ -87,6 +107,29 @@ impl Work {
         both.chain([Work::LocalInfile]).collect()
     }
 
+    /// Those of several statements, of which all happen or none.
+    pub fn transactions() -> Vec<Work> {
+        use Manner::{Careless, Guarded, OnSession, OnSessionWithState, Plain};
+        let transfers = [Plain, Careless, Guarded, OnSession, OnSessionWithState].map(Work::Transfer);
+        let inserts = [Protocol::Text, Protocol::Prepared].map(Work::GuardedInsert);
+        transfers.into_iter().chain(inserts).collect()
+    }
+
+    /// Whether it is one of [`Work::transactions`].
+    pub fn is_transaction(self) -> bool {
+        matches!(self, Work::Transfer(_) | Work::GuardedInsert(_))
+    }
+
+    /// Whether it has a token, so that no doubt may remain.
+    pub fn is_guarded(self) -> bool {
+        matches!(self, Work::Transfer(Manner::Guarded) | Work::GuardedInsert(_))
+    }
+
+    /// Whether it runs on a session, which differs from an executor between transactions more than within one.
+    pub fn is_on_session(self) -> bool {
+        matches!(self, Work::Transfer(Manner::OnSession | Manner::OnSessionWithState))
+    }
+
     pub fn is_prepared(self) -> bool {
         match self {
             Work::Select(protocol, _)
@@ -97,16 +140,18 @@ impl Work {
             | Work::UpdateAdd(protocol)
             | Work::UpdateSet(protocol)
             | Work::Delete(protocol)
-            | Work::Call(protocol) => protocol == Protocol::Prepared,
+            | Work::Call(protocol)
+            | Work::GuardedInsert(protocol) => protocol == Protocol::Prepared,
             Work::Batch => true,
-            Work::Multi | Work::LocalInfile => false,
+            Work::Multi | Work::LocalInfile | Work::Transfer(_) => false,
         }
     }
 
     pub fn effects(self) -> Effects {
         match self {
             Work::Select(..) | Work::Stream(..) | Work::SelectLong(_) => Effects::None,
-            Work::Insert(_) | Work::InsertLong(_) => Effects::Rows(1),
+            Work::Insert(_) | Work::InsertLong(_) | Work::GuardedInsert(_) => Effects::Rows(1),
+            Work::Transfer(_) => Effects::Transfer,
             Work::Call(_) | Work::Multi | Work::LocalInfile => Effects::Rows(2),
             Work::Batch => Effects::Rows(3),
             Work::UpdateAdd(_) | Work::UpdateSet(_) => Effects::Counter,
@@ -114,7 +159,7 @@ impl Work {
         }
     }
 
-    /// The text; a prepared one has one parameter, a text has its value in the place.
+    /// The text, or that of the last statement of several; a prepared one has one parameter, a text has its value in the place.
     pub fn sql(self, number: u32) -> String {
         let value = |value: &str| if self.is_prepared() { "?".to_owned() } else { value.to_owned() };
         match self {
@@ -122,7 +167,9 @@ impl Work {
                 format!("SELECT n FROM numbers WHERE n <= {} AND {number} ORDER BY n", value(&rows.to_string()))
             }
             Work::SelectLong(_) => format!("SELECT {number}, REPEAT('x', {})", value(&LONG_ROW.to_string())),
-            Work::Insert(_) | Work::Batch => format!("INSERT INTO effect (c, part) VALUES ({number}, {})", value("1")),
+            Work::Insert(_) | Work::Batch | Work::GuardedInsert(_) => {
+                format!("INSERT INTO effect (c, part) VALUES ({number}, {})", value("1"))
+            }
             Work::UpdateAdd(_) => format!("UPDATE counter SET n = n + {} WHERE c = {number}", value("1")),
             Work::UpdateSet(_) => format!("UPDATE counter SET n = {} WHERE c = {number}", value("1")),
             Work::Delete(_) => format!("DELETE FROM doomed WHERE c = {number} AND {}", value("1")),
@@ -135,6 +182,7 @@ impl Work {
                 let long = if self.is_prepared() { String::new() } else { format!("'{}'", Work::long_text()) };
                 format!("INSERT INTO effect (c, part) VALUES ({number}, LENGTH({}) / {LONG_TEXT})", value(&long))
             }
+            Work::Transfer(_) => format!("INSERT INTO transfer (c) VALUES ({number})"),
             Work::LocalInfile => {
                 let file = parts_file().display();
                 format!("LOAD DATA LOCAL INFILE '{file}' INTO TABLE effect (part) SET c = {number}")
@@ -155,14 +203,16 @@ impl Work {
             | Work::Multi
             | Work::Batch
             | Work::InsertLong(_)
-            | Work::LocalInfile => 1,
+            | Work::LocalInfile
+            | Work::Transfer(_)
+            | Work::GuardedInsert(_) => 1,
         }
     }
 
     /// The parameter that leaves no effect that counts.
     pub fn primer(self) -> u32 {
         match self.effects() {
-            Effects::None | Effects::Counter | Effects::Absence => 0,
+            Effects::None | Effects::Counter | Effects::Absence | Effects::Transfer => 0,
             Effects::Rows(_) => PRIMED,
         }
     }
@@ -200,6 +250,17 @@ impl fmt::Display for Work {
             Work::Batch => ("exec_batch of 3".to_owned(), None),
             Work::InsertLong(protocol) => ("INSERT of 17 MB".to_owned(), Some(protocol)),
             Work::LocalInfile => ("LOAD DATA LOCAL".to_owned(), None),
+            Work::Transfer(manner) => {
+                let how = match manner {
+                    Manner::Plain => "",
+                    Manner::Careless => ", careless",
+                    Manner::Guarded => ", guarded",
+                    Manner::OnSession => ", session",
+                    Manner::OnSessionWithState => ", state",
+                };
+                (format!("transfer{how}"), None)
+            }
+            Work::GuardedInsert(protocol) => ("guarded INSERT".to_owned(), Some(protocol)),
         };
         let protocol = match protocol {
             Some(Protocol::Text) => ", text",

@@ -13,6 +13,7 @@ use crate::{
     case::{Case, Situation},
     executors,
     play::{self, Told},
+    statement,
     wire::Wire,
     work::{Protocol, Work},
 };
@@ -134,7 +135,7 @@ async fn cancelled(step: &Step, take: impl Future<Output = Result<Option<String>
 async fn take(exec: &Executor, script: &Script, task: usize, index: usize) -> Result<Option<String>, Error> {
     let number = script.step_number(task, index);
     match &script.tasks[task][index].act {
-        Act::Run { .. } => play::run(exec, &case(script, task, index)).await,
+        Act::Run { .. } => statement::run(exec, &case(script, task, index)).await,
         Act::Set(value) => {
             let register = script.register(task);
             let sql = format!("UPDATE counter SET n = {value} WHERE c = {register} AND {number}");
