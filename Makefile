@@ -7,7 +7,7 @@
 FLAGS = --features mysql-retry/tracing
 CARGO = cargo
 
-.PHONY: help demo test examples chaos faults fuzz bench mutants ci server clean
+.PHONY: help demo test examples chaos faults fuzz bench mutants galera ci server clean
 
 help:
 	@echo 'make demo      see lost connections survived, on a private server (1 minute to build, then 30 s)'
@@ -16,6 +16,7 @@ help:
 	@echo 'make chaos     a minute of killed servers and cut paths: was every caller told the truth? Draws target/chaos/chaos.svg'
 	@echo 'make faults    try to prove the verdicts wrong: a lost connection at every byte (5 minutes); CASE=n plays one case again'
 	@echo 'make fuzz      the same at random: scripts of many faults, for SECONDS=60; SEED=n repeats them, SCRIPT=n plays one again'
+	@echo 'make galera    transactions on three Galera nodes; needs MariaDB and the package galera-4 (1 minute)'
 	@echo 'make bench     measure what the library costs while nothing is lost'
 	@echo 'make mutants   do the tests notice each change of the core and the fence? Needs cargo-mutants (40 minutes)'
 	@echo 'make ci        what CI runs (25 minutes at most)'
@@ -38,7 +39,7 @@ examples: server
 	@echo 'Building the examples ...'
 	@$(CARGO) build --quiet --locked --examples
 	@$(CARGO) build --quiet --locked --package mysql-retry-fixture --bin with-server
-	@for example in idempotent policy long_job; do \
+	@for example in idempotent policy long_job transfer exactly_once session; do \
 	  echo "== $$example"; \
 	  $(CARGO) run --quiet --locked --package mysql-retry-fixture --bin with-server -- \
 	    $(CARGO) run --quiet --locked --example $$example || exit 1; \
@@ -71,7 +72,14 @@ fuzz: server
 	@$(CARGO) test --quiet --locked $(FAULTS_FLAGS) --test faults --no-run
 	@FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) FUZZ_SCRIPT=$(SCRIPT) $(CARGO) test --quiet --locked $(FAULTS_FLAGS) --test faults
 
+# where Galera is missing these fail, while `make test` skips them
+galera: server
+	@echo 'Building the tests on a cluster ...'
+	@$(CARGO) test --quiet --locked --workspace $(FLAGS) --test galera --test cluster --no-run
+	@MYSQL_RETRY_GALERA=required $(CARGO) test --quiet --locked --workspace $(FLAGS) --test galera --test cluster
+
 bench: server
+	@$(CARGO) bench --locked --bench guard
 	@$(CARGO) bench --locked --bench overhead
 
 # what is looked at, and what is left out for which reason, stands in .cargo/mutants.toml
