@@ -101,11 +101,13 @@ impl<'c> Call<'c> {
             self.past.add(&lease);
         }
         if failed.classification.outcome() == Outcome::Unknown {
-            if self.facts.delivery == Delivery::ExactlyOnce && !doubtful {
+            match (self.facts.delivery, doubtful) {
                 // whatever it was: another run will find out
-                failed.classification = Classification::disconnect(Disconnect::ServerLost, Outcome::Unknown);
-            } else {
-                failed.end = Some(Reason::CommitLost);
+                (Delivery::ExactlyOnce, false) => {
+                    failed.classification = Classification::disconnect(Disconnect::ServerLost, Outcome::Unknown);
+                }
+                (Delivery::ExactlyOnce, true) => failed.end = Some(Reason::InTransaction),
+                (Delivery::AtMostOnce | Delivery::AtLeastOnce, _) => failed.end = Some(Reason::CommitLost),
             }
         } else if doubtful {
             failed.classification = failed.classification.with_outcome(Outcome::Unknown);

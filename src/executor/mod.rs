@@ -163,7 +163,8 @@ impl Executor {
     /// The closure may run several times, so it must do nothing that a rollback does not undo. It is run again from its
     /// start, on another connection, when the transaction was certainly rolled back: the connection was lost before
     /// COMMIT was sent, a deadlock (1213), a lock wait time-out (1205) that the closure returns as an error. The policy
-    /// bounds that; the isolation level and the access mode are those asked for each time.
+    /// bounds that; the isolation level and the access mode are those asked for each time. A closure that swallows the
+    /// error of a statement and returns `Ok` has the others committed, unless the transaction was rolled back with it.
     ///
     /// # Errors
     /// The closure's own error rolls the transaction back and is returned untouched. Ours is made into it by `From`: its

@@ -136,8 +136,7 @@ const NO_SUCH_TABLE: u16 = 1146;
 async fn examine(call: &Call<'_>, lease: &mut Lease, guard: &Guard) -> mysql_async::Result<Option<String>> {
     lease.sending();
     let text = guard.definition();
-    let answer: mysql_async::Result<Option<(String, String)>> =
-        in_time(call, &text, lease.conn().query_first(&text)).await;
+    let answer: mysql_async::Result<Option<(String, String)>> = in_time(call, lease.conn().query_first(&text)).await;
     lease.answered();
     match answer {
         Ok(Some((_, definition))) => Ok(guard.objection(&definition)),
@@ -154,7 +153,7 @@ async fn find(call: &Call<'_>, lease: &mut Lease, guard: &Guard) -> mysql_async:
     command(call, lease, "ROLLBACK").await?;
     lease.sending();
     let text = guard.find();
-    let row = in_time(call, &text, lease.conn().query_first(&text)).await;
+    let row = in_time(call, lease.conn().query_first(&text)).await;
     lease.answered();
     Ok(row?.map(|row| guard.read(row)))
 }

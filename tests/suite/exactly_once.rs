@@ -303,3 +303,30 @@ async fn an_error_says_that_the_token_can_tell() {
     assert_eq!(insert(&exec, &ledger, "t").await.expect("an answer"), Done::Before { payload: None });
     assert_eq!(ledger.rows().await, 2);
 }
+
+#[tokio::test]
+async fn no_token_and_no_payload_is_in_a_message() {
+    let server = shared().await;
+    let proxy = Proxy::start(server).await;
+    let exec = guarded(proxy.opts()).await;
+    let policy = RetryPolicy::builder().attempt_timeout(ms(200)).max_replays(0).build().expect("valid");
+    let exec = exec.with_policy(&policy);
+    let ledger = Ledger::new(server).await;
+    insert(&exec, &ledger, "warm").await.expect("done");
+    // 736563726574 is its hexadecimal form
+    for when in ["START TRANSACTION", "COMMIT"] {
+        proxy.rule(Rule::new(When::text(when), Place::Request(0), Fault::Silence));
+        let done = exec
+            .transaction(TxOpts::default(), |mut tx| {
+                let insert = ledger.insert();
+                async move { tx.query_drop(insert).await }
+            })
+            .exactly_once("secret")
+            .payload(|_| b"secret".to_vec());
+        let error: Error = in_time(done.into_future()).await.expect_err("silence");
+        for text in [error.to_string(), format!("{error:?}")] {
+            assert!(!text.contains("secret") && !text.contains("736563726574"), "{when}: {text}");
+        }
+        assert!(error.is_timeout(), "{when}: {error}");
+    }
+}
