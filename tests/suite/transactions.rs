@@ -445,3 +445,56 @@ async fn a_transaction_on_a_session_that_has_one_open_is_refused() {
     session.query_drop("ROLLBACK").await.expect("rolled back");
     assert_eq!(ledger.rows().await, 0);
 }
+
+#[tokio::test]
+async fn a_commit_sent_as_text_ends_the_transaction_under_its_closure() {
+    let server = shared().await;
+    let exec = executor(server);
+    for goes_on in [false, true] {
+        let ledger = Ledger::new(server).await;
+        let result: Result<(), Error> = exec
+            .transaction(opts(), |mut tx| {
+                let insert = ledger.insert();
+                async move {
+                    tx.query_drop(&insert).await?;
+                    tx.query_drop("COMMIT").await?;
+                    if goes_on {
+                        tx.query_drop(&insert).await?;
+                    }
+                    Ok(())
+                }
+            })
+            .await;
+        assert_eq!(result.is_err(), goes_on);
+        if let Err(error) = result {
+            assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::InTransaction), "{error}");
+        }
+        // nothing ran outside of the transaction
+        assert_eq!(ledger.rows().await, 1);
+    }
+}
+
+#[tokio::test]
+async fn after_a_commit_that_begins_the_next_transaction_at_once_nothing_is_run_again() {
+    let server = shared().await;
+    let proxy = Proxy::start(server).await;
+    let exec = executor_via(&proxy);
+    let ledger = Ledger::new(server).await;
+    proxy.rule(Rule::new(When::text("'after it'"), Place::AfterRequest, Fault::Fin));
+    let runs = AtomicU32::new(0);
+    let result: Result<(), Error> = exec
+        .transaction(opts(), |mut tx| {
+            runs.fetch_add(1, Relaxed);
+            let insert = ledger.insert();
+            async move {
+                tx.query_drop(insert).await?;
+                // the server's flags say all the time that a transaction is open
+                tx.query_drop("COMMIT AND CHAIN").await?;
+                tx.query_drop("SELECT 'after it'").await.map(drop)
+            }
+        })
+        .await;
+    let error = result.expect_err("a part is committed");
+    assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::InTransaction), "{error}");
+    assert_eq!((runs.load(Relaxed), ledger.rows().await), (1, 1));
+}
