@@ -116,7 +116,8 @@ impl Stage<'_> {
     }
 
     async fn strike(&self, case: &Case) -> Told {
-        if let Err(error) = self.bring_about(case, &self.executor_for(case)).await {
+        // without an attempt time-out: on a slow machine it would cut what leads to the fault
+        if let Err(error) = self.bring_about(case, self.executors.for_case(case)).await {
             return Told::WrongAnswer(format!("before the fault: {error}"));
         }
         let fired = self.proxy.fired();
