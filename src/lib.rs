@@ -202,6 +202,7 @@ mod executor;
 mod guard;
 mod past;
 mod policy;
+mod random;
 mod reading;
 mod schedule;
 mod session;

@@ -60,7 +60,7 @@ impl Session {
     pub(crate) async fn begin(exec: &Executor) -> Result<Self> {
         let slot = Arc::new(Slot::default());
         let exec = exec.in_slot(slot.clone());
-        exec.touch().await?;
+        exec.ready("").await?;
         Ok(Session { exec, slot })
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
+    hash::{BuildHasherDefault, Hasher},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -11,6 +11,7 @@ use mysql_async::Conn;
 use mysql_common::constants::StatusFlags;
 
 use super::session::{Introduction, Session};
+use crate::random::random;
 
 /// What is known of one connection.
 #[derive(Debug)]
@@ -80,9 +81,8 @@ fn idle_limit(wait_timeout: Duration) -> Duration {
 
 /// The age and up to a tenth more, so that connections that were made together do not end together.
 fn jittered(age: Duration) -> Duration {
-    // the only randomness of the standard library: the keys of its hash maps
-    let random = RandomState::new().hash_one(()) as f64 / u64::MAX as f64;
-    age.saturating_add((age / 10).mul_f64(random))
+    let share = random() as f64 / u64::MAX as f64;
+    age.saturating_add((age / 10).mul_f64(share))
 }
 
 /// The records of all connections.
@@ -230,6 +230,8 @@ impl Hasher for Identity {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::BuildHasher;
+
     use super::*;
 
     #[test]

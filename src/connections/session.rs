@@ -8,7 +8,6 @@
 
 use std::{
     fmt,
-    hash::{BuildHasher, RandomState},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -19,7 +18,7 @@ use std::{
 use mysql_async::{Conn, prelude::Queryable};
 
 use super::bounded;
-use crate::policy::Settings;
+use crate::{policy::Settings, random::random};
 
 /// The name of the lock that marks one session. Unique among all processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +34,6 @@ impl Mark {
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         static PROCESS: OnceLock<(u64, u64)> = OnceLock::new();
-        // the only randomness of the standard library: the keys of its hash maps
-        let random = || RandomState::new().hash_one(std::process::id());
         let (high, low) = PROCESS.get_or_init(|| (random(), random()));
         // 61 characters at most; a name may have 64
         write!(f, "mysql_retry:{high:016x}{low:016x}:{:x}", self.0)

@@ -207,12 +207,8 @@ impl Executor {
         Duration::from_millis(self.shared.longest_deadline.load(Relaxed))
     }
 
-    /// Gets a connection and puts it back.
-    pub(crate) async fn touch(&self) -> Result<()> {
-        self.call(&"").run(Untouched).await
-    }
-
-    /// A call whose attempt is ready at once: for the bench.
+    /// A call whose attempt is ready at once, so that it only gets a connection and gives it back: for a session that begins,
+    /// and for the bench.
     #[doc(hidden)]
     pub async fn ready(&self, statement: impl AsStatement) -> Result<()> {
         self.call(&statement).run(Untouched).await

@@ -1,9 +1,8 @@
 //! What identifies a piece of work that is to be done once.
 
-use std::{
-    fmt,
-    hash::{BuildHasher, RandomState},
-};
+use std::fmt;
+
+use crate::random::random;
 
 /// The name of a piece of work that is to be done exactly once: an order number, the id of a message.
 ///
@@ -26,13 +25,8 @@ impl Token {
     }
 }
 
-/// Of the operating system's randomness, by way of the keys of the standard library's hash maps.
 pub(super) fn random_bytes() -> [u8; 16] {
-    let half = || RandomState::new().hash_one(0_u8).to_le_bytes();
-    let (mut bytes, high) = ([0; 16], half());
-    bytes[..8].copy_from_slice(&half());
-    bytes[8..].copy_from_slice(&high);
-    bytes
+    (u128::from(random()) << 64 | u128::from(random())).to_le_bytes()
 }
 
 impl From<&str> for Token {

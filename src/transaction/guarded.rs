@@ -2,7 +2,10 @@
 
 use std::{future::Future, time::Instant};
 
-use mysql_async::{TxOpts, prelude::Queryable};
+use mysql_async::{
+    TxOpts,
+    prelude::{FromRow, Queryable},
+};
 
 use super::{
     run::{Ended, begin, command, finish, in_time},
@@ -134,11 +137,7 @@ const NO_SUCH_TABLE: u16 = 1146;
 
 /// What is wrong with the table, if anything is. Asked once for each executor.
 async fn examine(call: &Call<'_>, lease: &mut Lease, guard: &Guard) -> mysql_async::Result<Option<String>> {
-    lease.sending();
-    let text = guard.definition();
-    let answer: mysql_async::Result<Option<(String, String)>> = in_time(call, lease.conn().query_first(&text)).await;
-    lease.answered();
-    match answer {
+    match ask::<(String, String)>(call, lease, guard.definition()).await {
         Ok(Some((_, definition))) => Ok(guard.objection(&definition)),
         Ok(None) => Ok(Some(guard.missing())),
         Err(mysql_async::Error::Server(error)) if error.code == NO_SUCH_TABLE => Ok(Some(guard.missing())),
@@ -151,9 +150,16 @@ async fn examine(call: &Call<'_>, lease: &mut Lease, guard: &Guard) -> mysql_asy
 /// Reads the row of the token, outside of the transaction that could not have it.
 async fn find(call: &Call<'_>, lease: &mut Lease, guard: &Guard) -> mysql_async::Result<Option<Taken>> {
     command(call, lease, "ROLLBACK").await?;
+    Ok(ask(call, lease, guard.find()).await?.map(|row| guard.read(row)))
+}
+
+/// The first row of the answer to a question of our own, within the attempt time-out.
+async fn ask<T>(call: &Call<'_>, lease: &mut Lease, question: String) -> mysql_async::Result<Option<T>>
+where
+    T: FromRow + Send + 'static,
+{
     lease.sending();
-    let text = guard.find();
-    let row = in_time(call, lease.conn().query_first(&text)).await;
+    let row = in_time(call, lease.conn().query_first(question)).await;
     lease.answered();
-    Ok(row?.map(|row| guard.read(row)))
+    row
 }
