@@ -3,7 +3,6 @@
 //! Checkout, attempt, classify, decide, wait, and again. Every method of the executor runs through here.
 
 use std::{
-    io,
     pin::pin,
     sync::Arc,
     task::Poll,
@@ -15,19 +14,24 @@ use mysql_async::prelude::Queryable;
 use crate::{
     attempt::{Attempt, Mismatch, Progress},
     classify::{Classification, Disconnect, Fault, Outcome, Situation, Stage, classify},
-    connections::{Lease, Shared, Slot, poll_once, timed_out},
+    connections::{Lease, Place, Shared, Slot, poll_once},
     decide::{self, Decision, Reason, decide},
+    driver_error::timed_out,
     error::{Error, Failure, Kind, Result},
-    event::{Event, Unfenced},
-    past::{Past, Settled},
+    event::Event,
+    outage::Need,
+    past::Past,
     policy::{RetryPolicy, Settings},
     reading::{self, Reading, StateKinds},
     schedule::Schedule,
     span::CallSpan,
     statement::Delivery,
+    watch::watched,
 };
 
 mod bound;
+mod connect;
+mod ending;
 
 pub(crate) use bound::in_doubt;
 
@@ -40,11 +44,17 @@ pub(crate) struct Call<'c> {
     facts: Facts,
     span: CallSpan,
     schedule: Option<Schedule>,
-    /// The error of the last attempt.
-    last: Option<mysql_async::Error>,
+    /// The error of the last attempt, and its meaning.
+    last: Option<(mysql_async::Error, Classification)>,
     past: Past<'c>,
     /// A lost attempt was on another server than those after it, as far as is known.
     astray: bool,
+    /// The outage, by its number, before which the last attempt began.
+    epoch: u64,
+    /// When the last attempt began, its wait for a connection included.
+    began: Instant,
+    /// The attempt that is about to be made has to be paid for.
+    owes: bool,
 }
 
 /// What is known of a call. Outlives it where a stream goes on.
@@ -62,12 +72,20 @@ pub(crate) struct Facts {
     attempts: u32,
     replays: u32,
     outcome: Outcome,
+    /// A server has refused it for its own condition.
+    refused: bool,
 }
 
 impl Facts {
     /// What the statement may leave on its connection.
     pub(crate) fn leaves(&self) -> StateKinds {
         self.reading.state()
+    }
+
+    /// What it wants of a server. A call without a text, for a connection, will do with any.
+    fn need(&self) -> Need {
+        let reads = (self.reading.reads_only() || self.length == 0) && !self.transaction;
+        if reads && !self.refused { Need::Read } else { Need::Write }
     }
 
     fn may_load_a_local_file(&self) -> bool {
@@ -83,8 +101,10 @@ pub(crate) struct Failed {
     connection_id: Option<u32>,
     /// There is to be no other attempt, for this reason.
     end: Option<Reason>,
-    /// It was told of when a statement of the transaction met it.
+    /// It was told of, when a statement of the transaction met it, or by who found out about the outage.
     told: bool,
+    /// The outage that it belongs to has lasted for so long.
+    down_for: Option<Duration>,
 }
 
 impl Failed {
@@ -119,8 +139,9 @@ impl<'c> Call<'c> {
             attempts: 0,
             replays: 0,
             outcome: Outcome::NotExecuted,
+            refused: false,
         };
-        let span = CallSpan::new(&shared.address, delivery);
+        let span = CallSpan::new(shared.address(), delivery);
         Call::resume((shared, slot), policy, facts, span)
     }
 
@@ -132,7 +153,20 @@ impl<'c> Call<'c> {
         span: CallSpan,
     ) -> Self {
         let settings = policy.settings();
-        Call { shared, slot, settings, facts, span, schedule: None, last: None, past: Past::new(shared), astray: false }
+        Call {
+            shared,
+            slot,
+            settings,
+            facts,
+            span,
+            schedule: None,
+            last: None,
+            past: Past::new(shared),
+            astray: false,
+            epoch: 0,
+            began: facts.started,
+            owes: false,
+        }
     }
 
     /// What a stream keeps of its call.
@@ -142,7 +176,8 @@ impl<'c> Call<'c> {
 
     /// Runs it to its end, and gives the connection back.
     pub(crate) async fn run<A: Attempt>(&mut self, attempt: A) -> Result<A::Output> {
-        let (output, lease) = self.run_leased(attempt).await?;
+        let span = self.span.clone();
+        let (output, lease) = span.cover(self.run_attempts(attempt)).await?;
         lease.finish(self.leaves());
         Ok(output)
     }
@@ -150,7 +185,9 @@ impl<'c> Call<'c> {
     /// Runs it until an attempt succeeds, and keeps the connection that it succeeded on.
     pub(crate) async fn run_leased<A: Attempt>(&mut self, attempt: A) -> Result<(A::Output, Lease)> {
         let span = self.span.clone();
-        span.cover(self.run_attempts(attempt)).await
+        let (output, lease) = span.cover(self.run_attempts(attempt)).await?;
+        lease.unpark();
+        Ok((output, lease))
     }
 
     /// The time at which the call begins. The clock is not asked again for its first attempt.
@@ -206,12 +243,11 @@ impl<'c> Call<'c> {
         }
         let mut progress = Progress(Stage::Command);
         lease.sending();
-        let result = match self.settings.attempt_timeout {
-            None => attempt.run(lease.conn(), &mut progress).await,
-            Some(limit) => match tokio::time::timeout(limit, attempt.run(lease.conn(), &mut progress)).await {
-                Ok(result) => result,
-                Err(_) => Err(timed_out(format!("no answer within {limit:?}"))),
-            },
+        let place = lease.place();
+        let result = {
+            // it stays where it is: moving it from future to future would cost more than all else here
+            let answer = pin!(attempt.run(lease.conn(), &mut progress));
+            self.in_time(place, answer).await
         };
         lease.answered();
         let error = match result {
@@ -227,6 +263,7 @@ impl<'c> Call<'c> {
             situation.stage = Stage::Prepare;
         }
         let mut failed = self.failed(error, situation, Some(lease.connection_id()));
+        self.note_refusal(&failed, lease.target_index());
         if let Some(slot) = self.slot {
             self.bind(slot, &mut failed, &lease);
         }
@@ -250,68 +287,22 @@ impl<'c> Call<'c> {
         Err(failed)
     }
 
-    /// The connection of another attempt, alive a moment ago, with what earlier attempts have left at the server settled.
-    pub(crate) async fn next_lease(&mut self, now: Instant) -> std::result::Result<Lease, Failed> {
-        self.facts.attempts += 1;
-        // what is rare is boxed: the future of a call that needs nothing of it is the smaller for that
-        let mut lease = match self.slot {
-            None => self.pooled_lease(now).await?,
-            Some(slot) => Box::pin(self.lease_of_session(slot, now)).await?,
-        };
-        if !self.past.is_empty() {
-            Box::pin(self.fence(&mut lease)).await?;
-        }
-        Ok(lease)
-    }
-
-    async fn pooled_lease(&self, now: Instant) -> std::result::Result<Lease, Failed> {
-        let checkout = self.shared.checkout(now, self.facts.deadline, self.settings).await;
-        checkout.map_err(|error| self.failed(error, self.situation(Stage::Connect), None))
-    }
-
-    /// The connection of the session, or another one in its place.
-    async fn lease_of_session(&self, slot: &Arc<Slot>, now: Instant) -> std::result::Result<Lease, Failed> {
-        match self.bound_lease(slot, now).await? {
-            Some(lease) => Ok(lease),
-            None => Ok(self.pooled_lease(now).await?.at_home(slot)),
-        }
-    }
-
-    /// Sees to it that what lost attempts left at the server does not happen after the replay that is about to be sent.
+    /// The answer on a connection, if it comes within the attempt time-out; without one, for as long as there is somebody who
+    /// can give it.
     ///
-    /// A write waits until it is known that their sessions have ended. For a read it does not matter; theirs are killed
-    /// all the same, so that abandoned scans do not pile up.
-    async fn fence(&mut self, lease: &mut Lease) -> std::result::Result<(), Failed> {
-        let Facts { reading, deadline, .. } = self.facts;
-        loop {
-            let (wait, hidden) = (!reading.reads_only(), self.facts.hides_its_session);
-            let settled = self.past.settle(lease, wait, hidden, deadline, self.settings).await;
-            match settled {
-                Ok(Settled::All) => return Ok(()),
-                Ok(Settled::Late) => {
-                    let error = timed_out("the session of the lost attempt did not end in time".into());
-                    return Err(self.ended(error, Reason::Deadline));
-                }
-                Ok(Settled::Unfenced(why)) => {
-                    self.shared.listeners.emit(&Event::Unfenced { why, attempt: self.facts.attempts });
-                    let elsewhere = matches!(why, Unfenced::OtherServer | Unfenced::Unmarked);
-                    self.astray |= elsewhere && self.facts.outcome == Outcome::Unknown;
-                    // a transaction that nobody commits has no effect, wherever it lingers
-                    // and a guard keeps two copies apart
-                    let matters =
-                        self.facts.outcome == Outcome::Unknown && self.facts.delivery != Delivery::ExactlyOnce;
-                    if !self.settings.replay_unfenced && matters {
-                        let error = io::Error::other(format!("the lost attempt may still be at work: {why}"));
-                        return Err(self.ended(error.into(), Reason::Unfenced));
-                    }
-                }
-                Err(error) => return Err(self.failed(error, self.situation(Stage::Connect), None)),
-            }
+    /// What was asked is not told: it may hold a token, or what is stored with it.
+    pub(crate) async fn in_time<T>(
+        &self,
+        place: Place,
+        answer: impl Future<Output = mysql_async::Result<T>>,
+    ) -> mysql_async::Result<T> {
+        match self.settings.attempt_timeout {
+            None => watched(self.shared, place, answer).await,
+            Some(limit) => match tokio::time::timeout(limit, answer).await {
+                Ok(result) => result,
+                Err(_) => Err(timed_out(format!("no answer within {limit:?}"))),
+            },
         }
-    }
-
-    fn ended(&self, error: mysql_async::Error, reason: Reason) -> Failed {
-        Failed { end: Some(reason), ..self.failed(error, self.situation(Stage::Connect), None) }
     }
 
     fn situation(&self, stage: Stage) -> Situation {
@@ -329,7 +320,7 @@ impl<'c> Call<'c> {
         if let Some(own) = &self.settings.classifier {
             classification = own(&error, classification);
         }
-        Failed { error, classification, connection_id, end: None, told: false }
+        Failed { error, classification, connection_id, end: None, told: false, down_for: None }
     }
 
     /// Waits for the next attempt, or says why there is none.
@@ -341,6 +332,10 @@ impl<'c> Call<'c> {
             self.facts.outcome = Outcome::Unknown;
         }
         self.report(&failed);
+        // one task probes for all, and who needs a connection waits for it
+        let waits_for_probe = self.shared.outage.is_troubled()
+            && (!reached_connection || (self.facts.refused && classification.fault() == Fault::Refused));
+        let delay = if waits_for_probe { Duration::ZERO } else { self.next_delay(classification.fault()) };
         let decision = decide(
             &decide::Situation {
                 classification,
@@ -349,7 +344,7 @@ impl<'c> Call<'c> {
                 once_only: self.facts.reading.local_infile(),
                 reached_connection,
                 replays: self.facts.replays,
-                delay: self.next_delay(classification.fault()),
+                delay,
                 remaining: self.remaining(),
             },
             self.settings,
@@ -359,12 +354,14 @@ impl<'c> Call<'c> {
         if !reached_connection
             && failed.end.is_none()
             && self.remaining().is_zero()
-            && let Some(before) = self.last.take()
+            && let Some((before, _)) = self.last.take()
         {
             failed.error = before;
         }
+        let down_for = failed.down_for;
         let surface = |call: &Self, reason, error| {
             let failure = call.failure(Kind::Classified(classification), reason, Some(error));
+            let failure = Failure { down_for, ..failure };
             let lost_state = call.slot.map_or(StateKinds::NONE, |slot| slot.acknowledge());
             call.surface(Failure { lost_before, lost_state, ..failure })
         };
@@ -374,6 +371,7 @@ impl<'c> Call<'c> {
         };
         if reached_connection {
             if matches!(classification.fault(), Fault::Disconnect(_)) {
+                self.owes = true;
                 self.facts.replays += 1;
             }
             if matches!(decision, Decision::Resend(_)) {
@@ -391,7 +389,7 @@ impl<'c> Call<'c> {
         if self.remaining().is_zero() {
             return Err(surface(self, Reason::Deadline, failed.error));
         }
-        self.last = Some(failed.error);
+        self.last = Some((failed.error, classification));
         Ok(())
     }
 
@@ -417,61 +415,6 @@ impl<'c> Call<'c> {
 
     fn remaining(&self) -> Duration {
         self.facts.deadline.saturating_duration_since(Instant::now())
-    }
-
-    fn surface(&self, failure: Failure) -> Error {
-        let error = Error::new(failure);
-        // a statement of a transaction gives nothing up: its transaction may be run again
-        let of_transaction = self.slot.is_some_and(|slot| slot.is_of_transaction());
-        if !of_transaction && (error.reason() != Reason::NotALoss || self.facts.attempts > 1) {
-            self.shared.listeners.emit(&Event::GaveUp { error: &error });
-        }
-        error
-    }
-
-    /// A stream lost its connection after it had handed out rows.
-    pub(crate) fn stream_broke(mut self, error: mysql_async::Error, connection_id: u32, rows: u64) -> Error {
-        let failed = self.failed(error, self.situation(Stage::Reply), Some(connection_id));
-        if failed.classification.outcome() == Outcome::Unknown {
-            self.facts.outcome = Outcome::Unknown;
-        }
-        self.report(&failed);
-        let reason = match failed.classification.fault() {
-            Fault::Other => Reason::NotALoss,
-            Fault::Disconnect(_) | Fault::Refused | Fault::RolledBack => Reason::RowsDelivered,
-        };
-        let failure = self.failure(Kind::Classified(failed.classification), reason, Some(failed.error));
-        let lost_state = self.slot.map_or(StateKinds::NONE, |slot| slot.acknowledge());
-        self.surface(Failure { rows, lost_state, ..failure })
-    }
-
-    /// The statement succeeded, but a row does not fit the type asked for.
-    pub(crate) fn mismatch(&self, mismatch: Mismatch) -> Error {
-        let kind = Kind::Conversion { wanted: mismatch.wanted };
-        Error::new(Failure { outcome: Outcome::Unknown, ..self.failure(kind, Reason::NotALoss, None) })
-    }
-
-    /// The pool could not be closed in order.
-    pub(crate) fn closing_failed(&self, error: mysql_async::Error) -> Error {
-        let kind = Kind::Classified(Classification::other(Outcome::NotExecuted));
-        Error::new(self.failure(kind, Reason::NotALoss, Some(error)))
-    }
-
-    fn failure(&self, kind: Kind, reason: Reason, source: Option<mysql_async::Error>) -> Failure {
-        Failure {
-            kind,
-            outcome: self.facts.outcome,
-            delivery: self.facts.delivery,
-            attempts: self.facts.attempts,
-            elapsed: self.facts.started.elapsed(),
-            reason,
-            rows: 0,
-            lost_before: false,
-            lost_state: StateKinds::NONE,
-            transaction: self.facts.transaction,
-            address: self.shared.address.clone(),
-            source,
-        }
     }
 }
 

@@ -13,6 +13,8 @@ use std::{fmt, io};
 use mysql_async::{DriverError, Error, IoError, ServerError};
 use mysql_common::proto::codec::error::PacketCodecError;
 
+use crate::driver_error::io_error;
+
 /// The two ways to lose a connection, by the names and codes of MySQL's C client library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -268,21 +270,26 @@ fn io_at_command(error: &IoError, situation: Situation) -> Classification {
     lost()
 }
 
+/// Whether a 1290 is about that: it also stands for --secure-file-priv, --skip-grant-tables and others, which no waiting
+/// mends.
+pub(crate) fn says_read_only(error: &ServerError) -> bool {
+    error.message.contains("read-only") || error.message.contains("read_only")
+}
+
 fn server_at_command(error: &ServerError, several: bool) -> Classification {
     // a refusal is a proof only for a text that is one command
     let refusal = if several { Outcome::Unknown } else { Outcome::NotExecuted };
     match error.code {
         1053 | 1077 | 1079 | 1080 | 1152 | 1158..=1161 | 1184 | 1927 | 3169 => lost(),
         2006 | 2013 | 2055 => lost(),
+        // a cluster node lost the others under a COMMIT (seen on MariaDB 10.11 with Galera 4.23): they may have got it
+        1180 if error.message.contains("Not connected to Primary Component") => lost(),
         4031 | 9001 if several => lost(),
         4031 | 9001 => not_sent(),
         // of a text that is several commands it is about a name of SQL's own PREPARE, which is no more there elsewhere
         1243 if several => Classification::other(Outcome::Unknown),
         1047 | 1243 | 1836 => Classification::refused(refusal),
-        // 1290 also stands for --secure-file-priv, --skip-grant-tables and others, which no waiting mends
-        1290 if error.message.contains("read-only") || error.message.contains("read_only") => {
-            Classification::refused(refusal)
-        }
+        1290 if says_read_only(error) => Classification::refused(refusal),
         1205 | 1213 => Classification::rolled_back(refusal),
         1064 | 1290 => Classification::other(refusal),
         _ => Classification::other(Outcome::Unknown),
@@ -318,16 +325,6 @@ fn driver_at_command(error: &DriverError) -> Classification {
         | DriverError::PacketTooLarge
         | DriverError::LocalInfile(_)
         | DriverError::BulkExecute(_) => Classification::other(Outcome::Unknown),
-    }
-}
-
-/// The `io::Error` inside; `None` for an error of TLS, a variant that exists only with a TLS feature, which another
-/// crate of the build may have switched on.
-pub(crate) fn io_error(error: &IoError) -> Option<&io::Error> {
-    match error {
-        IoError::Io(io) => Some(io),
-        #[allow(unreachable_patterns, clippy::wildcard_enum_match_arm)]
-        _ => None,
     }
 }
 

@@ -68,6 +68,10 @@ pub enum Reason {
     CommitLost,
     /// The session of a lost attempt may still be at work, and the policy does not replay a write then.
     Unfenced,
+    /// Too many statements had been sent again of late ([`RetryBudget`](crate::RetryBudget)).
+    BudgetExhausted,
+    /// The server had been down for longer than [`fail_fast_after`](crate::Builder::fail_fast_after).
+    FailFast,
     /// The deadline has passed, or would pass before the next attempt.
     Deadline,
 }
@@ -88,6 +92,8 @@ impl fmt::Display for Reason {
                 "the reply to COMMIT was lost, which a guarded transaction would have found out about"
             }
             Reason::Unfenced => "it was not sent again because an earlier copy of it may still be executed",
+            Reason::BudgetExhausted => "it was not sent again because the retry budget is empty",
+            Reason::FailFast => "nothing was tried, because the server has been down for too long",
             Reason::Deadline => "the deadline left no time to try again",
         })
     }

@@ -12,6 +12,7 @@ use crate::{
 
 mod message;
 
+pub(crate) use message::Cause;
 use message::Sentence;
 
 /// The result of everything in this crate.
@@ -52,6 +53,8 @@ pub(crate) struct Failure {
     pub(crate) rows: u64,
     /// An attempt before the last one may have executed the statement.
     pub(crate) lost_before: bool,
+    /// The call waited for the end of an outage, or would have had to, that has lasted for so long.
+    pub(crate) down_for: Option<Duration>,
     /// Session state that was lost with the connection.
     pub(crate) lost_state: StateKinds,
     /// It is the error of a whole transaction.
@@ -97,6 +100,7 @@ impl Error {
             reason: Reason::NotALoss,
             rows: 0,
             lost_before: false,
+            down_for: None,
             lost_state: StateKinds::NONE,
             transaction: false,
             address: String::new(),
@@ -183,6 +187,12 @@ impl Error {
         self.0.elapsed
     }
 
+    /// How long the server had been down, if the call ended in an outage; nothing had been sent then, or what was lost before
+    /// could not be sent again.
+    pub fn down_for(&self) -> Option<Duration> {
+        self.0.down_for
+    }
+
     /// What the statement tolerated.
     pub fn delivery(&self) -> Delivery {
         self.0.delivery
@@ -241,6 +251,7 @@ impl Failure {
             .field("reason", &self.reason)
             .field("rows", &self.rows)
             .field("lost_before", &self.lost_before)
+            .field("down_for", &self.down_for)
             .field("lost_state", &self.lost_state)
             .field("transaction", &self.transaction)
             .field("address", &self.address)

@@ -11,12 +11,17 @@ use std::{
 use crate::{
     classify::{Classification, Outcome},
     error::Error,
+    outage::Unavailable,
 };
 
-/// Something that happened to a call. Emitted by the loop, in this order for one call, each zero or more times.
+/// Something that happened to a call, or to the server of an executor.
 ///
-/// Given to the hook set with [`Builder::on_event`](crate::Builder::on_event), on the task that made the call: a slow
-/// hook slows that call. With the feature `tracing` each is also a `tracing` event.
+/// Those of a call are emitted by the loop, each zero or more times, on the task that made the call. Those of an outage
+/// ([`Down`](Event::Down), [`Probing`](Event::Probing), [`Back`](Event::Back), [`Moved`](Event::Moved)) are emitted once for
+/// all clones, by the call that found out and by the task that probes.
+///
+/// Given to the hook set with [`Builder::on_event`](crate::Builder::on_event): a slow hook slows whoever emits. With the
+/// feature `tracing` each is also a `tracing` event.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -74,6 +79,42 @@ pub enum Event<'a> {
         /// The error.
         error: &'a Error,
     },
+    /// The server cannot be used. Calls that need a connection wait from now on, while one task probes.
+    #[non_exhaustive]
+    Down {
+        /// Host and port, or socket.
+        address: &'a str,
+        /// What is wrong with it.
+        why: Unavailable,
+        /// The error that told.
+        error: &'a mysql_async::Error,
+    },
+    /// A connection is tried, to see whether the server can be used again.
+    #[non_exhaustive]
+    Probing {
+        /// Host and port, or socket.
+        address: &'a str,
+        /// The number of the probe, from 1 in each outage.
+        number: u64,
+    },
+    /// A server can be used again, or another one in its place.
+    #[non_exhaustive]
+    Back {
+        /// Host and port, or socket.
+        address: &'a str,
+        /// How long there was none.
+        lasted: Duration,
+        /// How many calls had been waiting.
+        waiting: u64,
+    },
+    /// From now on statements go to another target.
+    #[non_exhaustive]
+    Moved {
+        /// The target that was left.
+        from: &'a str,
+        /// The target in use.
+        to: &'a str,
+    },
 }
 
 /// Why it is not known whether the session of a lost attempt has ended.
@@ -86,6 +127,8 @@ pub enum Unfenced {
     NotAllowed,
     /// The server, or a proxy in front of it, did not let its sessions be marked (with `GET_LOCK`).
     Unmarked,
+    /// It was on a target that was left, and that cannot be reached.
+    Unreachable,
 }
 
 impl fmt::Display for Unfenced {
@@ -94,6 +137,7 @@ impl fmt::Display for Unfenced {
             Unfenced::OtherServer => "it was on another server than the one that answers now",
             Unfenced::NotAllowed => "the server does not allow to kill it",
             Unfenced::Unmarked => "the server does not tell sessions apart",
+            Unfenced::Unreachable => "its server cannot be reached",
         })
     }
 }
@@ -121,6 +165,16 @@ pub struct Counters {
     pub retired: u64,
     /// Connections reset because a statement may have changed session state.
     pub resets: u64,
+    /// How often the server could not be used ([`Event::Down`]).
+    pub outages: u64,
+    /// Connections tried to see whether a server can be used again ([`Event::Probing`]).
+    pub probes: u64,
+    /// How often statements went to another target from then on ([`Event::Moved`]).
+    pub moves: u64,
+    /// Calls that wait for the end of an outage at this moment.
+    pub waiting: u64,
+    /// Statements that may be sent again at this moment, see [`RetryBudget`](crate::RetryBudget); `None` without a budget.
+    pub budget_left: Option<u32>,
 }
 
 /// The counters in motion.
@@ -134,6 +188,9 @@ pub(crate) struct Counting {
     pub(crate) gave_up: Count,
     pub(crate) retired: Count,
     pub(crate) resets: Count,
+    pub(crate) outages: Count,
+    pub(crate) probes: Count,
+    pub(crate) moves: Count,
 }
 
 #[derive(Default)]
@@ -160,6 +217,12 @@ impl Counting {
             gave_up: self.gave_up.get(),
             retired: self.retired.get(),
             resets: self.resets.get(),
+            outages: self.outages.get(),
+            probes: self.probes.get(),
+            moves: self.moves.get(),
+            // what is not counted, but looked at
+            waiting: 0,
+            budget_left: None,
         }
     }
 }
@@ -179,7 +242,10 @@ impl Listeners {
             Event::Recovered { .. } => self.counting.recovered.add_one(),
             Event::GaveUp { .. } => self.counting.gave_up.add_one(),
             Event::Unfenced { .. } => self.counting.unfenced.add_one(),
-            Event::RetryScheduled { .. } => {}
+            Event::Down { .. } => self.counting.outages.add_one(),
+            Event::Probing { .. } => self.counting.probes.add_one(),
+            Event::Moved { .. } => self.counting.moves.add_one(),
+            Event::RetryScheduled { .. } | Event::Back { .. } => {}
         }
         trace(event);
         if let Some(hook) = &self.hook {
@@ -220,5 +286,9 @@ fn trace(event: &Event<'_>) {
             tracing::info!(attempts, ?elapsed, "recovered");
         }
         Event::GaveUp { error } => tracing::error!(%error, "gave up"),
+        Event::Down { address, why, error } => tracing::warn!(%address, %why, %error, "down"),
+        Event::Probing { address, number } => tracing::debug!(%address, number, "probing"),
+        Event::Back { address, lasted, waiting } => tracing::info!(%address, ?lasted, waiting, "back"),
+        Event::Moved { from, to } => tracing::warn!(%from, %to, "moved"),
     }
 }

@@ -124,7 +124,7 @@
 //! | the driver says `ConnectionClosed`; the write failed (`BrokenPipe`, not over TLS) | `ServerGone` | `NotExecuted` |
 //! | 4031 idle disconnect, 9001 a proxy that reached no backend | `ServerGone` | `NotExecuted` |
 //! | end of file, connection reset, time-out, TLS error, packets out of order or unreadable | [`ServerLost`](Disconnect::ServerLost) | `Unknown` |
-//! | 1053, 1077, 1079, 1080, 1152, 1158 to 1161, 1184, 1927, 3169, and 2006, 2013, 2055 relayed by a proxy | `ServerLost` | `Unknown` |
+//! | 1053, 1077, 1079, 1080, 1152, 1158 to 1161, 1184, 1927, 3169, 1180 of a cluster node that lost the others, and 2006, 2013, 2055 relayed by a proxy | `ServerLost` | `Unknown` |
 //! | 1047 node not ready, 1290 and 1836 read-only, 1243 unknown prepared statement | refused | `NotExecuted` |
 //! | a loss under a text that is longer than the server's `max_allowed_packet` | no loss | `NotExecuted` |
 //! | 1213 deadlock, 1205 lock wait time-out | rolled back | `NotExecuted` |
@@ -172,10 +172,68 @@
 //!
 //! Reads are replayed without waiting; their old sessions are killed too, and so is what a dropped future left behind.
 //!
+//! # Outages and failover
+//!
+//! All clones of an executor share one view of its server. The first call that finds that no connection can be had tells
+//! the others. From then on one task probes: at once, after 20 ms, and then at doubling times up to
+//! [`probe_interval`](Builder::probe_interval) (250 ms). The other calls wait for what it finds, each until its own
+//! deadline, and are released together when the server is back; no more than 16 connections are in the making at a time.
+//! So the number of connection attempts in an outage depends on its length, not on the number of callers, and its end is
+//! noticed within one probe interval.
+//!
+//! | what is seen | what it is taken for | what happens |
+//! |---|---|---|
+//! | refused, unreachable, no socket file, DNS failure; accepted and closed; 2003 from a router; shutting down | down | calls that need a new connection wait; idle ones that are alive are used |
+//! | no answer to a connect within `connect_timeout` | down, silent | all calls that need a connection wait; what idled through it is pinged before it is used |
+//! | 1040, 1203, 1226 | full | as down, probed at the interval from the start; whoever waits also gets a connection that another call gives back |
+//! | 1047 (cluster node without quorum, which answers pings), 3032 (offline mode) | not ready | the statement was not executed; the server's pooled connections are dropped, calls wait until it says that it is ready |
+//! | 1290, 1836 | read-only | the statement was not executed; pooled connections are dropped, because another server may answer at the address now; writes wait until it takes them, reads go on |
+//! | wrong password, unknown database, TLS that does not fit | no outage | surfaces at once; waiting calls are told by the server itself |
+//!
+//! At the deadline the error is [`NotExecuted`](Outcome::NotExecuted) (unless an attempt before the outage was lost), and
+//! names the address, the last cause and how long it has lasted ([`Error::down_for`]). With
+//! [`fail_fast_after`](Builder::fail_fast_after) calls fail at once when it has lasted for that long;
+//! [`RetryPolicy::none`] never waits for the end of an outage.
+//!
+//! **Silence.** A statement that takes an hour and one whose server has vanished look the same from here. When an attempt
+//! has heard nothing for [`watch_after`](Builder::watch_after) (10 s), another connection, beside the pool, asks whether
+//! the server is there and whether it still has the session. If it has not, or the server has not answered for
+//! [`give_up_after`](Builder::give_up_after) (5 s), the attempt counts as lost: `Unknown`, replayed if its delivery allows.
+//! If the session is there, the attempt goes on for as long as it takes. Where sessions cannot be marked, or another
+//! server answers at the address, only the server's answering counts: there an `attempt_timeout` is the remedy.
+//!
+//! **A retry budget.** A server that is up and keeps losing its connections gets each statement several times over from
+//! clients that replay. A [`RetryBudget`] bounds that: replays are a fifth of the statements that succeed at most, after a
+//! reserve of 500. When it is empty, losses surface at once with [`Reason::BudgetExhausted`]. Losses that belong to an
+//! outage cost nothing.
+//!
+//! **Several servers.** [`Builder::build_targets`] takes the servers of one logical database in order of preference.
+//! Statements go to the first. When it is down, not ready or read-only, all are asked, and the first that is up and says
+//! that it takes writes is used from then on, for reads too: a replica may lag behind what the caller has seen. While
+//! none takes writes, reads go on at the one that was in use, as long as it is up. A preferred server that is back is
+//! taken again when it says that it takes writes; it is asked every four probe intervals, and up to ten times less often
+//! later. None of these questions is asked while nothing is wrong. For an executor that only reads, a read-only server
+//! will do: [`Builder::accept_read_only`].
+//!
+//! A single address whose server changes behind it (a proxy, DNS, a virtual address) needs no configuration: names are
+//! resolved anew for each connection, and a refusal drops those to the server before.
+//!
+//! **What a failover cannot keep.** Before a write is replayed on another server, its old session is ended on its own
+//! server, from a connection made for that. If that server cannot be reached, the first copy may still be executed there:
+//! [`Event::Unfenced`] says so, and `replay_unfenced(false)` surfaces `Unknown` instead. With synchronous replication (a
+//! Galera cluster) exactly-once work stays exactly once over all nodes. Asynchronous replication can lose what was committed
+//! last, also after the caller was told that it succeeded: the promoted server never had it, and no client can mend that.
+//! The guard's rows are lost with the work that they stand for, so a call with the same token does it again, which is
+//! right. Start the servers of a pair read-only and make the primary writable by hand or by your failover tool: a crashed
+//! primary that comes back writable is found able, as two primaries are.
+//!
+//! [`Event::Down`], [`Probing`](Event::Probing), [`Back`](Event::Back) and [`Moved`](Event::Moved) tell what happens, once
+//! for all clones; [`Counters`] has how many calls wait at this moment, and what is left of the budget.
+//!
 //! # Bounds
 //!
-//! Nothing waits for ever. The policy's deadline ends waiting and retrying, but does not cut a statement that is running;
-//! `connect_timeout` bounds connecting and checking; `attempt_timeout`, off by default, cuts.
+//! Nothing waits for ever. The policy's deadline ends waiting and retrying, but does not cut a statement that is running:
+//! that is watched. `connect_timeout` bounds connecting and checking; `attempt_timeout`, off by default, cuts.
 //!
 //! A future of this crate may be dropped at any time. Its connection is closed, so that the next statement never gets
 //! another one's answer, and its statement is ended at the server, in the background.
@@ -190,16 +248,19 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod attempt;
+mod budget;
 mod call;
 mod classify;
 mod connection;
 mod connections;
 mod decide;
 mod delegate;
+mod driver_error;
 mod error;
 mod event;
 mod executor;
 mod guard;
+mod outage;
 mod past;
 mod policy;
 mod random;
@@ -211,7 +272,9 @@ mod statement;
 mod stream;
 mod summary;
 mod transaction;
+mod watch;
 
+pub use budget::RetryBudget;
 pub use classify::{Classification, Disconnect, Fault, Outcome};
 pub use connection::Connection;
 pub use decide::Reason;
@@ -220,6 +283,7 @@ pub use event::{Counters, Event, Unfenced};
 pub use executor::{Builder, Executor};
 pub use guard::{Done, ExactlyOnce, Token};
 pub use mysql_async;
+pub use outage::Unavailable;
 pub use policy::{RetryPolicy, RetryPolicyBuilder};
 pub use session::{Session, SessionStream};
 pub use statement::{Annotate, AsStatement, Delivery, Guarded, Statement};

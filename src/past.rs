@@ -62,6 +62,14 @@ impl<'c> Past<'c> {
         while let Some(session) = self.sessions.last() {
             let fate = match session {
                 None => Fate::Unmarked,
+                Some(session) if session.target() != lease.target_index() && !wait => {
+                    // best effort, and nobody waits for it
+                    self.shared.abandon(session.clone());
+                    Fate::StillThere
+                }
+                Some(session) if session.target() != lease.target_index() => {
+                    self.shared.end_elsewhere(session, wait, deadline, settings).await
+                }
                 // an error ends the connection: a late answer would be taken for that to its statement
                 Some(session) => lease.end(session, wait, deadline, settings).await?,
             };
@@ -75,6 +83,7 @@ impl<'c> Past<'c> {
                 Fate::OtherServer => Unfenced::OtherServer,
                 Fate::NotAllowed => Unfenced::NotAllowed,
                 Fate::Unmarked => Unfenced::Unmarked,
+                Fate::Unreachable => Unfenced::Unreachable,
             };
             if wait {
                 return Ok(Settled::Unfenced(why));

@@ -145,7 +145,8 @@ impl RetryPolicyBuilder {
     /// The time, counted from the call, after which nothing is waited for and nothing sent again. Default 30 s.
     ///
     /// It covers the wait for a free connection of the pool, connecting, and the delays. A statement that is running
-    /// is not cut by it: a report that takes an hour takes an hour. To cut one, set
+    /// is not cut by it: a report that takes an hour takes an hour, while it is watched
+    /// ([`Builder::watch_after`](crate::Builder::watch_after)). To cut one, set
     /// [`attempt_timeout`](Self::attempt_timeout).
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.0.deadline = deadline;
@@ -179,14 +180,16 @@ impl RetryPolicyBuilder {
         self
     }
 
-    /// The delay before the second attempt to reach a server that is down, or the third to run a statement (the
-    /// second follows the first loss at once). Default 20 ms.
+    /// The delay before the third attempt to run a statement; the second follows the first loss at once. Default 20 ms.
+    ///
+    /// A server that is down is not waited for with these delays: one task probes it for all calls, see
+    /// [`Builder::probe_interval`](crate::Builder::probe_interval).
     pub fn initial_delay(mut self, delay: Duration) -> Self {
         self.0.delays.initial = delay;
         self
     }
 
-    /// The longest delay, jitter included: a server that is back is noticed within this time. Default 1 s.
+    /// The longest delay, jitter included. Default 1 s.
     pub fn max_delay(mut self, delay: Duration) -> Self {
         self.0.delays.maximum = delay;
         self

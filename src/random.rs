@@ -6,3 +6,8 @@ use std::hash::{BuildHasher, RandomState};
 pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(0_u8)
 }
+
+/// A number from 0 to 1.
+pub(crate) fn share() -> f64 {
+    random() as f64 / u64::MAX as f64
+}

@@ -21,6 +21,7 @@ use crate::{
     error::Result,
     executor::Executor,
     span::CallSpan,
+    watch::watched,
 };
 
 /// The rows of a result set, as they arrive. Made by [`Executor::query_stream`] and [`Executor::exec_stream`].
@@ -122,7 +123,9 @@ impl<T> RowStream<T> {
 
 fn read<P: Protocol>(mut lease: Lease) -> ReadRow {
     Box::pin(async move {
-        let row = next_row(QueryResult::<P>::new(lease.conn())).await;
+        let (shared, place) = (lease.shared().clone(), lease.place());
+        let row = watched(&shared, place, next_row(QueryResult::<P>::new(lease.conn()))).await;
+        lease.unpark();
         (row, lease)
     })
 }

@@ -90,7 +90,9 @@ async fn storm(
         .max_replays(10)
         .build()?;
     let heard = record.clone();
-    let exec = Executor::builder().policy(policy).on_event(move |event| heard.hear(event)).build(proxy.opts())?;
+    let builder = Executor::builder().policy(policy).on_event(move |event| heard.hear(event));
+    // single commands fail several times a second here, and would meet each of the few probes
+    let exec = builder.probe_interval(Duration::from_millis(20)).build(proxy.opts())?;
     exec.create_guard_table().await?;
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut tasks = JoinSet::new();

@@ -3,17 +3,14 @@
 //! What a session has on its connection no other connection has, and a statement of a transaction means nothing without
 //! the statements before it. So such a call is sent again only where there is nothing to miss.
 
-use std::{
-    io,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, sync::Arc, time::Instant};
 
 use super::{Call, Failed};
 use crate::{
-    classify::{Classification, Disconnect, Fault, Outcome, Situation, Stage, io_error},
-    connections::{Lease, Rebuild, Slot, Trouble, timed_out},
+    classify::{Classification, Disconnect, Fault, Outcome, Situation, Stage},
+    connections::{Lease, Rebuild, Slot, Trouble},
     decide::Reason,
+    driver_error::{copy, timed_out},
     error::{Error, Kind},
     statement::Delivery,
 };
@@ -31,10 +28,6 @@ impl<'c> Call<'c> {
         self.facts.attempts
     }
 
-    pub(crate) fn attempt_timeout(&self) -> Option<Duration> {
-        self.settings.attempt_timeout
-    }
-
     /// Its connection goes back to the session that it ran on, if any, and not to the pool.
     pub(crate) fn at_home(&self, lease: Lease) -> Lease {
         match self.slot {
@@ -46,6 +39,7 @@ impl<'c> Call<'c> {
     /// The transaction could not be begun: nothing was done in it.
     pub(crate) fn begin_failed(&mut self, lease: Lease, error: mysql_async::Error) -> Failed {
         let failed = self.failed(error, self.situation(Stage::Command), Some(lease.connection_id()));
+        self.note_refusal(&failed, lease.target_index());
         // it may hold the token, which the next run would wait for
         if self.facts.delivery == Delivery::ExactlyOnce && matches!(failed.classification.fault(), Fault::Disconnect(_))
         {
@@ -81,7 +75,7 @@ impl<'c> Call<'c> {
 
     /// A statement failed, and the transaction was rolled back for it; `doubtful` if it may have been committed before.
     pub(crate) fn troubled(&mut self, trouble: Trouble, doubtful: bool) -> Failed {
-        let Trouble { mut classification, error, connection_id, session } = trouble;
+        let Trouble { mut classification, error, connection_id, session, target } = trouble;
         if matches!(classification.fault(), Fault::Disconnect(_)) {
             self.past.add_session(session);
         }
@@ -89,13 +83,17 @@ impl<'c> Call<'c> {
             classification = classification.with_outcome(Outcome::Unknown);
         }
         let end = doubtful.then_some(Reason::InTransaction);
-        self.with_state_lost(Failed { error, classification, connection_id: Some(connection_id), end, told: true })
+        let failed = self.failed(error, self.situation(Stage::Command), Some(connection_id));
+        let failed = Failed { classification, end, told: true, ..failed };
+        self.note_refusal(&failed, target);
+        self.with_state_lost(failed)
     }
 
     /// COMMIT failed; `doubtful` if a part may have been committed before.
     pub(crate) fn commit_failed(&mut self, lease: Lease, error: mysql_async::Error, doubtful: bool) -> Failed {
         let situation = Situation { several: false, infile: false, ..self.situation(Stage::Command) };
         let mut failed = self.failed(error, situation, Some(lease.connection_id()));
+        self.note_refusal(&failed, lease.target_index());
         if matches!(failed.classification.fault(), Fault::Disconnect(_)) {
             // also where COMMIT was not sent: its locks would stall the next run
             self.past.add(&lease);
@@ -133,7 +131,8 @@ impl<'c> Call<'c> {
             (what, Classification::other(Outcome::Unknown), Some(Reason::InTransaction))
         };
         let error = io::Error::other(what).into();
-        self.with_state_lost(Failed { error, classification, connection_id: None, end, told: false })
+        let failed = self.failed(error, self.situation(Stage::Command), None);
+        self.with_state_lost(Failed { classification, end, ..failed })
     }
 
     fn with_state_lost(&self, failed: Failed) -> Failed {
@@ -181,10 +180,7 @@ impl Call<'_> {
 
     /// Another connection, with the state of the session made anew by the user's hook.
     async fn rebuilt(&self, slot: &Arc<Slot>, rebuild: &Rebuild, now: Instant) -> Result<Lease, Failed> {
-        let lease = match self.shared.checkout(now, self.facts.deadline, self.settings).await {
-            Ok(lease) => lease,
-            Err(error) => return Err(self.failed(error, self.situation(Stage::Connect), None)),
-        };
+        let lease = self.pooled_lease(now).await?;
         match rebuild(Slot::holding(lease)).await {
             Ok(Some((lease, state))) => {
                 slot.begin_anew(state);
@@ -200,7 +196,7 @@ impl Call<'_> {
                     None => Classification::other(Outcome::NotExecuted),
                 };
                 let error = io::Error::other(format!("the session could not be rebuilt: {error}"));
-                Err(Failed { error: error.into(), classification, connection_id: None, end: None, told: false })
+                Err(Failed { classification, ..self.failed(error.into(), self.situation(Stage::Connect), None) })
             }
         }
     }
@@ -226,6 +222,7 @@ impl Call<'_> {
                 error: copy(&failed.error),
                 connection_id: lease.connection_id(),
                 session: lease.session(),
+                target: lease.target_index(),
             });
         });
         if noted.is_some() {
@@ -248,16 +245,4 @@ pub(crate) fn in_doubt(slot: &Slot, own: Outcome) -> Outcome {
 
 fn is_deadlock(error: &mysql_async::Error) -> bool {
     matches!(error, mysql_async::Error::Server(error) if error.code == 1213)
-}
-
-/// The driver's errors cannot be cloned. The statement's error has the original.
-fn copy(error: &mysql_async::Error) -> mysql_async::Error {
-    if let mysql_async::Error::Server(error) = error {
-        return mysql_async::Error::Server(error.clone());
-    }
-    let io = if let mysql_async::Error::Io(error) = error { io_error(error) } else { None };
-    match io {
-        Some(error) => io::Error::new(error.kind(), error.to_string()).into(),
-        None => io::Error::other(error.to_string()).into(),
-    }
 }

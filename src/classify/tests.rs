@@ -188,6 +188,11 @@ fn every_other_end_of_a_connection_is_unknown() {
     for code in [1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3169, 2006, 2013, 2055] {
         assert_eq!(classify(&server(code), PLAIN), LOST, "{code}");
     }
+    let of_a_node =
+        |message: &str| Error::Server(ServerError { code: 1180, message: message.into(), state: "HY000".into() });
+    let quorum_lost = of_a_node("Error while ..(provider status: Not connected to Primary Component)");
+    assert_eq!(classify(&quorum_lost, PLAIN), LOST);
+    assert_eq!(classify(&of_a_node("Got error 28 during COMMIT"), PLAIN), Classification::other(Outcome::Unknown));
     for error in [
         DriverError::PacketOutOfOrder,
         DriverError::UnexpectedPacket { payload: vec![] },

@@ -8,7 +8,12 @@ use std::{
 
 use mysql_async::{Conn, prelude::Queryable};
 
-use super::{Fate, Session, Shared, Slot, bounded, poll_once, records::Status};
+use super::{
+    Fate, Session, Shared, Slot, Target, bounded,
+    parking::Place,
+    poll_once,
+    records::{Records, Returned, Status, key},
+};
 use crate::{policy::Settings, reading::StateKinds};
 
 /// A held connection that has idled for this long is pinged before it is used: the driver has no way to look at its
@@ -19,6 +24,8 @@ const CHECK_AFTER: Duration = Duration::from_millis(500);
 pub(crate) struct Lease {
     conn: Option<Conn>,
     shared: Arc<Shared>,
+    /// Which target it is a connection to.
+    target: usize,
     permit: bool,
     under_way: bool,
     /// Where it belongs between statements, if not in the pool.
@@ -26,8 +33,41 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    pub(super) fn new(conn: Conn, shared: &Arc<Shared>) -> Self {
-        Lease { conn: Some(conn), shared: shared.clone(), permit: false, under_way: false, home: None }
+    pub(super) fn new(conn: Conn, shared: &Arc<Shared>, target: usize) -> Self {
+        Lease { conn: Some(conn), shared: shared.clone(), target, permit: false, under_way: false, home: None }
+    }
+
+    pub(super) fn target(&self) -> &Target {
+        &self.shared.targets[self.target]
+    }
+
+    /// Which target it is a connection to.
+    pub(crate) fn target_index(&self) -> usize {
+        self.target
+    }
+
+    /// Its statement has been answered, and the connection is kept: nobody waits.
+    pub(crate) fn unpark(&self) {
+        self.records().unpark(self.place());
+    }
+
+    /// What all clones of its executor share.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    fn records(&self) -> &Records {
+        &self.target().records
+    }
+
+    /// When the connection was made; in doubt long ago.
+    pub(super) fn made(&self) -> Instant {
+        self.records().made(self.connection()).unwrap_or(self.shared.made)
+    }
+
+    /// Where others look whether it has fallen silent.
+    pub(crate) fn place(&self) -> Place {
+        Place { target: self.target, key: key(self.connection()) }
     }
 
     pub(super) fn with_permit(mut self) -> Self {
@@ -52,7 +92,7 @@ impl Lease {
     }
 
     pub(super) fn began_with_autocommit(&self) -> bool {
-        self.shared.records.autocommit(self.connection())
+        self.records().autocommit(self.connection())
     }
 
     /// Whether the server still holds the session after it has idled for so long. Asks it only where that is in doubt.
@@ -70,12 +110,12 @@ impl Lease {
 
     /// Whether the server takes no packet that holds a text of this length.
     pub(crate) fn is_too_small_for(&self, length: usize) -> bool {
-        self.shared.records.packet_limit(self.connection()).is_some_and(|limit| length > limit)
+        self.records().packet_limit(self.connection()).is_some_and(|limit| length > limit)
     }
 
     /// The session, as others can find it; `None` if the server does not go along.
     pub(crate) fn session(&self) -> Option<Session> {
-        self.shared.records.session(self.connection())
+        self.records().session(self.connection())
     }
 
     /// A statement is about to be sent: if the lease is dropped before [`answered`](Self::answered), its caller has
@@ -97,7 +137,8 @@ impl Lease {
         settings: &Settings,
     ) -> mysql_async::Result<Fate> {
         let own = self.session();
-        other.end(self.conn(), own.as_ref(), wait, deadline, settings).await
+        let server = own.as_ref().map(Session::server);
+        other.end(self.conn(), server, wait, deadline, settings).await
     }
 
     pub(crate) fn connection_id(&self) -> u32 {
@@ -110,16 +151,23 @@ impl Lease {
     /// flags; otherwise it is reset first, in the background, under a time-out. That of a session goes back to it.
     pub(crate) fn finish(mut self, leaves: StateKinds) {
         if let Some(home) = self.home.take() {
+            self.unpark();
             return home.put_back(self, leaves);
         }
         let now = Instant::now();
-        let as_it_began = self.shared.records.give_back(self.connection(), now);
-        if leaves.is_neutral() && as_it_began {
-            self.put_back(now);
-        } else if self.shared.resettable {
-            self.reset();
-        } else {
-            self.retire();
+        match self.records().give_back(self.connection(), now, 1) {
+            Returned::AsItBegan if leaves.is_neutral() => self.put_back(now),
+            Returned::AsItBegan | Returned::Changed if self.target().resettable => self.reset(),
+            Returned::AsItBegan | Returned::Changed | Returned::Over => self.retire(),
+        }
+    }
+
+    /// Gives the connection back after housekeeping: no statement of a caller's was answered on it.
+    pub(crate) fn put_by(self) {
+        let now = Instant::now();
+        match self.records().give_back(self.connection(), now, 0) {
+            Returned::AsItBegan => self.put_back(now),
+            Returned::Changed | Returned::Over => self.retire(),
         }
     }
 
@@ -131,6 +179,9 @@ impl Lease {
     fn put_back(mut self, now: Instant) {
         self.shared.note_return(now);
         self.conn = None; // to the pool
+        if self.shared.outage.is_troubled() {
+            self.shared.outage.wake_one();
+        }
     }
 
     fn reset(mut self) {
@@ -149,7 +200,7 @@ impl Lease {
             }
             let renewed = matches!(answer, Ok(Ok(true)));
             let now = Instant::now();
-            if renewed && self.shared.records.give_back(self.connection(), now) {
+            if renewed && self.records().give_back(self.connection(), now, 0) == Returned::AsItBegan {
                 self.put_back(now);
             } else {
                 self.retire();
@@ -186,7 +237,7 @@ impl Lease {
 
     fn close(&mut self) {
         if let Some(conn) = self.conn.take() {
-            self.shared.records.forget(&conn);
+            self.records().forget(&conn);
             // The first poll marks the connection as disconnected, so that the pool will not clean and keep it, and
             // writes COM_QUIT if nothing is in the way. There is no second poll: nothing is waited for.
             let _ = poll_once(pin!(conn.disconnect()));

@@ -7,11 +7,11 @@
 use std::{
     mem,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{Session, Shared};
-use crate::policy::Settings;
+use crate::{outage::Need, policy::Settings};
 
 /// The sessions that wait for their end.
 #[derive(Debug, Default)]
@@ -52,21 +52,32 @@ impl Orphans {
     }
 }
 
+/// The pause between two looks at an outage.
+const PAUSE: Duration = Duration::from_millis(50);
+
 async fn attend(shared: &Arc<Shared>) {
     while let Some(sessions) = shared.orphans.take() {
         let now = Instant::now();
         let deadline = now.checked_add(shared.reset_timeout).unwrap_or(now);
         let settings = Settings::default();
+        // not among the calls that wait
+        while shared.is_shut(Need::Read) && Instant::now() < deadline {
+            tokio::time::sleep(PAUSE).await;
+        }
         // best effort: a server that cannot be reached has lost its clients too, or will notice
-        let Ok(mut lease) = shared.checkout(now, deadline, &settings).await else {
+        let Ok(mut lease) = shared.checkout(now, deadline, &settings, Need::Read).await else {
             continue;
         };
         let mut alive = true;
         for session in &sessions {
-            alive = alive && lease.end(session, false, deadline, &settings).await.is_ok();
+            if session.target() != lease.target_index() {
+                shared.end_elsewhere(session, false, deadline, &settings).await;
+            } else if alive {
+                alive = lease.end(session, false, deadline, &settings).await.is_ok();
+            }
         }
         if alive {
-            lease.finish(crate::reading::StateKinds::NONE);
+            lease.put_by();
         } else {
             lease.retire();
         }

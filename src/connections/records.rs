@@ -10,12 +10,16 @@ use std::{
 use mysql_async::Conn;
 use mysql_common::constants::StatusFlags;
 
-use super::session::{Introduction, Session};
-use crate::random::random;
+use super::{
+    parking::Parked,
+    session::{Introduction, Session},
+};
+use crate::random;
 
 /// What is known of one connection.
 #[derive(Debug)]
-struct Record {
+pub(super) struct Record {
+    made: Instant,
     last_used: Instant,
     /// It is not used again after idling this long: the server is about to close it, or has.
     idle_limit: Duration,
@@ -24,12 +28,26 @@ struct Record {
     /// The autocommit mode that it began with.
     autocommit: bool,
     /// Its session as others can find it; `None` if the server does not go along.
-    session: Option<Session>,
+    pub(super) session: Option<Session>,
     /// When it is too old to be used again; `None` never.
     expires: Option<Instant>,
     new: bool,
     /// It is in use: its record is needed, however long that takes.
     leased: bool,
+    /// Connections of an earlier generation are not used again.
+    generation: u64,
+    /// The task that waits for its answer.
+    pub(super) parked: Option<Parked>,
+}
+
+/// How a connection comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Returned {
+    AsItBegan,
+    /// The server's status flags say that its session is not as it began.
+    Changed,
+    /// It is not to be used again, or nothing is known of it.
+    Over,
 }
 
 /// Whether a connection is fit for use, as far as its record tells.
@@ -47,9 +65,10 @@ pub(super) enum Condition {
 const DEFAULT_WAIT_TIMEOUT: Duration = Duration::from_secs(28_800);
 
 impl Record {
-    fn new(max_age: Option<Duration>) -> Self {
+    fn new(max_age: Option<Duration>, generation: u64) -> Self {
         let now = Instant::now();
         Record {
+            made: now,
             last_used: now,
             idle_limit: DEFAULT_WAIT_TIMEOUT,
             packet_limit: None,
@@ -58,6 +77,8 @@ impl Record {
             expires: max_age.and_then(|age| now.checked_add(jittered(age))),
             new: true,
             leased: false,
+            generation,
+            parked: None,
         }
     }
 
@@ -81,8 +102,7 @@ fn idle_limit(wait_timeout: Duration) -> Duration {
 
 /// The age and up to a tenth more, so that connections that were made together do not end together.
 fn jittered(age: Duration) -> Duration {
-    let share = random() as f64 / u64::MAX as f64;
-    age.saturating_add((age / 10).mul_f64(share))
+    age.saturating_add((age / 10).mul_f64(random::share()))
 }
 
 /// The records of all connections.
@@ -90,40 +110,51 @@ fn jittered(age: Duration) -> Duration {
 pub(crate) struct Records {
     limit: usize,
     max_age: Option<Duration>,
-    by_connection: Mutex<HashMap<Key, Record, BuildHasherDefault<Identity>>>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Inner {
+    pub(super) by_connection: HashMap<Key, Record, BuildHasherDefault<Identity>>,
+    generation: u64,
+    /// How many statements of callers have been answered, and their connections given back.
+    answers: u64,
 }
 
 /// Identifies a living connection: the driver keeps its inner part on the heap, which does not move. Ids of the
 /// server would not do: they start again when it restarts, and two servers behind one address share them.
-type Key = usize;
+pub(super) type Key = usize;
 
-fn key(conn: &Conn) -> Key {
+pub(super) fn key(conn: &Conn) -> Key {
     std::ptr::from_ref(conn.opts()) as usize
 }
 
 impl Records {
     /// For a pool of at most `connections`, each to be retired at `max_age`.
     pub(crate) fn new(connections: usize, max_age: Option<Duration>) -> Self {
-        Records { limit: connections.saturating_mul(2).max(32), max_age, by_connection: Mutex::default() }
+        Records { limit: connections.saturating_mul(2).max(32), max_age, inner: Mutex::default() }
     }
 
     /// Of a connection that has just been made. Replaces what a dead connection may have left at its place.
     pub(crate) fn insert_new(&self, conn: &Conn) {
-        self.insert(key(conn), Record::new(self.max_age));
+        let generation = self.lock().generation;
+        self.insert(key(conn), Record::new(self.max_age, generation));
     }
 
     /// Whether a connection that leaves the pool is fit for use.
     pub(super) fn condition(&self, conn: &Conn, now: Instant) -> Condition {
-        self.lock().get_mut(&key(conn)).map_or(Condition::Over, |record| {
+        let mut inner = self.lock();
+        let generation = inner.generation;
+        inner.by_connection.get_mut(&key(conn)).map_or(Condition::Over, |record| {
             record.leased = true;
-            record.condition(now)
+            if record.generation == generation { record.condition(now) } else { Condition::Over }
         })
     }
 
     /// The connection has answered for the first time, and told what it is.
     pub(super) fn introduce(&self, conn: &Conn, introduction: Introduction) {
         let autocommit = Status::of(conn).is_none_or(|status| status.autocommit);
-        if let Some(record) = self.lock().get_mut(&key(conn)) {
+        if let Some(record) = self.lock().by_connection.get_mut(&key(conn)) {
             let wait_timeout = introduction.wait_timeout.map_or(DEFAULT_WAIT_TIMEOUT, Duration::from_secs);
             record.idle_limit = idle_limit(wait_timeout);
             record.packet_limit = introduction.packet_limit;
@@ -133,42 +164,74 @@ impl Records {
         }
     }
 
-    /// Before a connection goes back to the pool: `false` if the server's status flags say that its session is not as
-    /// it began, or nothing is known of it.
-    pub(super) fn give_back(&self, conn: &Conn, now: Instant) -> bool {
+    /// Before a connection goes back to the pool, after so many statements of a caller's.
+    pub(super) fn give_back(&self, conn: &Conn, now: Instant, answers: u64) -> Returned {
         let status = Status::of(conn);
-        let mut records = self.lock();
-        let Some(record) = records.get_mut(&key(conn)) else {
-            return false;
+        let mut inner = self.lock();
+        inner.answers += answers;
+        let Inner { by_connection, generation, .. } = &mut *inner;
+        let Some(record) = by_connection.get_mut(&key(conn)) else {
+            return Returned::Over;
         };
         record.last_used = now;
         record.leased = false;
+        let parked = record.parked.take();
         // after an error of the server there are no flags; a text that leaves nothing behind changed none
-        status.is_none_or(|status| !status.in_transaction && status.autocommit == record.autocommit)
+        let returned = match status.is_none_or(|it| !it.in_transaction && it.autocommit == record.autocommit) {
+            _ if record.generation != *generation => Returned::Over,
+            true => Returned::AsItBegan,
+            false => Returned::Changed,
+        };
+        // what a waker does when it goes is nobody's business under the lock
+        drop(inner);
+        drop(parked);
+        returned
+    }
+
+    /// How many statements of callers have been answered.
+    pub(super) fn answers(&self) -> u64 {
+        self.lock().answers
+    }
+
+    /// The connections that there are will not be used again.
+    pub(super) fn renounce(&self) {
+        self.lock().generation += 1;
+    }
+
+    /// Whether the connection may be used as far as its generation goes.
+    pub(super) fn is_current(&self, conn: &Conn) -> bool {
+        let inner = self.lock();
+        inner.by_connection.get(&key(conn)).is_some_and(|record| record.generation == inner.generation)
     }
 
     /// The autocommit mode that the connection began with.
     pub(super) fn autocommit(&self, conn: &Conn) -> bool {
-        self.lock().get(&key(conn)).is_none_or(|record| record.autocommit)
+        self.lock().by_connection.get(&key(conn)).is_none_or(|record| record.autocommit)
+    }
+
+    /// When the connection was made.
+    pub(super) fn made(&self, conn: &Conn) -> Option<Instant> {
+        self.lock().by_connection.get(&key(conn)).map(|record| record.made)
     }
 
     /// The largest packet that the server takes on this connection, if it told.
     pub(super) fn packet_limit(&self, conn: &Conn) -> Option<usize> {
-        self.lock().get(&key(conn))?.packet_limit
+        self.lock().by_connection.get(&key(conn))?.packet_limit
     }
 
     /// The session of a connection, as others can find it.
     pub(super) fn session(&self, conn: &Conn) -> Option<Session> {
-        self.lock().get(&key(conn))?.session.clone()
+        self.lock().by_connection.get(&key(conn))?.session.clone()
     }
 
     /// The connection is about to be closed.
     pub(super) fn forget(&self, conn: &Conn) {
-        self.lock().remove(&key(conn));
+        let record = self.lock().by_connection.remove(&key(conn));
+        drop(record);
     }
 
     fn insert(&self, key: Key, record: Record) {
-        let mut records = self.lock();
+        let records = &mut self.lock().by_connection;
         if records.len() >= self.limit {
             // The pool drops dead connections without a word. Their records are the oldest of those that are not leased,
             // which are half at most. A living one that loses its record is replaced before it is used again.
@@ -182,9 +245,9 @@ impl Records {
         records.insert(key, record);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Record, BuildHasherDefault<Identity>>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         // no code of a user runs under the lock, and each change is one call
-        self.by_connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -208,7 +271,7 @@ impl Status {
 
 /// Addresses of heap blocks are spread well enough once their low bits, zero by alignment, are mixed away.
 #[derive(Default)]
-struct Identity(u64);
+pub(super) struct Identity(u64);
 
 impl Hasher for Identity {
     fn finish(&self) -> u64 {
@@ -246,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_over_when_it_idled_for_its_limit() {
-        let record = Record { idle_limit: Duration::from_secs(9), new: false, ..Record::new(None) };
+        let record = Record { idle_limit: Duration::from_secs(9), new: false, ..Record::new(None, 0) };
         let after = |seconds| record.last_used + Duration::from_secs(seconds);
         assert_eq!(record.condition(after(8)), Condition::Idle(Duration::from_secs(8)));
         assert_eq!(record.condition(after(9)), Condition::Over);
@@ -255,11 +318,11 @@ mod tests {
     #[test]
     fn a_connection_in_use_keeps_its_record_however_long_it_is_used() {
         let records = Records::new(4, None);
-        records.insert(7, Record { leased: true, ..Record::new(None) });
+        records.insert(7, Record { leased: true, ..Record::new(None, 0) });
         for key in 0..1000 {
-            records.insert(key * 64, Record::new(None));
+            records.insert(key * 64, Record::new(None, 0));
         }
-        assert!(records.lock().contains_key(&7));
+        assert!(records.lock().by_connection.contains_key(&7));
     }
 
     #[test]
@@ -272,21 +335,21 @@ mod tests {
 
     #[test]
     fn a_connection_is_over_at_its_age_whatever_its_use() {
-        let record = Record::new(Some(Duration::from_secs(100)));
+        let record = Record::new(Some(Duration::from_secs(100)), 0);
         let after = |seconds| record.last_used + Duration::from_secs(seconds);
         assert_eq!(record.condition(after(99)), Condition::New);
         assert_eq!(record.condition(after(110)), Condition::Over);
-        assert_eq!(Record::new(None).condition(after(110)), Condition::New);
+        assert_eq!(Record::new(None, 0).condition(after(110)), Condition::New);
     }
 
     #[test]
     fn records_of_connections_that_died_in_the_pool_do_not_pile_up() {
         let records = Records::new(4, None);
         for key in 0..10_000 {
-            records.insert(key * 64, Record::new(None));
-            assert!(records.lock().len() <= records.limit);
+            records.insert(key * 64, Record::new(None, 0));
+            assert!(records.lock().by_connection.len() <= records.limit);
         }
-        let newest = records.lock().contains_key(&(9_999 * 64));
+        let newest = records.lock().by_connection.contains_key(&(9_999 * 64));
         assert!(newest, "the record of the newest connection was dropped");
     }
 
@@ -296,15 +359,15 @@ mod tests {
         let began = Instant::now();
         let used_after = |key: usize| Record {
             last_used: began + Duration::from_millis(key.try_into().expect("small")),
-            ..Record::new(None)
+            ..Record::new(None, 0)
         };
         let limit = records.limit;
         for key in 0..limit {
             records.insert(key, used_after(key));
         }
-        assert_eq!(records.lock().len(), limit, "forgotten before there were too many");
+        assert_eq!(records.lock().by_connection.len(), limit, "forgotten before there were too many");
         records.insert(limit, used_after(limit));
-        let mut kept: Vec<Key> = records.lock().keys().copied().collect();
+        let mut kept: Vec<Key> = records.lock().by_connection.keys().copied().collect();
         kept.sort_unstable();
         assert_eq!(kept, (limit / 2 + 1..=limit).collect::<Vec<Key>>());
     }

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mysql_async::{Conn, prelude::Queryable};
+use mysql_async::{Conn, Opts, prelude::Queryable};
 
 use super::bounded;
 use crate::{policy::Settings, random::random};
@@ -46,6 +46,8 @@ pub(crate) struct Session {
     mark: Mark,
     /// What tells one server from another, whatever address they are behind.
     server: Arc<str>,
+    /// The target that it was reached at.
+    target: usize,
 }
 
 /// What became of an old session.
@@ -61,6 +63,8 @@ pub(crate) enum Fate {
     NotAllowed,
     /// It is still there: its end was not waited for, or did not come in time.
     StillThere,
+    /// Its server cannot be reached.
+    Unreachable,
 }
 
 /// What a new connection tells of itself.
@@ -74,11 +78,13 @@ pub(crate) struct Introduction {
     pub(crate) session: Option<Session>,
 }
 
-/// Asks a new connection for its limits and marks its session, in one round trip.
-pub(crate) async fn introduce(conn: &mut Conn) -> mysql_async::Result<Introduction> {
+/// Tells one server from another.
+const SERVER: &str = "CONCAT_WS('/', @@hostname, @@port, @@server_id, @@datadir)";
+
+/// Asks a new connection to this target for its limits and marks its session, in one round trip.
+pub(crate) async fn introduce(conn: &mut Conn, target: usize) -> mysql_async::Result<Introduction> {
     let mark = Mark::new();
-    let server = "CONCAT_WS('/', @@hostname, @@port, @@server_id, @@datadir)";
-    let all = format!("SELECT {LIMITS}, {server}, GET_LOCK('{mark}', 0)");
+    let all = format!("SELECT {LIMITS}, {SERVER}, GET_LOCK('{mark}', 0)");
     let answer: Option<Answer> = match conn.query_first(all).await {
         Ok(answer) => answer,
         // a server or proxy that does not go along with all of this is still one that answers
@@ -93,7 +99,7 @@ pub(crate) async fn introduce(conn: &mut Conn) -> mysql_async::Result<Introducti
         return Ok(Introduction::default());
     };
     let session = match (server, locked) {
-        (Some(server), Some(1)) => Some(Session { mark, server: server.into() }),
+        (Some(server), Some(1)) => Some(Session { mark, server: server.into(), target }),
         _ => None,
     };
     Ok(Introduction { wait_timeout, packet_limit, session })
@@ -111,12 +117,42 @@ impl Session {
         Ok(locked.flatten() == Some(1))
     }
 
-    /// Whether both are on one server.
-    fn is_beside(&self, other: &Session) -> bool {
-        self.server == other.server
+    /// The target that it was reached at.
+    pub(crate) fn target(&self) -> usize {
+        self.target
     }
 
-    /// Ends this session from another one, and with `wait` does not return before it is seen gone, or `deadline`.
+    /// What tells its server from others.
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// Whether it is there, asked from a connection to whatever server answers at its target; `None` if that is another
+    /// one, or does not tell.
+    pub(crate) async fn is_there(&self, from: &mut Conn) -> mysql_async::Result<Option<bool>> {
+        let question = format!("SELECT {SERVER}, IS_USED_LOCK('{}')", self.mark);
+        match from.query_first::<(Option<String>, Option<u32>), _>(question).await {
+            Ok(Some((Some(server), holder))) if *server == *self.server => Ok(Some(holder.is_some())),
+            Ok(_) | Err(mysql_async::Error::Server(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends this session from a connection that was made for it.
+    pub(crate) async fn end_from_outside(
+        &self,
+        opts: Opts,
+        wait: bool,
+        deadline: Instant,
+        settings: &Settings,
+    ) -> mysql_async::Result<Fate> {
+        let mut conn = bounded(Conn::new(opts), "connect", deadline, settings).await?;
+        let asking = conn.query_first::<String, _>(format!("SELECT {SERVER}"));
+        let server = bounded(asking, "the server's name", deadline, settings).await?;
+        self.end(&mut conn, server.as_deref(), wait, deadline, settings).await
+    }
+
+    /// Ends this session from a connection to this server, and with `wait` does not return before it is seen gone, or `deadline`.
     ///
     /// Each question has the connect time-out to be answered. An error leaves `from` unfit for use.
     ///
@@ -125,12 +161,12 @@ impl Session {
     pub(crate) async fn end(
         &self,
         from: &mut Conn,
-        from_session: Option<&Session>,
+        server: Option<&str>,
         wait: bool,
         deadline: Instant,
         settings: &Settings,
     ) -> mysql_async::Result<Fate> {
-        if !from_session.is_some_and(|other| other.is_beside(self)) {
+        if server != Some(&*self.server) {
             return Ok(Fate::OtherServer);
         }
         let mut killed = None;
@@ -171,13 +207,5 @@ mod tests {
         assert_ne!(one, two);
         assert!(Mark(u64::MAX).to_string().len() <= 64);
         assert!(one.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':'), "{one}");
-    }
-
-    #[test]
-    fn sessions_of_one_server_are_beside_each_other() {
-        let session = |server: &str| Session { mark: Mark::new(), server: server.into() };
-        let one = session("db/3306/1//var/lib/mysql/");
-        assert!(one.is_beside(&session("db/3306/1//var/lib/mysql/")));
-        assert!(!one.is_beside(&session("db/3306/2//var/lib/mysql/")), "another server_id");
     }
 }

@@ -60,6 +60,7 @@ pub(crate) struct Trouble {
     pub(crate) connection_id: u32,
     /// Where it may still be at work.
     pub(crate) session: Option<Session>,
+    pub(crate) target: usize,
 }
 
 impl Slot {

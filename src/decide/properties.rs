@@ -193,7 +193,9 @@ proptest! {
             | Reason::StateLost
             | Reason::InSession
             | Reason::InTransaction
-            | Reason::CommitLost => false,
+            | Reason::CommitLost
+            | Reason::BudgetExhausted
+            | Reason::FailFast => false,
         };
         prop_assert!(true_of_it, "{reason:?}");
     }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The driver's error without the words that its wrappers repeat.
-struct Cause<'a>(Option<&'a mysql_async::Error>);
+pub(crate) struct Cause<'a>(pub(crate) Option<&'a mysql_async::Error>);
 
 impl fmt::Display for Cause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,9 +53,15 @@ impl fmt::Display for Sentence<'_> {
             }
             Fault::Disconnect(disconnect) => {
                 write!(f, "{disconnect}: {}: {}", failure.address, Cause(failure.source.as_ref()))?;
+                if let Some(lasted) = failure.down_for {
+                    write!(f, " (down for {:.3} s)", lasted.as_secs_f64())?;
+                }
             }
             Fault::Refused => {
-                write!(f, "the server {} refused the statement: {}", failure.address, Cause(failure.source.as_ref()))?
+                write!(f, "the server {} refused the statement: {}", failure.address, Cause(failure.source.as_ref()))?;
+                if let Some(lasted) = failure.down_for {
+                    write!(f, " (for {:.3} s)", lasted.as_secs_f64())?;
+                }
             }
             Fault::RolledBack => {
                 write!(f, "the server rolled the statement back: {}", Cause(failure.source.as_ref()))?;

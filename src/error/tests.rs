@@ -14,6 +14,7 @@ fn failure(kind: Kind, outcome: Outcome, delivery: Delivery, reason: Reason) -> 
         reason,
         rows: 0,
         lost_before: false,
+        down_for: None,
         lost_state: StateKinds::NONE,
         transaction: false,
         address: "db.example:3306".into(),

@@ -6,11 +6,14 @@ use mysql_async::Opts;
 
 use super::Executor;
 use crate::{
+    budget::RetryBudget,
     connections::{Keeping, Setup, Shared},
     error::{Error, Result},
     event::{Event, Listeners},
     guard::Table,
+    outage,
     policy::RetryPolicy,
+    watch,
 };
 
 /// Builds an [`Executor`].
@@ -48,6 +51,16 @@ impl Default for Builder {
                 reset_timeout: DEFAULT_RESET_TIMEOUT,
                 guard: Table::default(),
                 setup: Setup::default(),
+                outage: outage::Tuning {
+                    probe_interval: Duration::from_millis(250),
+                    fail_fast_after: None,
+                    accept_read_only: false,
+                },
+                watch: watch::Tuning {
+                    watch_after: Some(Duration::from_secs(10)),
+                    give_up_after: Duration::from_secs(5),
+                },
+                budget: Some(RetryBudget::default()),
             },
             listeners: Listeners::default(),
         }
@@ -99,7 +112,59 @@ impl Builder {
         self
     }
 
-    /// Calls `hook` for each [`Event`], on the task that made the call. A panic of the hook is a panic of the call.
+    /// The longest time between two probes of a server that is down, so that one that is back is noticed within it.
+    /// Default 250 ms.
+    ///
+    /// While the server is down, one task probes and all other calls wait for what it finds. The first probe is made at
+    /// once, the next after 20 ms, and then the time doubles up to this one. One that is full (1040) is probed at this
+    /// interval from the start.
+    pub fn probe_interval(mut self, interval: Duration) -> Self {
+        self.keeping.outage.probe_interval = interval;
+        self
+    }
+
+    /// When the server has been down for this long, calls fail at once instead of waiting for it until their deadlines, with
+    /// [`Reason::FailFast`](crate::Reason::FailFast), until a probe finds it up again. Default `None`: they wait.
+    pub fn fail_fast_after(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.keeping.outage.fail_fast_after = time.into();
+        self
+    }
+
+    /// Whether a server that takes no writes will do as a target: for an executor that only reads, from replicas say.
+    /// Default `false`: of several targets one is left when it becomes read-only, and one that is read-only is not taken.
+    pub fn accept_read_only(mut self, accept: bool) -> Self {
+        self.keeping.outage.accept_read_only = accept;
+        self
+    }
+
+    /// An attempt that has heard nothing for this long is looked at from another connection, beside the pool, and from then
+    /// on again and again. Default 10 s; `None` never.
+    ///
+    /// If the server has lost its session, or has not answered for [`give_up_after`](Self::give_up_after), the attempt
+    /// counts as lost, with the outcome [`Unknown`](crate::Outcome::Unknown). If the session is there, it goes on for as
+    /// long as it takes. So a black hole, a server that hangs and a connection that only the client believes in are noticed,
+    /// and a report that takes an hour is not cut. An attempt with an
+    /// [`attempt_timeout`](crate::RetryPolicyBuilder::attempt_timeout) is not watched.
+    pub fn watch_after(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.keeping.watch.watch_after = time.into();
+        self
+    }
+
+    /// How long the server may fail to answer about a silent attempt. Default 5 s.
+    pub fn give_up_after(mut self, time: Duration) -> Self {
+        self.keeping.watch.give_up_after = time;
+        self
+    }
+
+    /// How much of the load may be statements that are sent again. Default: a fifth of those that succeed, and a reserve of
+    /// 500; `None` for no limit but that of each call.
+    pub fn retry_budget(mut self, budget: impl Into<Option<RetryBudget>>) -> Self {
+        self.keeping.budget = budget.into();
+        self
+    }
+
+    /// Calls `hook` for each [`Event`]: on the task that made the call, but for those of an outage. A panic of the hook is a
+    /// panic of that task.
     pub fn on_event<F>(mut self, hook: F) -> Self
     where
         F: Fn(&Event<'_>) + Send + Sync + 'static,
@@ -114,7 +179,7 @@ impl Builder {
     /// itself, when a statement may have changed session state.
     ///
     /// # Errors
-    /// The options make no sense, say a malformed URL; or `max_age` is zero.
+    /// The options make no sense, say a malformed URL; or a time is zero that must not be.
     pub fn build<O>(self, opts: O) -> Result<Executor>
     where
         Opts: TryFrom<O>,
@@ -132,13 +197,65 @@ impl Builder {
         self.build_opts(opts)
     }
 
-    fn build_opts(mut self, opts: Opts) -> Result<Executor> {
-        if self.keeping.max_age == Some(Duration::ZERO) {
-            let message = "max_age is 0: give a time that is longer, or None";
-            return Err(Error::config(message.into(), None));
+    /// The executor, for several targets: servers that hold the same database, in order of preference. Nothing is connected
+    /// yet.
+    ///
+    /// Statements go to the first target. When it is down, refuses writes (1290, 1836), or is not ready (1047, 3032), all
+    /// are asked, and the first that is up and takes writes is used from then on, for reads as well. A target that is
+    /// preferred to the one in use is taken again when it is found able, without an outage.
+    ///
+    /// Each target has a pool of its own. The number of connections in use at a time is bounded by the smallest of them.
+    ///
+    /// ```
+    /// # async fn f() -> mysql_retry::Result<()> {
+    /// use mysql_retry::Executor;
+    ///
+    /// let exec = Executor::builder().build_targets([
+    ///     "mysql://app:secret@db1.example/shop",
+    ///     "mysql://app:secret@db2.example/shop",
+    /// ])?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`build`](Self::build); or there is no target.
+    pub fn build_targets<O>(self, targets: impl IntoIterator<Item = O>) -> Result<Executor>
+    where
+        Opts: TryFrom<O>,
+        <Opts as TryFrom<O>>::Error: std::error::Error,
+    {
+        let mut all = Vec::new();
+        for target in targets {
+            let number = all.len() + 1;
+            all.push(Opts::try_from(target).map_err(|error| {
+                Error::config(format!("the connection options of target {number} are bad: {error}"), None)
+            })?);
+        }
+        self.build_all(all)
+    }
+
+    fn build_opts(self, opts: Opts) -> Result<Executor> {
+        self.build_all(vec![opts])
+    }
+
+    fn build_all(mut self, targets: Vec<Opts>) -> Result<Executor> {
+        let Keeping { max_age, outage, watch, .. } = &self.keeping;
+        let not_zero = [
+            ("max_age", *max_age),
+            ("probe_interval", Some(outage.probe_interval)),
+            ("watch_after", watch.watch_after),
+            ("give_up_after", Some(watch.give_up_after)),
+        ];
+        for (name, value) in not_zero {
+            if value == Some(Duration::ZERO) {
+                return Err(Error::config(format!("{name} is 0: give a time that is longer"), None));
+            }
+        }
+        if targets.is_empty() {
+            return Err(Error::config("there is no target: give the options of at least one server".into(), None));
         }
         self.keeping.reset_timeout = self.policy.settings().connect_timeout.unwrap_or(DEFAULT_RESET_TIMEOUT);
-        let shared = Shared::new(opts, self.keeping, self.listeners);
+        let shared = Shared::new(targets, self.keeping, self.listeners);
         shared.note_deadline(self.policy.settings().deadline);
         Ok(Executor { shared: shared.into(), policy: self.policy, until: None, slot: None })
     }

@@ -116,7 +116,11 @@ impl Executor {
 
     /// What has happened since the executor was made, over all its clones.
     pub fn counters(&self) -> Counters {
-        self.shared.listeners.counting.read()
+        Counters {
+            waiting: self.shared.outage.waiting(),
+            budget_left: self.shared.budget_left(),
+            ..self.shared.listeners.counting.read()
+        }
     }
 
     /// Borrows a raw connection of the driver, verified alive, for what the executor does not cover.
@@ -244,7 +248,7 @@ impl Executor {
 impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Executor")
-            .field("address", &self.shared.address)
+            .field("address", &self.shared.address())
             .field("policy", &self.policy)
             .field("until", &self.until)
             .field("listeners", &self.shared.listeners)

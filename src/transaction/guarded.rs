@@ -8,7 +8,7 @@ use mysql_async::{
 };
 
 use super::{
-    run::{Ended, begin, command, finish, in_time},
+    run::{Ended, begin, command, finish},
     tx::Tx,
 };
 use crate::{
@@ -159,7 +159,9 @@ where
     T: FromRow + Send + 'static,
 {
     lease.sending();
-    let row = in_time(call, lease.conn().query_first(question)).await;
+    let place = lease.place();
+    let row = call.in_time(place, lease.conn().query_first(question)).await;
+    lease.unpark();
     lease.answered();
     row
 }

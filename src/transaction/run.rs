@@ -7,7 +7,7 @@ use mysql_async::{TxOpts, prelude::Queryable};
 use super::tx::Tx;
 use crate::{
     call::{Call, Failed},
-    connections::{Lease, Slot, Standing, timed_out},
+    connections::{Lease, Slot, Standing},
     error::Error,
     executor::Executor,
     reading::StateKinds,
@@ -123,25 +123,11 @@ pub(super) async fn finish<T, E: From<Error>>(
 /// Sends a command of our own, within the attempt time-out.
 pub(super) async fn command(call: &Call<'_>, lease: &mut Lease, text: &str) -> mysql_async::Result<()> {
     lease.sending();
-    let result = in_time(call, lease.conn().query_drop(text)).await;
+    let place = lease.place();
+    let result = call.in_time(place, lease.conn().query_drop(text)).await;
+    lease.unpark();
     lease.answered();
     result
-}
-
-/// The answer to a command of our own, if it comes within the attempt time-out.
-///
-/// Its text is not told: it may hold a token, or what is stored with it.
-pub(super) async fn in_time<T>(
-    call: &Call<'_>,
-    answer: impl Future<Output = mysql_async::Result<T>>,
-) -> mysql_async::Result<T> {
-    match call.attempt_timeout() {
-        None => answer.await,
-        Some(limit) => match tokio::time::timeout(limit, answer).await {
-            Ok(result) => result,
-            Err(_) => Err(timed_out(format!("no answer within {limit:?}"))),
-        },
-    }
 }
 
 /// The text that begins it, in one round trip whatever was asked for.

@@ -26,6 +26,12 @@ pub struct Executors {
     restless: Executor,
 }
 
+/// Most of their statements meet a loss, which no budget is made for.
+fn builder() -> mysql_retry::Builder {
+    let builder = Executor::builder().policy(policy()).ping_after(None);
+    builder.retry_budget(None).probe_interval(Duration::from_millis(5))
+}
+
 impl Executors {
     pub fn new(proxy: &Proxy, wire: Wire, connections: usize) -> Self {
         let opts_of = |connections| {
@@ -34,7 +40,6 @@ impl Executors {
             opts.local_infile_handler(Some(mysql_async::WhiteListFsHandler::new([parts_file()])))
         };
         let opts = || opts_of(connections);
-        let builder = || Executor::builder().policy(policy()).ping_after(None);
         Executors {
             opts: opts(),
             connections,
@@ -53,7 +58,7 @@ impl Executors {
 
     /// One for a single case, which has not looked at the guard's table yet.
     pub fn unexamined(&self) -> Executor {
-        Executor::builder().policy(policy()).ping_after(None).build(self.opts.clone()).expect("good options")
+        builder().build(self.opts.clone()).expect("good options")
     }
 
     pub fn for_case(&self, case: &Case) -> &Executor {

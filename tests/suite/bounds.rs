@@ -139,7 +139,8 @@ async fn attempts_that_could_not_connect_do_not_make_a_lost_write_certain() {
     let error = result.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
     assert_eq!(error.reason(), Reason::NotIdempotent);
-    assert!(error.attempts() >= 3, "{error}");
+    // one that found nobody, and the one after the outage
+    assert!(error.attempts() >= 2, "{error}");
     assert_eq!(ledger.rows().await, 1);
 }
 

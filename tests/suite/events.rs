@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use mysql_retry::{
-    Annotate, Classification, Counters, Disconnect, Event, Executor, Fault, Outcome, Result, RetryPolicy,
+    Annotate, Classification, Counters, Disconnect, Event, Executor, Fault, Outcome, Result, RetryPolicy, Unavailable,
 };
 use mysql_retry_fixture::{Place, Proxy, Rule, When};
 
@@ -116,7 +116,7 @@ async fn the_hook_gets_the_error_that_the_caller_gets() {
 }
 
 #[tokio::test]
-async fn an_outage_is_told_attempt_by_attempt_with_growing_bounded_delays() {
+async fn an_outage_is_told_from_the_attempt_that_found_out_to_its_end() {
     let server = shared().await;
     let ledger = Ledger::new(server).await;
     let proxy = Proxy::start(server).await;
@@ -124,9 +124,7 @@ async fn an_outage_is_told_attempt_by_attempt_with_growing_bounded_delays() {
     let (wake, mut losses) = Losses::listen();
     let events = Events::default();
     let note = events.hook();
-    let policy = RetryPolicy::builder().initial_delay(ms(10)).max_delay(ms(40)).jitter(0.0).build().expect("valid");
     let exec = Executor::builder()
-        .policy(policy)
         .on_event(move |event| {
             note(event);
             wake(event);
@@ -140,19 +138,40 @@ async fn an_outage_is_told_attempt_by_attempt_with_growing_bounded_delays() {
     let (result, ()) = in_time(async { tokio::join!(exec.query_drop(ledger.insert()), comes_back) }).await;
     result.expect("the server came back");
     let told = events.told();
-    let (last, failures) = told.split_last().expect("events");
-    let attempts = u32::try_from(failures.len() / 2).expect("few");
-    assert!(attempts >= 5, "{told:?}");
-    assert_eq!(*last, Told::Recovered { attempts: attempts + 1 });
-    let delays = [10, 20].into_iter().chain(std::iter::repeat(40));
-    for ((attempt, pair), delay) in (1..).zip(failures.chunks(2)).zip(delays) {
-        let lost = Told::Lost { classification: GONE, connection_id: None, attempt };
-        let scheduled = Told::Scheduled { after: ms(delay), outcome: Outcome::NotExecuted, attempt };
-        assert_eq!(pair, [lost, scheduled]);
-    }
+    let probes = u64::try_from(told.len()).expect("few") - 5;
+    assert!(probes >= 4, "{told:?}");
+    let mut wanted = vec![
+        Told::Down { why: Unavailable::Unreachable },
+        Told::Lost { classification: GONE, connection_id: None, attempt: 1 },
+        Told::Scheduled { after: ms(0), outcome: Outcome::NotExecuted, attempt: 1 },
+    ];
+    wanted.extend((1..=probes).map(|number| Told::Probing { number }));
+    wanted.extend([Told::Back { waiting: 1 }, Told::Recovered { attempts: 2 }]);
+    assert_eq!(told, wanted);
     // no statement was sent again: the first one that reached the server is the one that succeeded
-    assert_eq!(counted(exec.counters()), [attempts.into(), 0, 0, 1, 0]);
+    assert_eq!(counted(exec.counters()), [1, 0, 0, 1, 0]);
     assert_eq!(ledger.rows().await, 1);
+}
+
+#[tokio::test]
+async fn losses_one_after_the_other_are_told_with_growing_bounded_delays() {
+    const LOSSES: u32 = 6;
+    let proxy = Proxy::start(shared().await).await;
+    proxy.rule(cut(When::text("SELECT 7"), Place::AfterRequestWhenAnswered).times(LOSSES as usize));
+    let events = Events::default();
+    let delays = RetryPolicy::builder().initial_delay(ms(10)).max_delay(ms(40)).jitter(0.0);
+    let policy = delays.max_replays(LOSSES).build().expect("valid");
+    let builder = Executor::builder().policy(policy).on_event(events.hook());
+    let exec = builder.build(proxy.opts()).expect("good options");
+    in_time(exec.query_drop("SELECT 7".idempotent())).await.expect("the last replay");
+    let scheduled = |told: Told| match told {
+        Told::Scheduled { after, outcome, attempt } => Some((after, outcome, attempt)),
+        _ => None,
+    };
+    let told: Vec<_> = events.told().into_iter().filter_map(scheduled).collect();
+    let delays = [0, 20, 40, 40, 40, 40].into_iter().zip(1..);
+    assert_eq!(told, delays.map(|(delay, attempt)| (ms(delay), Outcome::Unknown, attempt)).collect::<Vec<_>>());
+    assert_eq!(counted(exec.counters()), [6, 0, 6, 1, 0]);
 }
 
 fn name(event: &Event<'_>) -> &'static str {

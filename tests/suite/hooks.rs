@@ -18,7 +18,7 @@ pub fn every(delay: Duration) -> RetryPolicyBuilder {
     RetryPolicy::builder().initial_delay(delay).max_delay(delay).jitter(0.0)
 }
 
-/// The losses of an executor, as they happen.
+/// The losses of an executor, as they happen, and the probes of one whose server is down.
 pub struct Losses(UnboundedReceiver<()>);
 
 impl Losses {
@@ -26,7 +26,7 @@ impl Losses {
     pub fn listen() -> (impl Fn(&Event<'_>) + Send + Sync + 'static, Losses) {
         let (sender, receiver) = unbounded_channel();
         let hook = move |event: &Event<'_>| {
-            if matches!(event, Event::ConnectionLost { .. }) {
+            if matches!(event, Event::ConnectionLost { .. } | Event::Probing { .. }) {
                 let _ = sender.send(());
             }
         };

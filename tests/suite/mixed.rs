@@ -2,11 +2,14 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use futures_util::future::join_all;
-use mysql_retry::{Event, Executor, Outcome, Reason, RetryPolicy, Statement};
+use mysql_retry::{Annotate as _, Classification, Event, Executor, Outcome, Reason, RetryPolicy, Statement};
 use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When};
 
 use crate::{
@@ -34,7 +37,8 @@ impl Failure {
         let refusal =
             Fault::ErrPacket { code: 1290, state: Some("HY000".into()), message: message.into(), sequence: None };
         match self {
-            Failure::NoConnection => Rule::new(When::Greeting, Place::Reply(0), Fault::Fin),
+            // the first thing that the executor asks a connection of its pool, and no probe
+            Failure::NoConnection => Rule::new(When::text("GET_LOCK"), Place::Request(0), Fault::Fin),
             Failure::Refused => Rule::new(When::executes(sql), Place::Request(0), refusal),
             Failure::LostWhilePreparing => Rule::new(When::text(sql), Place::AfterRequest, Fault::Fin),
             Failure::Lost => Rule::new(When::executes(sql), Place::AfterRequestWhenAnswered, Fault::Fin),
@@ -56,24 +60,23 @@ fn sequences(of: &[Failure], length: usize) -> Vec<Vec<Failure>> {
     shorter.iter().flat_map(|start| of.iter().map(|&last| [start.as_slice(), &[last]].concat())).collect()
 }
 
-/// A policy under which the last of these failures surfaces at once: its delay, alone, is longer than the deadline, or
-/// it is one replay too many.
+/// A policy under which the last of these failures surfaces at once: it is one replay too many, or none that trying again
+/// can mend.
 fn policy(failures: &[Failure]) -> RetryPolicy {
-    let (initial, multiplier) = match failures.len() {
-        1 => (ms(100_000), 1.0),
-        2 => (ms(1), 100_000.0),
-        _ => (ms(1), 320.0),
-    };
     let replays = failures[..failures.len() - 1].iter().filter(|failure| failure.counts()).count();
-    RetryPolicy::builder()
-        .initial_delay(initial)
-        .multiplier(multiplier)
-        .max_delay(ms(1_000_000))
-        .jitter(0.0)
-        .deadline(ms(50_000))
-        .max_replays(replays.try_into().expect("few"))
-        .build()
-        .expect("valid")
+    let builder = RetryPolicy::builder().initial_delay(ms(1)).deadline(ms(50_000));
+    let builder = builder.max_replays(replays.try_into().expect("few"));
+    let (seen, last) = (AtomicUsize::new(0), failures.len());
+    match failures[last - 1].counts() {
+        true => builder.build().expect("valid"),
+        false => builder
+            .classify_with(move |_, table| match seen.fetch_add(1, Relaxed) + 1 < last {
+                true => table,
+                false => Classification::other(table.outcome()),
+            })
+            .build()
+            .expect("valid"),
+    }
 }
 
 /// Lets the attempts of an insert fail like this, one after the other.
@@ -92,11 +95,12 @@ async fn assert_true(failures: &[Failure], idempotent: bool) {
             arming.rule(rule);
         }
     };
-    let builder = Executor::builder().policy(policy(failures)).on_event(hook);
+    let builder = Executor::builder().policy(policy(failures)).probe_interval(ms(5)).on_event(hook);
     let exec = builder.build(pool_of(1, proxy.opts())).expect("good options");
     let statement = Statement::new(sql.as_str());
     let statement = if idempotent { statement.idempotent() } else { statement };
-    let error = in_time(exec.exec_drop(statement, (1,))).await.expect_err("no attempt was to succeed");
+    let result = in_time(exec.exec_drop(statement, (1,))).await;
+    let error = result.expect_err(&format!("no attempt was to succeed: {failures:?}"));
     let shown = format!("{failures:?}: {error}");
     assert_eq!(usize::try_from(error.attempts()).expect("few"), failures.len(), "{shown}");
     let executed = failures.iter().filter(|&&failure| failure == Failure::Lost).count();
@@ -106,7 +110,7 @@ async fn assert_true(failures: &[Failure], idempotent: bool) {
     let reason = match last {
         Failure::Lost if !idempotent => Reason::NotIdempotent,
         _ if last.counts() => Reason::ReplaysExhausted,
-        _ => Reason::Deadline,
+        _ => Reason::NotALoss,
     };
     assert_eq!(error.reason(), reason, "{shown}");
     assert_eq!(ledger.rows().await, executed as u64, "{shown}");
@@ -133,4 +137,35 @@ async fn a_plain_write_is_unknown_only_if_it_ends_with_an_unknown_attempt() {
             sequences(&PROVED, length - 1).into_iter().map(|start| [start, vec![Failure::Lost]].concat());
         assert_all_true(&lost_at_last.collect::<Vec<_>>(), false).await;
     }
+}
+
+// the same with a condition that lasts: it is the deadline that ends the call
+#[tokio::test]
+async fn a_call_that_waits_until_its_deadline_tells_what_became_of_its_earlier_attempt() {
+    let server = shared().await;
+    let scene = async |lost: bool, lasting: Failure| {
+        let ledger = Ledger::new(server).await;
+        let proxy = Proxy::start(server).await;
+        let sql = ledger.insert_param();
+        if lost {
+            proxy.rule(Failure::Lost.rule(&sql));
+        }
+        let policy = RetryPolicy::builder().deadline(ms(2_000)).max_replays(1_000_000).build().expect("valid");
+        let builder = Executor::builder().policy(policy).probe_interval(ms(100));
+        let exec = builder.build(pool_of(1, proxy.opts())).expect("good options");
+        if lost && lasting == Failure::NoConnection {
+            // the connection of the first attempt
+            in_time(exec.ping()).await.expect("a server");
+        }
+        // the first attempt is prepared
+        let skip = usize::from(lost && lasting == Failure::LostWhilePreparing);
+        proxy.rule(lasting.rule(&sql).skip(skip).times(1_000_000));
+        let error = in_time(exec.exec_drop(sql.as_str().idempotent(), (1,))).await.expect_err("it lasts");
+        let outcome = if lost { Outcome::Unknown } else { Outcome::NotExecuted };
+        assert_eq!(error.outcome(), outcome, "{lasting:?}: {error}");
+        assert!(error.is_deadline() && error.attempts() > 1, "{lasting:?}: {error}");
+        assert_eq!(ledger.rows().await, u64::from(lost), "{lasting:?}: {error}");
+    };
+    let scenes = [false, true].into_iter().flat_map(|lost| PROVED.map(|lasting| scene(lost, lasting)));
+    join_all(scenes).await;
 }

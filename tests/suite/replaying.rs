@@ -3,7 +3,9 @@
 use mysql_retry::{Annotate as _, Disconnect, Error, Executor, Outcome, Reason, RetryPolicy};
 use mysql_retry_fixture::{Fault, Flavour, Kind, Place, Proxy, Rule, Server, When};
 
-use crate::support::{Events, Ledger, Told, executor, executor_of_one, fired, pool_of, settle, shared, unique};
+use crate::support::{
+    Events, Ledger, Told, executor, executor_of_one, fired, in_time, pool_of, settle, shared, unique,
+};
 
 fn error_packet(code: u16, message: &str) -> Fault {
     Fault::ErrPacket { code, state: Some("HY000".into()), message: message.into(), sequence: None }
@@ -152,9 +154,11 @@ async fn an_insert_that_found_no_connection_is_sent_again_and_runs_once() {
             let ledger = Ledger::new(server).await;
             let (proxy, exec, _) = watched(server).await;
             proxy.rule(Rule::new(when.clone(), Place::Request(0), fault.clone()).times(2));
-            exec.query_drop(ledger.insert()).await.expect("the third connection is a good one");
+            in_time(exec.query_drop(ledger.insert())).await.expect("the server is back");
             assert_eq!(fired(&proxy, 2).await, 2, "{when:?} {fault:?}");
-            assert_eq!(exec.counters().losses, 2, "{when:?} {fault:?}");
+            // the second one met a probe
+            let counters = exec.counters();
+            assert_eq!((counters.losses, counters.outages, counters.probes), (1, 1, 2), "{when:?} {fault:?}");
             assert_eq!(ledger.rows().await, 1, "{when:?} {fault:?}");
         }
     }

@@ -10,8 +10,9 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use mysql_async::{OptsBuilder, PoolConstraints, PoolOpts};
-use mysql_retry::{Classification, Event, Executor, Outcome, Unfenced};
+use mysql_retry::{Classification, Event, Executor, Outcome, Unavailable, Unfenced};
 use mysql_retry_fixture::{Proxy, Server};
 use tokio::sync::OnceCell;
 
@@ -46,6 +47,20 @@ pub fn pool_of(connections: usize, opts: OptsBuilder) -> OptsBuilder {
     opts.pool_opts(PoolOpts::default().with_constraints(constraints))
 }
 
+/// The same, and the pool keeps so many when they idle. (Else it keeps one.)
+pub fn pool_that_keeps(kept: usize, connections: usize, opts: OptsBuilder) -> OptsBuilder {
+    let constraints = PoolConstraints::new(kept, connections).expect("no more than there are");
+    opts.pool_opts(PoolOpts::default().with_constraints(constraints))
+}
+
+/// Makes so many connections.
+pub async fn warm_up(exec: &Executor, connections: usize) {
+    let meeting = (0..connections).map(|_| exec.query_drop("SELECT SLEEP(0.4)"));
+    for met in in_time(join_all(meeting)).await {
+        met.expect("a connection");
+    }
+}
+
 /// An executor with one connection, so that what is left on it meets the next caller.
 pub fn executor_of_one(opts: OptsBuilder) -> Executor {
     Executor::new(pool_of(1, opts)).expect("good options")
@@ -66,6 +81,16 @@ pub fn assert_no_loss(exec: &Executor) {
 /// Waits for what has to come, and fails instead of hanging for ever.
 pub async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("a test that hangs")
+}
+
+/// Waits until so many calls wait for the end of an outage.
+pub async fn all_wait(exec: &Executor, calls: u64) {
+    in_time(async {
+        while exec.counters().waiting != calls {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
 }
 
 /// Waits until nothing that the executor ever sent can still run.
@@ -140,6 +165,10 @@ pub enum Told {
     Unfenced { why: Unfenced, attempt: u32 },
     Recovered { attempts: u32 },
     GaveUp,
+    Down { why: Unavailable },
+    Probing { number: u64 },
+    Back { waiting: u64 },
+    Moved,
 }
 
 /// Writes down the events of an executor.
@@ -160,6 +189,10 @@ impl Events {
                 Event::Unfenced { why, attempt, .. } => Told::Unfenced { why, attempt },
                 Event::Recovered { attempts, .. } => Told::Recovered { attempts },
                 Event::GaveUp { .. } => Told::GaveUp,
+                Event::Down { why, .. } => Told::Down { why },
+                Event::Probing { number, .. } => Told::Probing { number },
+                Event::Back { waiting, .. } => Told::Back { waiting },
+                Event::Moved { .. } => Told::Moved,
                 _ => panic!("an event that the tests do not know: {event:?}"),
             };
             told.lock().unwrap_or_else(PoisonError::into_inner).push(event);

@@ -100,7 +100,11 @@ async fn an_insert_that_the_server_refused_is_sent_to_another_connection_and_run
         let exec = executor_of_one(proxy.opts());
         proxy.rule(Rule::new(When::text("INSERT"), Place::Request(0), error_packet(code, message)));
         exec.query_drop(ledger.insert()).await.unwrap_or_else(|e| panic!("{code}: {e}"));
-        assert_eq!((fired(&proxy, 1).await, proxy.accepted(), exec.counters().resends), (1, 2, 1), "{code}");
+        // what the server says of itself is asked again, beside the pool
+        let probes = if matches!(code, 1047 | 1290 | 1836) { 1 } else { 0 };
+        assert_eq!(exec.counters().probes, probes, "{code}");
+        let accepted = proxy.accepted() as u64 - probes;
+        assert_eq!((fired(&proxy, 1).await, accepted, exec.counters().resends), (1, 2, 1), "{code}");
         assert_eq!(ledger.rows().await, 1, "{code}");
     }
 }

@@ -96,7 +96,10 @@ fn executor(proxy: &Proxy, setup: &Setup) -> Executor {
         .replay_unfenced(setup.replay_unfenced)
         .build();
     let ping_after = setup.pinging.then_some(Duration::ZERO);
-    Executor::builder().policy(policy.expect("a good policy")).ping_after(ping_after).build(opts).expect("good options")
+    let builder = Executor::builder().policy(policy.expect("a good policy")).ping_after(ping_after);
+    // who has no attempt time-out has the watch, in a hurry here
+    let watch = Duration::from_millis(100);
+    builder.watch_after(watch).give_up_after(watch).retry_budget(None).build(opts).expect("good options")
 }
 
 async fn collect(tasks: &mut JoinSet<Vec<Done>>, done: &mut Vec<Done>) {

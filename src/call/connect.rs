@@ -1,0 +1,141 @@
+//! The connection of an attempt: from the pool or of a session, with what earlier attempts have left at the server settled.
+
+use std::{io, mem, sync::Arc, time::Instant};
+
+use super::{Call, Facts, Failed};
+use crate::{
+    classify::{Classification, Disconnect, Fault, Outcome, Stage},
+    connections::{Lease, NoConnection, Slot},
+    decide::Reason,
+    driver_error::timed_out,
+    event::{Event, Unfenced},
+    outage::{Closed, Unavailable},
+    past::Settled,
+    reading::StateKinds,
+    statement::Delivery,
+};
+
+impl Call<'_> {
+    /// The connection of another attempt, alive a moment ago, with what earlier attempts have left at the server settled.
+    pub(crate) async fn next_lease(&mut self, now: Instant) -> std::result::Result<Lease, Failed> {
+        self.facts.attempts += 1;
+        self.began = now;
+        let before = self.shared.outage.epoch();
+        // what is rare is boxed: the future of a call that needs nothing of it is the smaller for that
+        let mut lease = match self.slot {
+            None => self.pooled_lease(now).await?,
+            Some(slot) => Box::pin(self.lease_of_session(slot, now)).await?,
+        };
+        let epoch = self.shared.outage.epoch();
+        if epoch != before {
+            // it waited for the end of an outage, and what it finds is news
+            self.began = Instant::now();
+        }
+        // what belongs to an outage costs nothing
+        if mem::take(&mut self.owes) && epoch == self.epoch && !self.shared.pay() {
+            match self.slot {
+                // a session keeps the connection that it got, with what was rebuilt on it
+                Some(_) => lease.finish(StateKinds::NONE),
+                None => lease.put_by(),
+            }
+            return Err(self.too_expensive());
+        }
+        self.epoch = epoch;
+        if !self.past.is_empty() {
+            Box::pin(self.fence(&mut lease)).await?;
+        }
+        Ok(lease)
+    }
+
+    /// The last attempt is not followed by another one: too many statements have been sent again.
+    fn too_expensive(&mut self) -> Failed {
+        self.facts.attempts -= 1;
+        let (error, classification) = self.last.take().unwrap_or_else(|| {
+            let unknown = Classification::disconnect(Disconnect::ServerLost, self.facts.outcome);
+            (io::Error::other("the connection was lost").into(), unknown)
+        });
+        let failed = self.ended(error, Reason::BudgetExhausted);
+        Failed { classification, told: true, ..failed }
+    }
+
+    pub(super) async fn pooled_lease(&self, now: Instant) -> std::result::Result<Lease, Failed> {
+        let checkout = self.shared.checkout(now, self.facts.deadline, self.settings, self.facts.need()).await;
+        checkout.map_err(|none| self.not_connected(none))
+    }
+
+    fn not_connected(&self, none: NoConnection) -> Failed {
+        let failed = |error| self.failed(error, self.situation(Stage::Connect), None);
+        match none {
+            NoConnection::Busy(error) => failed(error),
+            NoConnection::Failed { error, target, started } => {
+                let failed = failed(error);
+                // a user's own classification may see it otherwise
+                if matches!(failed.classification.fault(), Fault::Disconnect(_)) {
+                    self.shared.note_failure(target, &failed.error, started, self.settings);
+                }
+                failed
+            }
+            NoConnection::Closed(Closed { reason, why, error, lasted }) => {
+                let classification = match why.serves_reads() {
+                    true => Classification::refused(Outcome::NotExecuted),
+                    false => Classification::disconnect(Disconnect::ServerGone, Outcome::NotExecuted),
+                };
+                Failed { classification, end: Some(reason), told: true, down_for: Some(lasted), ..failed(error) }
+            }
+        }
+    }
+
+    /// A statement has failed on a connection to this target: tells the others if that is about the server's condition.
+    pub(super) fn note_refusal(&mut self, failed: &Failed, target: usize) {
+        // 1290 also stands for what has nothing to do with that
+        if failed.classification.fault() == Fault::Refused && Unavailable::at_statement(&failed.error).is_some() {
+            self.facts.refused = true;
+            self.shared.note_refusal(target, &failed.error, self.began);
+        }
+    }
+
+    /// The connection of the session, or another one in its place.
+    async fn lease_of_session(&self, slot: &Arc<Slot>, now: Instant) -> std::result::Result<Lease, Failed> {
+        match self.bound_lease(slot, now).await? {
+            Some(lease) => Ok(lease),
+            None => Ok(self.pooled_lease(now).await?.at_home(slot)),
+        }
+    }
+
+    /// Sees to it that what lost attempts left at the server does not happen after the replay that is about to be sent.
+    ///
+    /// A write waits until it is known that their sessions have ended. For a read it does not matter; theirs are killed
+    /// all the same, so that abandoned scans do not pile up.
+    async fn fence(&mut self, lease: &mut Lease) -> std::result::Result<(), Failed> {
+        let Facts { reading, deadline, .. } = self.facts;
+        loop {
+            let (wait, hidden) = (!reading.reads_only(), self.facts.hides_its_session);
+            let settled = self.past.settle(lease, wait, hidden, deadline, self.settings).await;
+            match settled {
+                Ok(Settled::All) => return Ok(()),
+                Ok(Settled::Late) => {
+                    let error = timed_out("the session of the lost attempt did not end in time".into());
+                    return Err(self.ended(error, Reason::Deadline));
+                }
+                Ok(Settled::Unfenced(why)) => {
+                    self.shared.listeners.emit(&Event::Unfenced { why, attempt: self.facts.attempts });
+                    let elsewhere = matches!(why, Unfenced::OtherServer | Unfenced::Unmarked | Unfenced::Unreachable);
+                    self.astray |= elsewhere && self.facts.outcome == Outcome::Unknown;
+                    // a transaction that nobody commits has no effect, wherever it lingers
+                    // and a guard keeps two copies apart
+                    let matters =
+                        self.facts.outcome == Outcome::Unknown && self.facts.delivery != Delivery::ExactlyOnce;
+                    if !self.settings.replay_unfenced && matters {
+                        let error = io::Error::other(format!("the lost attempt may still be at work: {why}"));
+                        return Err(self.ended(error.into(), Reason::Unfenced));
+                    }
+                }
+                Err(error) => return Err(self.failed(error, self.situation(Stage::Connect), None)),
+            }
+        }
+    }
+
+    pub(super) fn ended(&self, error: mysql_async::Error, reason: Reason) -> Failed {
+        Failed { end: Some(reason), ..self.failed(error, self.situation(Stage::Connect), None) }
+    }
+}

@@ -1,0 +1,68 @@
+//! How a call ends in an error.
+
+use super::{Call, Mismatch};
+use crate::{
+    classify::{Classification, Fault, Outcome, Stage},
+    decide::Reason,
+    error::{Error, Failure, Kind},
+    event::Event,
+    reading::StateKinds,
+};
+
+impl Call<'_> {
+    pub(super) fn surface(&self, failure: Failure) -> Error {
+        let error = Error::new(failure);
+        // a statement of a transaction gives nothing up: its transaction may be run again
+        let of_transaction = self.slot.is_some_and(|slot| slot.is_of_transaction());
+        if !of_transaction && (error.reason() != Reason::NotALoss || self.facts.attempts > 1) {
+            self.shared.listeners.emit(&Event::GaveUp { error: &error });
+        }
+        error
+    }
+
+    /// A stream lost its connection after it had handed out rows.
+    pub(crate) fn stream_broke(mut self, error: mysql_async::Error, connection_id: u32, rows: u64) -> Error {
+        let failed = self.failed(error, self.situation(Stage::Reply), Some(connection_id));
+        if failed.classification.outcome() == Outcome::Unknown {
+            self.facts.outcome = Outcome::Unknown;
+        }
+        self.report(&failed);
+        let reason = match failed.classification.fault() {
+            Fault::Other => Reason::NotALoss,
+            Fault::Disconnect(_) | Fault::Refused | Fault::RolledBack => Reason::RowsDelivered,
+        };
+        let failure = self.failure(Kind::Classified(failed.classification), reason, Some(failed.error));
+        let lost_state = self.slot.map_or(StateKinds::NONE, |slot| slot.acknowledge());
+        self.surface(Failure { rows, lost_state, ..failure })
+    }
+
+    /// The statement succeeded, but a row does not fit the type asked for.
+    pub(crate) fn mismatch(&self, mismatch: Mismatch) -> Error {
+        let kind = Kind::Conversion { wanted: mismatch.wanted };
+        Error::new(Failure { outcome: Outcome::Unknown, ..self.failure(kind, Reason::NotALoss, None) })
+    }
+
+    /// The pool could not be closed in order.
+    pub(crate) fn closing_failed(&self, error: mysql_async::Error) -> Error {
+        let kind = Kind::Classified(Classification::other(Outcome::NotExecuted));
+        Error::new(self.failure(kind, Reason::NotALoss, Some(error)))
+    }
+
+    pub(super) fn failure(&self, kind: Kind, reason: Reason, source: Option<mysql_async::Error>) -> Failure {
+        Failure {
+            kind,
+            outcome: self.facts.outcome,
+            delivery: self.facts.delivery,
+            attempts: self.facts.attempts,
+            elapsed: self.facts.started.elapsed(),
+            reason,
+            rows: 0,
+            lost_before: false,
+            lost_state: StateKinds::NONE,
+            down_for: None,
+            transaction: self.facts.transaction,
+            address: self.shared.address().to_owned(),
+            source,
+        }
+    }
+}

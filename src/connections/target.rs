@@ -1,0 +1,101 @@
+//! One address that statements can go to, and the pool of connections to what answers there.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use mysql_async::{Metrics, Opts, OptsBuilder, Pool, PoolOpts};
+
+use super::records::Records;
+
+/// A server, or whatever stands in front of several.
+pub(crate) struct Target {
+    /// The user's own: what is opened beside the pool is made with these.
+    pub(crate) opts: Opts,
+    pub(super) pool: Pool,
+    metrics: Arc<Metrics>,
+    pub(super) size: usize,
+    pub(crate) records: Arc<Records>,
+    /// Host and port, or socket: for messages. No user, no password.
+    pub(crate) address: String,
+    /// A reset leaves a connection as a new one is. Not so where something is to run once on each new connection
+    /// (`init`, `after_connect`): the driver's reset does not run that again.
+    pub(super) resettable: bool,
+    made: Instant,
+    /// What has idled since before this time, in microseconds after `made`, idled through an outage.
+    doubted: AtomicU64,
+}
+
+impl Target {
+    pub(super) fn new(opts: Opts, max_age: Option<Duration>) -> Self {
+        let size = opts.pool_opts().constraints().max();
+        // an age that the options set is the driver's to keep
+        let max_age = max_age.filter(|_| opts.pool_opts().abs_conn_ttl().is_none());
+        let records = Arc::new(Records::new(size, max_age));
+        let pool = Pool::new(pool_opts(&opts, &records));
+        Target {
+            metrics: pool.metrics(),
+            pool,
+            size,
+            records,
+            address: address(&opts),
+            resettable: opts.init().is_empty() && opts.after_connect().is_none(),
+            opts,
+            made: Instant::now(),
+            doubted: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether a connection idles in the pool, dead or alive.
+    pub(super) fn has_idle(&self) -> bool {
+        self.metrics.connections_in_pool.load(Relaxed) > 0
+    }
+
+    /// Whether the pool has all the connections that it may have: who asks for one waits for the return of another's.
+    pub(super) fn is_complete(&self) -> bool {
+        self.metrics.connection_count.load(Relaxed) >= self.size
+    }
+
+    /// What idles now has idled through an outage, and is pinged before it is used.
+    pub(crate) fn doubt(&self) {
+        self.doubted.store(self.micros(Instant::now()), Relaxed);
+    }
+
+    /// Whether what has idled for so long has idled through an outage.
+    pub(super) fn is_doubtful(&self, idle: Duration, now: Instant) -> bool {
+        let doubted = self.doubted.load(Relaxed);
+        doubted != 0 && now.checked_sub(idle).is_none_or(|since| self.micros(since) <= doubted)
+    }
+
+    fn micros(&self, time: Instant) -> u64 {
+        time.saturating_duration_since(self.made).as_micros().try_into().unwrap_or(u64::MAX)
+    }
+}
+
+/// The pool's options: the user's, but without the pool's own reset of returned connections (a round trip and the
+/// statement cache each time, and it hangs for ever in a black hole), and with a record of each new connection.
+fn pool_opts(opts: &Opts, records: &Arc<Records>) -> OptsBuilder {
+    let pool_opts: PoolOpts = opts.pool_opts().clone().with_reset_connection(false);
+    // zero: off. The driver would look at the clock several times for each call; the idle limit is kept here
+    let conn_ttl = opts.conn_ttl().unwrap_or(Duration::ZERO);
+    let users_callback = opts.after_connect();
+    let records = records.clone();
+    OptsBuilder::from_opts(opts.clone()).pool_opts(pool_opts).conn_ttl(conn_ttl).after_connect(move |conn| {
+        records.insert_new(conn);
+        match &users_callback {
+            Some(callback) => callback(conn),
+            None => Box::pin(std::future::ready(Ok(()))),
+        }
+    })
+}
+
+fn address(opts: &Opts) -> String {
+    match opts.socket() {
+        Some(path) => path.to_owned(),
+        None => format!("{}:{}", opts.ip_or_hostname(), opts.tcp_port()),
+    }
+}

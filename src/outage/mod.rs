@@ -1,0 +1,392 @@
+//! What all clones of an executor know of an outage.
+//!
+//! Without it each task finds out for itself that the server is down, and that it is back: a hundred tasks make a hundred
+//! connection attempts again and again, all wait out delays of their own when it returns, and then arrive together. Here
+//! the first to find out tells the others. From then on one task probes, the others wait for what it finds, each within
+//! its own deadline, and are released together.
+//!
+//! Only making connections stops. Statements that are running run on, and connections that are open are used.
+
+use std::{
+    io,
+    pin::pin,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{
+            AtomicBool, AtomicU64, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    time::{Duration, Instant},
+};
+
+use mysql_async::Error;
+use tokio::{sync::Notify, time::timeout_at};
+
+use crate::{decide::Reason, driver_error::copy};
+
+mod probe;
+mod retake;
+mod unavailable;
+mod verdict;
+
+pub(crate) use probe::attend;
+pub(crate) use retake::retake;
+pub use unavailable::Unavailable;
+
+/// What is asked of an outage's handling.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tuning {
+    /// The longest time between two probes.
+    pub(crate) probe_interval: Duration,
+    /// Calls fail at once when it has lasted for so long.
+    pub(crate) fail_fast_after: Option<Duration>,
+    /// A read-only server will do.
+    pub(crate) accept_read_only: bool,
+}
+
+/// What a call wants of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    Read,
+    Write,
+}
+
+/// What is wrong, if anything is, and who waits for its end.
+#[derive(Debug)]
+pub(crate) struct Outage {
+    pub(crate) tuning: Tuning,
+    /// Whether anything is wrong: all that is looked at while nothing is.
+    troubled: AtomicBool,
+    /// The target that statements go to.
+    current: AtomicUsize,
+    /// How many outages there were.
+    epoch: AtomicU64,
+    waiting: AtomicU64,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// No connection can be had.
+    down: Option<Spell>,
+    /// Writes are refused.
+    read_only: Option<Spell>,
+    /// Somebody probes.
+    attended: bool,
+    /// When a call last wanted to know.
+    asked: Option<Instant>,
+    /// When a probe last found that nothing has changed.
+    confirmed: Option<Instant>,
+    /// When the last outage ended.
+    ended: Option<Instant>,
+    closed: bool,
+    /// The last task that probed came to a bad end.
+    failed: bool,
+}
+
+/// A time of trouble.
+#[derive(Debug)]
+struct Spell {
+    since: Instant,
+    why: Unavailable,
+    /// The last that was heard, and when.
+    error: Error,
+    heard: Instant,
+}
+
+/// Why a call may not have a connection.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    pub(crate) reason: Reason,
+    pub(crate) why: Unavailable,
+    pub(crate) error: Error,
+    /// How long it has lasted.
+    pub(crate) lasted: Duration,
+}
+
+/// What the probing task is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Plan {
+    /// Find a target that can be used.
+    Probe(Unavailable),
+    /// Nothing is wrong, or nobody wants to know.
+    Rest,
+}
+
+/// What has become of an outage.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    pub(crate) lasted: Duration,
+    /// The target before, if it is another one now.
+    pub(crate) left: Option<usize>,
+    /// It had refused writes.
+    pub(crate) refused: bool,
+}
+
+/// For so long after the last call that wanted to know, a server that is down goes on being probed.
+const INTEREST: Duration = Duration::from_secs(30);
+
+impl Outage {
+    pub(crate) fn new(tuning: Tuning) -> Self {
+        Outage {
+            tuning,
+            troubled: AtomicBool::new(false),
+            current: AtomicUsize::new(0),
+            epoch: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+            state: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    pub(crate) fn is_troubled(&self) -> bool {
+        self.troubled.load(Relaxed)
+    }
+
+    /// Whether no connections can be had.
+    pub(crate) fn is_down(&self) -> bool {
+        self.is_troubled() && self.lock().down.is_some()
+    }
+
+    pub(crate) fn current(&self) -> usize {
+        self.current.load(Relaxed)
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Relaxed)
+    }
+
+    /// The calls that wait at the moment.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting.load(Relaxed)
+    }
+
+    /// No connection will be given to anybody any more: there is nothing to wait for.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_waiters();
+    }
+
+    /// A connection has come back: somebody may have it.
+    pub(crate) fn wake_one(&self) {
+        self.changed.notify_one();
+    }
+
+    /// An attempt that began at `started` has found the target in this condition: `true` if that is news.
+    pub(crate) fn note(&self, target: usize, why: Unavailable, error: &Error, started: Instant) -> bool {
+        let mut state = self.lock();
+        // of a target that was left, or from before the end of the last outage: nothing that is true now
+        if target != self.current() || state.ended.is_some_and(|ended| started <= ended) {
+            return false;
+        }
+        let now = Instant::now();
+        state.asked = Some(now);
+        let spell = if why.serves_reads() { &mut state.read_only } else { &mut state.down };
+        let is_news = spell.is_none();
+        let since = spell.as_ref().map_or(now, |spell| spell.since);
+        *spell = Some(Spell { since, why, error: copy(error), heard: now });
+        if is_news {
+            state.confirmed = Some(now);
+            self.epoch.fetch_add(1, Relaxed);
+            self.troubled.store(true, SeqCst);
+        }
+        is_news
+    }
+
+    /// Whether a connection that was made at this time shows that there is no outage any more.
+    pub(crate) fn is_refuted_by(&self, target: usize, made: Instant) -> bool {
+        let state = self.lock();
+        let down = state.down.as_ref().filter(|spell| !spell.why.is_there() && target == self.current());
+        down.is_some_and(|spell| made > spell.heard)
+    }
+
+    /// Whether a call may try to get a connection; `idle` says that one is in the pool.
+    pub(crate) fn is_open(&self, need: Need, idle: bool) -> bool {
+        !self.is_troubled() || self.lock().obstacle(need, idle).is_none()
+    }
+
+    /// Waits until a connection may be asked for. `idle` tells whether one is in the pool; `attend` sees to it that
+    /// somebody probes. With `at_once` it does not wait for the end of an outage.
+    pub(crate) async fn pass(
+        &self,
+        need: Need,
+        deadline: Instant,
+        at_once: bool,
+        idle: impl Fn() -> bool,
+        attend: impl Fn(),
+    ) -> Result<(), Closed> {
+        let mut waiting = None;
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let until = {
+                let now = Instant::now();
+                let mut state = self.lock();
+                state.asked = Some(now);
+                let is_fresh = state.is_fresh(now, self.tuning.probe_interval);
+                let Some(spell) = state.obstacle(need, idle()) else {
+                    return Ok(());
+                };
+                let (limit, reason) = match self.tuning.fail_fast_after {
+                    _ if at_once => (Some(spell.since), Reason::SwitchedOff),
+                    limit => (limit.and_then(|limit| spell.since.checked_add(limit)), Reason::FailFast),
+                };
+                if is_fresh && limit.is_some_and(|limit| now >= limit) {
+                    return Err(spell.closed(reason, now));
+                }
+                if now >= deadline {
+                    return Err(spell.closed(Reason::Deadline, now));
+                }
+                limit.filter(|&limit| limit > now).map_or(deadline, |limit| limit.min(deadline))
+            };
+            waiting.get_or_insert_with(|| Waiting::new(&self.waiting));
+            attend();
+            let _ = timeout_at(until.into(), changed).await;
+            // what has just been returned has not reached the pool yet
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Whether the caller is to probe from now on: something is wrong, and nobody does.
+    pub(crate) fn begin_attending(&self) -> bool {
+        let mut state = self.lock();
+        let begins = !state.attended && state.trouble().is_some();
+        state.attended |= begins;
+        begins
+    }
+
+    /// The task that probes has come to a bad end.
+    fn end_attending(&self) {
+        let mut state = self.lock();
+        (state.attended, state.failed) = (false, true);
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether the last task that probed came to a bad end. Told once.
+    fn take_failed(&self) -> bool {
+        std::mem::take(&mut self.lock().failed)
+    }
+
+    /// What is to be done next. Asked by the task that probes, before each round.
+    fn plan(&self) -> Plan {
+        let mut state = self.lock();
+        let Some(why) = state.trouble().map(|spell| spell.why) else {
+            state.attended = false;
+            return Plan::Rest;
+        };
+        let nobody_asks = state.asked.is_none_or(|asked| asked.elapsed() > INTEREST);
+        if state.closed || (self.waiting() == 0 && nobody_asks) {
+            state.attended = false;
+            return Plan::Rest;
+        }
+        Plan::Probe(why)
+    }
+
+    /// How long ago the last outage ended.
+    fn since_last(&self) -> Option<Duration> {
+        self.lock().ended.map(|ended| ended.elapsed())
+    }
+
+    /// A round of probes has found nothing that can be used; this was said, if anything was.
+    fn confirm(&self, said: Option<(Unavailable, Error)>) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        let was_stale = !state.is_fresh(now, self.tuning.probe_interval);
+        state.confirmed = Some(now);
+        if let (Some(spell), Some((why, error))) = (&mut state.down, said) {
+            (spell.why, spell.error, spell.heard) = (why, error, now);
+        }
+        drop(state);
+        // those who want an answer at once wait for a fresh one only
+        if was_stale {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// A target can be used again, or for the first time; only for reads if it is `read_only`.
+    pub(crate) fn end(&self, target: usize, read_only: bool) -> Option<Ended> {
+        let mut state = self.lock();
+        let now = Instant::now();
+        let down = state.down.take();
+        let refusing = if read_only { None } else { state.read_only.take() };
+        let current = self.current();
+        let moves = target != current;
+        let since = [&down, &refusing].into_iter().flatten().map(|spell| spell.since).min();
+        if since.is_none() && !moves {
+            return None;
+        }
+        self.current.store(target, Relaxed);
+        state.ended = Some(now);
+        self.epoch.fetch_add(1, Relaxed);
+        self.troubled.store(state.read_only.is_some(), SeqCst);
+        drop(state);
+        self.changed.notify_waiters();
+        let lasted = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        Some(Ended { lasted, left: moves.then_some(current), refused: refusing.is_some() })
+    }
+
+    /// A server came back and takes no writes: those wait on.
+    fn note_read_only(&self) {
+        let mut state = self.lock();
+        if state.read_only.is_none() {
+            let error = io::Error::other(Unavailable::ReadOnly.to_string()).into();
+            let now = Instant::now();
+            state.read_only = Some(Spell { since: now, why: Unavailable::ReadOnly, error, heard: now });
+            self.troubled.store(true, SeqCst);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // no code of a user runs under the lock
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn trouble(&self) -> Option<&Spell> {
+        self.down.as_ref().or(self.read_only.as_ref())
+    }
+
+    /// What keeps a call from trying to get a connection.
+    fn obstacle(&self, need: Need, idle: bool) -> Option<&Spell> {
+        if self.closed {
+            return None;
+        }
+        let down = self.down.as_ref().filter(|spell| !(idle && spell.why.spares_open_connections()));
+        down.or(self.read_only.as_ref().filter(|_| need == Need::Write))
+    }
+
+    /// Whether what is known has been known for so short a time that a call can be refused for it.
+    fn is_fresh(&self, now: Instant, probe_interval: Duration) -> bool {
+        let limit = probe_interval.saturating_mul(4).max(Duration::from_secs(1));
+        self.confirmed.is_some_and(|confirmed| now.saturating_duration_since(confirmed) < limit)
+    }
+}
+
+impl Spell {
+    fn closed(&self, reason: Reason, now: Instant) -> Closed {
+        Closed { reason, why: self.why, error: copy(&self.error), lasted: now.saturating_duration_since(self.since) }
+    }
+}
+
+/// Counts a call that waits, also when it is dropped.
+struct Waiting<'a>(&'a AtomicU64);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Relaxed);
+        Waiting(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! The question to a server that is to be used again, or for the first time: can it?
+//!
+//! That a connection can be made is not enough: a cluster node without quorum takes logins, pings and `SELECT 1`, and a
+//! demoted primary takes everything but writes.
+
+use std::time::Duration;
+
+use mysql_async::{Conn, Error, Opts, Row, Value, prelude::Queryable};
+use tokio::time::timeout;
+
+use super::Unavailable;
+use crate::driver_error::timed_out;
+
+/// What a probe has found out.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It is up, and takes writes as far as it tells.
+    Able,
+    /// It is up, and takes no writes.
+    ReadOnly,
+    /// It cannot be used, and may be later.
+    Unable(Unavailable, Error),
+    /// It is there and does not let us in: a wrong password, an unknown database. Waiting does not help.
+    Objects(Error),
+}
+
+/// How much a probe wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    /// Whether it lets us in.
+    Login,
+    /// Whether it serves, too, and takes writes.
+    Condition,
+}
+
+/// Logs in beside the pool, and asks. The connection is closed afterwards.
+pub(super) async fn ask(opts: Opts, question: Question, limit: Duration) -> Verdict {
+    let asking = async {
+        let mut conn = Conn::new(opts).await?;
+        match question {
+            Question::Login => Ok(None),
+            Question::Condition => condition(&mut conn).await,
+        }
+    };
+    let answer = timeout(limit, asking).await;
+    match answer.unwrap_or_else(|_| Err(timed_out(format!("no answer to connect within {limit:.3?}")))) {
+        Ok(None) => Verdict::Able,
+        Ok(Some(Unavailable::ReadOnly)) => Verdict::ReadOnly,
+        Ok(Some(why)) => Verdict::Unable(why, std::io::Error::other(why.to_string()).into()),
+        Err(error) => match Unavailable::at_connect(&error) {
+            Some(why) => Verdict::Unable(why, error),
+            None => Verdict::Objects(error),
+        },
+    }
+}
+
+/// What is wrong with a server that answers; `None` if nothing is.
+async fn condition(conn: &mut Conn) -> Result<Option<Unavailable>, Error> {
+    // a server that is no cluster's node is never 'ready' either
+    let node: Option<Row> = answered(conn.query_first("SELECT @@global.wsrep_on").await)?;
+    if node.is_some_and(|row| row.unwrap().iter().any(is_on)) {
+        let ready = answered(conn.query_first("SHOW GLOBAL STATUS LIKE 'wsrep_ready'").await)?;
+        if ready.is_some_and(|(_, ready): (String, String)| ready != "ON") {
+            return Ok(Some(Unavailable::NotReady));
+        }
+    }
+    let flags: Option<Row> = answered(conn.query_first("SELECT @@global.read_only, @@global.innodb_read_only").await)?;
+    let read_only = flags.is_some_and(|row| row.unwrap().iter().any(is_on));
+    Ok(read_only.then_some(Unavailable::ReadOnly))
+}
+
+/// What stands in front of a server need not know the question: then logging in has to do.
+fn answered<T>(answer: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Err(Error::Server(_)) => Ok(None),
+        answer => answer,
+    }
+}
+
+/// Numbers everywhere, and in MariaDB 12 words: its `read_only` has more values than two.
+fn is_on(flag: &Value) -> bool {
+    match flag {
+        Value::Bytes(text) => !(text.is_empty() || text == b"0" || text.eq_ignore_ascii_case(b"OFF")),
+        Value::Int(number) => *number != 0,
+        Value::UInt(number) => *number != 0,
+        Value::NULL | Value::Float(_) | Value::Double(_) | Value::Date(..) | Value::Time(..) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_numbers_or_words() {
+        for (flag, on) in [("0", false), ("OFF", false), ("off", false), ("1", true), ("ON", true), ("NO_LOCK", true)] {
+            assert_eq!(is_on(&Value::Bytes(flag.into())), on, "{flag}");
+        }
+        assert!(is_on(&Value::Int(1)) && !is_on(&Value::UInt(0)) && !is_on(&Value::NULL));
+    }
+}
