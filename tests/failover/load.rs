@@ -1,0 +1,443 @@
+//! Callers that go on while servers come and go, and the books that are closed over what they were told.
+//!
+//! Each number is used once. What was told `Ok` has to be there exactly once, what was told `NotExecuted` not at all, and what
+//! was told `Unknown` at most once.
+
+use std::{
+    collections::{HashMap, HashSet},
+    future::IntoFuture as _,
+    io::{self, Write as _},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use mysql_async::prelude::Queryable as _;
+use mysql_retry::{Annotate as _, Done, Error, Executor, Outcome, Tx, TxOpts};
+use mysql_retry_fixture::Server;
+use tokio::{
+    sync::{RwLock, RwLockWriteGuard, watch},
+    task::JoinSet,
+    time::timeout,
+};
+
+/// Longer than any outage of these tests; only a test that would hang for ever meets it.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two calls of a caller: what is tested is not how fast they are.
+const BREATH: Duration = Duration::from_millis(3);
+const ACCOUNTS: u32 = 8;
+const BALANCE: i64 = 1000;
+
+/// What is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A plain INSERT of a new number: at most once.
+    Insert,
+    /// The caller's own row gets a new value: idempotent.
+    Set,
+    /// The caller's own row is read.
+    Read,
+    /// Money is moved in a transaction.
+    Transfer,
+    /// The same with a token.
+    Guarded,
+}
+
+const KINDS: [Kind; 5] = [Kind::Insert, Kind::Set, Kind::Read, Kind::Transfer, Kind::Guarded];
+
+/// What a caller was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    Ok,
+    NotExecuted,
+    Unknown,
+    /// Something that cannot be.
+    Nonsense,
+}
+
+#[derive(Clone, Debug)]
+struct Answer {
+    kind: Kind,
+    caller: u32,
+    number: u32,
+    told: Told,
+    words: String,
+}
+
+/// Callers at work.
+pub struct Load {
+    shared: Arc<Shared>,
+    callers: JoinSet<()>,
+}
+
+struct Shared {
+    scenario: &'static str,
+    exec: Executor,
+    /// Reads see what the same caller has written: not so where the nodes of a cluster lag.
+    sees_own_writes: bool,
+    stopped: AtomicBool,
+    gate: RwLock<()>,
+    numbers: AtomicU32,
+    answers: Mutex<Vec<Answer>>,
+    succeeded: watch::Sender<usize>,
+}
+
+/// The tables of a scenario: rows with numbers, the callers' own rows, accounts, transfers.
+pub fn tables(scenario: &str) -> [String; 4] {
+    ["row", "value", "account", "transfer"].map(|table| format!("{}_{table}", scenario.replace('-', "_")))
+}
+
+impl Load {
+    /// Makes the tables, on a server whose tables all others will have, and the guard's.
+    pub async fn lay_out(scenario: &'static str, server: &Server, exec: &Executor, callers: u32) {
+        let [row, value, account, transfer] = tables(scenario);
+        let accounts: Vec<String> = (0..ACCOUNTS).map(|id| format!("({id}, {BALANCE})")).collect();
+        let values: Vec<String> = (0..callers).map(|id| format!("({id}, 0)")).collect();
+        for sql in [
+            // no unique key on the number: what is done twice is there twice
+            format!("CREATE TABLE {row} (id INT AUTO_INCREMENT PRIMARY KEY, n INT NOT NULL)"),
+            format!("CREATE TABLE {value} (id INT PRIMARY KEY, v INT NOT NULL)"),
+            format!("CREATE TABLE {account} (id INT PRIMARY KEY, balance INT NOT NULL)"),
+            format!("CREATE TABLE {transfer} (id INT AUTO_INCREMENT PRIMARY KEY, n INT, a INT, b INT)"),
+            format!("INSERT INTO {account} VALUES {}", accounts.join(", ")),
+            format!("INSERT INTO {value} VALUES {}", values.join(", ")),
+        ] {
+            server.query_drop(sql).await;
+        }
+        exec.create_guard_table().await.expect("the guard's table");
+    }
+
+    /// Lets the callers begin, in tables that were laid out for as many.
+    pub fn begin(scenario: &'static str, exec: &Executor, callers: u32, sees_own_writes: bool) -> Load {
+        let shared = Arc::new(Shared {
+            scenario,
+            exec: exec.clone(),
+            sees_own_writes,
+            stopped: AtomicBool::new(false),
+            gate: RwLock::default(),
+            numbers: AtomicU32::new(0),
+            answers: Mutex::default(),
+            succeeded: watch::Sender::new(0),
+        });
+        let callers = (0..callers).map(|caller| shared.clone().call_on(caller)).collect();
+        Load { shared, callers }
+    }
+
+    /// Waits for so many more successes.
+    pub async fn reach(&self, more: usize) {
+        let mut succeeded = self.shared.succeeded.subscribe();
+        let aim = *succeeded.borrow() + more;
+        let reached = timeout(PATIENCE, succeeded.wait_for(|count| *count >= aim)).await.is_ok();
+        assert!(reached, "{}: no progress: {:?}", self.shared.scenario, self.shared.exec.counters());
+    }
+
+    /// Lets no caller begin a call until this is dropped, and waits for the calls that run.
+    pub async fn pause(&self) -> RwLockWriteGuard<'_, ()> {
+        timeout(PATIENCE, self.shared.gate.write()).await.expect("a call that hangs")
+    }
+
+    /// Lets the callers end.
+    pub async fn stop(&mut self) {
+        self.shared.stopped.store(true, SeqCst);
+        let ended = timeout(PATIENCE, async {
+            while let Some(ended) = self.callers.join_next().await {
+                ended.expect("no panic of a caller");
+            }
+        });
+        ended.await.unwrap_or_else(|_| panic!("{}: a call that hangs", self.shared.scenario));
+    }
+
+    /// Lets the callers end, and closes the books over what is on this server.
+    pub async fn close(mut self, server: &Server) -> Books {
+        self.stop().await;
+        let books = Books::close(&self.shared, server).await;
+        // not by a macro, whose words the harness keeps to itself
+        let _ = writeln!(io::stderr(), "{}", books.line);
+        books
+    }
+}
+
+impl Shared {
+    async fn call_on(self: Arc<Self>, caller: u32) {
+        // what the own row holds at least
+        let (mut floor, mut turn) = (0, caller as usize);
+        while !self.stopped.load(SeqCst) {
+            let open = self.gate.read().await;
+            let number = self.numbers.fetch_add(1, SeqCst) + 1;
+            let kind = KINDS[turn % KINDS.len()];
+            turn += 1;
+            let (told, words) = match kind {
+                Kind::Insert => say(self.insert(number).await),
+                Kind::Set => say(self.set(caller, number).await),
+                Kind::Read => match self.read(caller).await {
+                    Ok(value) if self.sees_own_writes && value < floor => {
+                        (Told::Nonsense, format!("read {value} after {floor} had been written"))
+                    }
+                    read => say(read),
+                },
+                Kind::Transfer => say(self.transfer(number).await),
+                Kind::Guarded => self.guarded(caller, number).await,
+            };
+            if told == Told::Ok {
+                if kind == Kind::Set {
+                    floor = number;
+                }
+                self.succeeded.send_modify(|count| *count += 1);
+            }
+            self.note(Answer { kind, caller, number, told, words });
+            drop(open);
+            tokio::time::sleep(BREATH).await;
+        }
+    }
+
+    fn note(&self, answer: Answer) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
+    }
+
+    async fn insert(&self, number: u32) -> Result<(), Error> {
+        let [row, ..] = tables(self.scenario);
+        // prepared and not
+        if number.is_multiple_of(2) {
+            self.exec.exec_drop(format!("INSERT INTO {row} (n) VALUES (?)"), (number,)).await.map(drop)
+        } else {
+            self.exec.query_drop(format!("INSERT INTO {row} (n) VALUES ({number})")).await.map(drop)
+        }
+    }
+
+    async fn set(&self, caller: u32, number: u32) -> Result<(), Error> {
+        let [_, value, ..] = tables(self.scenario);
+        let sql = if number.is_multiple_of(2) {
+            format!("UPDATE {value} SET v = {number} WHERE id = {caller}")
+        } else {
+            format!("REPLACE INTO {value} VALUES ({caller}, {number})")
+        };
+        self.exec.query_drop(sql.idempotent()).await.map(drop)
+    }
+
+    async fn read(&self, caller: u32) -> Result<u32, Error> {
+        let [_, value, ..] = tables(self.scenario);
+        let sql = format!("SELECT v FROM {value} WHERE id = ?").idempotent();
+        let row: Option<u32> = self.exec.exec_first(sql, (caller,)).await?;
+        Ok(row.unwrap_or_default())
+    }
+
+    fn work(&self, number: u32) -> impl FnMut(Tx) -> Work {
+        let [_, _, account, transfer] = tables(self.scenario);
+        let (a, b) = sides(number);
+        // in one order, whichever way the money goes
+        let (low, high) = (a.min(b), a.max(b));
+        let sign = if low == a { '-' } else { '+' };
+        let back = if low == a { '+' } else { '-' };
+        let all = [
+            format!("UPDATE {account} SET balance = balance {sign} 1 WHERE id = {low}"),
+            format!("UPDATE {account} SET balance = balance {back} 1 WHERE id = {high}"),
+            format!("INSERT INTO {transfer} (n, a, b) VALUES ({number}, {a}, {b})"),
+        ];
+        move |mut tx| {
+            let all = all.clone();
+            Box::pin(async move {
+                for sql in all {
+                    tx.query_drop(sql).await?;
+                }
+                Ok(number)
+            })
+        }
+    }
+
+    async fn transfer(&self, number: u32) -> Result<u32, Error> {
+        self.exec.transaction(TxOpts::default(), self.work(number)).await
+    }
+
+    /// Comes with the same token until it is told that the work is done.
+    async fn guarded(&self, caller: u32, number: u32) -> (Told, String) {
+        let mut before = false;
+        loop {
+            let transfer = self.exec.transaction(TxOpts::default(), self.work(number)).exactly_once(u64::from(number));
+            match transfer.into_future().await {
+                Ok(Done::Now(_)) => return (Told::Ok, String::new()),
+                Ok(Done::Before { .. }) if before => return (Told::Ok, String::new()),
+                Ok(Done::Before { .. }) => return (Told::Nonsense, "said to have been done before".into()),
+                Err(error) => {
+                    let (told, words) = say(Err::<(), _>(error));
+                    before |= told == Told::Unknown;
+                    if self.stopped.load(SeqCst) {
+                        return (told, words);
+                    }
+                    // no verdict on the number, which the next call with its token gives
+                    self.note(Answer { kind: Kind::Guarded, caller, number: 0, told, words });
+                }
+            }
+        }
+    }
+}
+
+type Work = std::pin::Pin<Box<dyn Future<Output = Result<u32, Error>> + Send>>;
+
+fn sides(number: u32) -> (u32, u32) {
+    let a = number % ACCOUNTS;
+    (a, (a + 1 + number / ACCOUNTS % (ACCOUNTS - 1)) % ACCOUNTS)
+}
+
+fn say<T>(result: Result<T, Error>) -> (Told, String) {
+    match result {
+        Ok(_) => (Told::Ok, String::new()),
+        Err(error) if error.outcome() == Outcome::NotExecuted => (Told::NotExecuted, error.to_string()),
+        Err(error) => (Told::Unknown, error.to_string()),
+    }
+}
+
+/// What was told, held against what is there.
+pub struct Books {
+    line: String,
+    wrong: Vec<String>,
+    duplicates: Vec<u32>,
+    /// Told `Ok`, and not there.
+    lost: Vec<(Kind, u32)>,
+    /// What surfaced.
+    errors: Vec<(Kind, Told, String)>,
+    pub calls: usize,
+    numbers: HashSet<u32>,
+}
+
+impl Books {
+    async fn close(load: &Shared, server: &Server) -> Books {
+        let [row, value, account, transfer] = tables(load.scenario);
+        let mut conn = server.connect().await;
+        let count = |table: &str| format!("SELECT n, COUNT(*) FROM {table} GROUP BY n");
+        let rows: HashMap<u32, u32> =
+            conn.query_fold(count(&row), HashMap::new(), put).await.expect("the numbers of the INSERTs");
+        let transfers: HashMap<u32, u32> =
+            conn.query_fold(count(&transfer), HashMap::new(), put).await.expect("the numbers of the transfers");
+        let values: HashMap<u32, u32> = conn
+            .query_fold(format!("SELECT id, v FROM {value}"), HashMap::new(), put)
+            .await
+            .expect("the callers' own rows");
+        let balances: Vec<(u32, i64, i64)> = conn
+            .query(format!(
+                "SELECT id, balance, {BALANCE} - (SELECT COUNT(*) FROM {transfer} WHERE a = id) + (SELECT COUNT(*) FROM \
+                 {transfer} WHERE b = id) FROM {account} AS it"
+            ).replace("a = id", "a = it.id").replace("b = id", "b = it.id"))
+            .await
+            .expect("the accounts");
+        conn.disconnect().await.expect("a goodbye");
+
+        let answers = load.answers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut books = Books {
+            line: String::new(),
+            wrong: Vec::new(),
+            duplicates: Vec::new(),
+            lost: Vec::new(),
+            errors: Vec::new(),
+            calls: answers.iter().filter(|answer| answer.number > 0).count(),
+            numbers: answers.iter().map(|answer| answer.number).collect(),
+        };
+        for (id, balance, wanted) in &balances {
+            if balance != wanted {
+                books.wrong.push(format!("account {id} holds {balance} instead of {wanted}"));
+            }
+        }
+        let sum: i64 = balances.iter().map(|(_, balance, _)| balance).sum();
+        if sum != i64::from(ACCOUNTS) * BALANCE {
+            books.wrong.push(format!("all accounts hold {sum}"));
+        }
+        for number in rows.keys().chain(transfers.keys()) {
+            if !books.numbers.contains(number) {
+                books.wrong.push(format!("nobody was told anything about {number}"));
+            }
+        }
+        for answer in &answers {
+            books.judge(answer, &rows, &transfers);
+        }
+        for (caller, value) in &values {
+            books.judge_value(*caller, *value, &answers);
+        }
+        let unknown = books.errors.iter().filter(|(_, told, _)| *told == Told::Unknown).count();
+        books.line = format!(
+            "failover: scenario={} calls={} wrong={} duplicates={} lost={} unknown={unknown} errors={}",
+            load.scenario,
+            books.calls,
+            books.wrong.len(),
+            books.duplicates.len(),
+            books.lost.len(),
+            books.errors.len(),
+        );
+        books
+    }
+
+    fn judge(&mut self, answer: &Answer, rows: &HashMap<u32, u32>, transfers: &HashMap<u32, u32>) {
+        let Answer { kind, number, told, words, .. } = answer;
+        match told {
+            Told::Ok => {}
+            Told::Nonsense => self.wrong.push(words.clone()),
+            Told::NotExecuted | Told::Unknown => self.errors.push((*kind, *told, words.clone())),
+        }
+        let times = match kind {
+            Kind::Insert => rows.get(number).copied().unwrap_or(0),
+            Kind::Transfer | Kind::Guarded => transfers.get(number).copied().unwrap_or(0),
+            Kind::Set | Kind::Read => return,
+        };
+        match (told, times) {
+            (_, 2..) => self.duplicates.push(*number),
+            (Told::Ok, 0) if *number > 0 => self.lost.push((*kind, *number)),
+            (Told::NotExecuted, 1) => self.wrong.push(format!("{kind:?} {number} was executed: {words}")),
+            _ => {}
+        }
+    }
+
+    /// The last value that was told `Ok`, or a later one that is not known of.
+    fn judge_value(&mut self, caller: u32, value: u32, answers: &[Answer]) {
+        let sets = answers.iter().filter(|answer| answer.caller == caller && answer.kind == Kind::Set);
+        let (mut allowed, mut last) = (vec![0], 0);
+        for set in sets {
+            match set.told {
+                Told::Ok => (allowed, last) = (vec![set.number], set.number),
+                Told::Unknown => allowed.push(set.number),
+                Told::NotExecuted | Told::Nonsense => {}
+            }
+        }
+        if !allowed.contains(&value) {
+            match value < last {
+                true => self.lost.push((Kind::Set, last)),
+                false => self.wrong.push(format!("row {caller} holds {value}, allowed are {allowed:?}")),
+            }
+        }
+    }
+
+    /// Every verdict was true, and nothing was lost or done twice.
+    #[track_caller]
+    pub fn assert_true(&self) {
+        assert!(self.lost.is_empty(), "{}: lost {:?}", self.line, self.lost);
+        self.assert_true_but_for_the_lost();
+    }
+
+    #[track_caller]
+    pub fn assert_true_but_for_the_lost(&self) {
+        assert!(self.wrong.is_empty(), "{}: {:#?}", self.line, self.wrong);
+        assert!(self.duplicates.is_empty(), "{}: twice {:?}", self.line, self.duplicates);
+        assert!(self.calls > 0);
+    }
+
+    /// No caller of these kinds was told of an error.
+    #[track_caller]
+    pub fn assert_nothing_surfaced_to(&self, kinds: &[Kind]) {
+        let theirs: Vec<_> = self.errors.iter().filter(|(kind, ..)| kinds.contains(kind)).collect();
+        assert!(theirs.is_empty(), "{}: {theirs:#?}", self.line);
+    }
+
+    #[track_caller]
+    pub fn assert_nothing_surfaced(&self) {
+        self.assert_nothing_surfaced_to(&KINDS);
+    }
+
+    /// Told `Ok`, and not there.
+    pub fn lost(&self) -> &[(Kind, u32)] {
+        &self.lost
+    }
+}
+
+fn put(mut all: HashMap<u32, u32>, (number, times): (u32, u32)) -> HashMap<u32, u32> {
+    all.insert(number, times);
+    all
+}

@@ -1,0 +1,70 @@
+//! One address, whose server changes behind it: no configuration.
+
+use mysql_retry::Annotate as _;
+use mysql_retry_fixture::{Pair, Proxy};
+
+use crate::{
+    load::Load,
+    support::{CALLERS, Events, builder, in_time, shorten_lock_waits, until},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_caller_notices_that_the_address_leads_to_the_promoted_replica_from_now_on() {
+    let pair = Pair::start().await;
+    shorten_lock_waits(&pair).await;
+    let proxy = Proxy::start(pair.first()).await;
+    let events = Events::default();
+    let exec = builder(&events).build(pair.as_app(proxy.opts())).expect("good options");
+    Load::lay_out("one-address", pair.first(), &exec, CALLERS).await;
+    let load = Load::begin("one-address", &exec, CALLERS, true);
+    load.reach(150).await;
+    pair.demote(0).await;
+    until(&exec, |it| it.waiting > 0).await;
+    pair.catch_up(1).await;
+    pair.promote(1).await;
+    // the address follows later
+    let probes = exec.counters().probes;
+    until(&exec, |it| it.probes > probes + 2).await;
+    proxy.point_at(pair.second());
+    load.reach(200).await;
+    let books = load.close(pair.second()).await;
+    books.assert_true();
+    books.assert_nothing_surfaced();
+    assert!(exec.counters().outages >= 1 && events.moves().is_empty(), "{:?}", events.all());
+}
+
+/// A read that began at the old primary brings its connection back after the new one has taken a write.
+#[tokio::test]
+async fn a_connection_of_a_read_that_began_at_the_old_primary_is_not_used_after_the_next_write() {
+    let pair = Pair::start().await;
+    pair.first().query_drop("CREATE TABLE t (n INT NOT NULL)").await;
+    let proxy = Proxy::start(pair.first()).await;
+    let events = Events::default();
+    let exec = builder(&events).build(pair.as_app(proxy.opts())).expect("good options");
+    exec.query_drop("INSERT INTO t VALUES (1)").await.expect("the primary");
+    pair.catch_up(1).await;
+    pair.demote(0).await;
+    let call = exec.query_drop("INSERT INTO t VALUES (2)");
+    let meanwhile = async {
+        until(&exec, |it| it.waiting == 1).await;
+        let slow = {
+            let exec = exec.clone();
+            tokio::spawn(async move {
+                let read = "SELECT SLEEP(2), COUNT(*) FROM t".idempotent();
+                exec.query_first::<(u32, u32), _>(read).await
+            })
+        };
+        pair.first().wait_until_running("SLEEP").await;
+        pair.promote(1).await;
+        proxy.point_at(pair.second());
+        slow.await.expect("no panic")
+    };
+    let (written, slow) = in_time(async { tokio::join!(call, meanwhile) }).await;
+    written.expect("the new primary");
+    assert!(slow.expect("a read goes on").is_some());
+    for _ in 0..5 {
+        let row: Option<(u32, u32)> =
+            exec.query_first("SELECT COUNT(*), @@server_id FROM t".idempotent()).await.expect("an answer");
+        assert_eq!(row, Some((2, 2)), "it was read from the old primary");
+    }
+}
