@@ -1,13 +1,17 @@
 # `make demo` and `make test` need Rust and nothing else: a database server is installed where none is.
 # Variables, in the environment or after `make`: MYSQL_RETRY_SERVER=/path/to/mariadbd-or-mysqld, MYSQL_RETRY_TRANSPORT=tcp|unix;
 # for `make chaos` also CHAOS_SECONDS=60 and CHAOS_SEED=a number that it printed;
+# for `make recovery` also RECOVERY=full|short, RECOVERY_FORMS=refused,accept_and_close,killed,black_hole,full,promoted,galera and
+# RECOVERY_COLUMNS=ours,bare,backoff,sqlx (all of both by default);
 # for `make fuzz` also SECONDS=60, SEED=a number that it printed, and with that SCRIPT=the number of one script.
 
 # The suite with what is optional; `make test FLAGS=` runs it with the default features.
 FLAGS = --features mysql-retry/tracing
 CARGO = cargo
+# it waits for servers more than it works
+export RUST_TEST_THREADS ?= 6
 
-.PHONY: help demo test examples chaos faults fuzz bench mutants galera ci server clean
+.PHONY: help demo test examples chaos faults fuzz bench mutants galera recovery ci server clean
 
 help:
 	@echo 'make demo      see lost connections survived, on a private server (1 minute to build, then 30 s)'
@@ -17,6 +21,7 @@ help:
 	@echo 'make faults    try to prove the verdicts wrong: a lost connection at every byte (5 minutes); CASE=n plays one case again'
 	@echo 'make fuzz      the same at random: scripts of many faults, for SECONDS=60; SEED=n repeats them, SCRIPT=n plays one again'
 	@echo 'make galera    transactions on three Galera nodes; needs MariaDB and the package galera-4 (1 minute)'
+	@echo 'make recovery  outages beside a bare pool, a backoff loop and sqlx: who is back when? (17 minutes; RECOVERY=short: 90 s)'
 	@echo 'make bench     measure what the library costs while nothing is lost'
 	@echo 'make mutants   do the tests notice each change of the core and the fence? Needs cargo-mutants (40 minutes)'
 	@echo 'make ci        what CI runs (25 minutes at most)'
@@ -39,7 +44,7 @@ examples: server
 	@echo 'Building the examples ...'
 	@$(CARGO) build --quiet --locked --examples
 	@$(CARGO) build --quiet --locked --package mysql-retry-fixture --bin with-server
-	@for example in idempotent policy long_job transfer exactly_once session; do \
+	@for example in idempotent policy long_job transfer exactly_once session failover; do \
 	  echo "== $$example"; \
 	  $(CARGO) run --quiet --locked --package mysql-retry-fixture --bin with-server -- \
 	    $(CARGO) run --quiet --locked --example $$example || exit 1; \
@@ -77,6 +82,14 @@ galera: server
 	@echo 'Building the tests on a cluster ...'
 	@$(CARGO) test --quiet --locked --workspace $(FLAGS) --test galera --test cluster --no-run
 	@MYSQL_RETRY_GALERA=required $(CARGO) test --quiet --locked --workspace $(FLAGS) --test galera --test cluster
+
+# a package of its own, so that what the crate is compared with stays out of its tree
+RECOVERY_TARGET = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target/recovery)
+
+recovery: server
+	@echo 'Building the bench of outages ...'
+	@CARGO_TARGET_DIR='$(RECOVERY_TARGET)' $(CARGO) build --quiet --locked --manifest-path benches/recovery/Cargo.toml
+	@'$(RECOVERY_TARGET)/debug/mysql-retry-recovery'
 
 bench: server
 	@$(CARGO) bench --locked --bench guard
