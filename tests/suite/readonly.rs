@@ -1,5 +1,7 @@
 //! A server that refuses writes for a while, and what takes its place behind the same address (CASES.md 36).
 
+use std::time::{Duration, Instant};
+
 use mysql_async::OptsBuilder;
 use mysql_retry::{Executor, Outcome, Reason, RetryPolicy, TxOpts, Unavailable};
 use mysql_retry_fixture::{Proxy, Server};
@@ -10,6 +12,7 @@ use crate::{
 };
 
 const POOL: usize = 3;
+const INTERVAL: Duration = ms(50);
 
 /// A user whom `read_only` stops.
 async fn app(server: &Server) {
@@ -28,7 +31,7 @@ async fn read_only(server: &Server, on: bool) {
 fn listening(connections: usize, opts: OptsBuilder) -> (Executor, Events) {
     let events = Events::default();
     let policy = RetryPolicy::builder().deadline(ms(50_000)).build().expect("valid");
-    let builder = Executor::builder().policy(policy).probe_interval(ms(50)).on_event(events.hook());
+    let builder = Executor::builder().policy(policy).probe_interval(INTERVAL).on_event(events.hook());
     (builder.build(pool_that_keeps(connections, connections, opts)).expect("good options"), events)
 }
 
@@ -138,6 +141,43 @@ async fn a_policy_without_retries_does_not_wait_for_a_read_only_server() {
     assert_eq!((ledger.rows().await, exec.counters().outages), (0, 1));
     read_only(&server, false).await;
     in_time(exec.query_drop(ledger.insert())).await.expect("it takes writes");
+}
+
+/// The most probes that so long a wait is worth: each delay is the interval less a fifth at least, but for the first two (20
+/// and 40 ms), which come sooner; and one at each end.
+fn most_probes(length: Duration) -> u64 {
+    (length.as_secs_f64() / INTERVAL.mul_f64(0.8).as_secs_f64()) as u64 + 2 + 2
+}
+
+// That a server is read-only is all that each probe finds: no news, so no reason to ask again at once.
+#[tokio::test]
+async fn servers_that_stay_read_only_are_probed_with_pauses() {
+    let servers = tokio::join!(Server::start(), Server::start());
+    let servers = [&servers.0, &servers.1];
+    for server in servers {
+        app(server).await;
+        read_only(server, true).await;
+    }
+    for targets in 1..=2 {
+        let policy = RetryPolicy::builder().deadline(ms(50_000)).build().expect("valid");
+        let builder = Executor::builder().policy(policy).probe_interval(INTERVAL);
+        let exec = builder.build_targets(servers[..targets].iter().map(|it| as_app(it.opts()))).expect("good options");
+        let writing = exec.clone();
+        let began = Instant::now();
+        let write = tokio::spawn(async move { writing.query_drop("DELETE FROM test.nothing").await });
+        in_time(async {
+            while exec.counters().probes < 20 {
+                tokio::time::sleep(ms(5)).await;
+            }
+        })
+        .await;
+        // looked at before the clock is: there may be more by then, not fewer
+        let (counters, length) = (exec.counters(), began.elapsed());
+        let most = most_probes(length) * targets as u64;
+        assert!(counters.probes <= most, "{targets} servers, {length:?}: {counters:?}");
+        assert_eq!((counters.waiting, counters.outages), (1, 1), "{targets} servers: {counters:?}");
+        write.abort();
+    }
 }
 
 // 1290 stands for other options as well, which say nothing about the server's use for others
