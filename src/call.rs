@@ -47,8 +47,6 @@ pub(crate) struct Call<'c> {
     /// The error of the last attempt, and its meaning.
     last: Option<(mysql_async::Error, Classification)>,
     past: Past<'c>,
-    /// A lost attempt was on another server than those after it, as far as is known.
-    astray: bool,
     /// The outage, by its number, before which the last attempt began.
     epoch: u64,
     /// When the last attempt began, its wait for a connection included.
@@ -162,7 +160,6 @@ impl<'c> Call<'c> {
             schedule: None,
             last: None,
             past: Past::new(shared),
-            astray: false,
             epoch: 0,
             began: facts.started,
             owes: false,

@@ -14,8 +14,10 @@ use crate::{
 /// The sessions of the attempts of one call that may have executed its statement, or may do so yet.
 pub(crate) struct Past<'c> {
     shared: &'c Arc<Shared>,
-    /// `None`: a session that was never marked.
+    /// Those that are not settled yet. `None`: a session that was never marked.
     sessions: Vec<Option<Session>>,
+    /// The servers of all of them, if known.
+    servers: Vec<Option<Arc<str>>>,
 }
 
 /// How far the past is behind us.
@@ -31,7 +33,7 @@ pub(crate) enum Settled {
 
 impl<'c> Past<'c> {
     pub(crate) fn new(shared: &'c Arc<Shared>) -> Self {
-        Past { shared, sessions: Vec::new() }
+        Past { shared, sessions: Vec::new(), servers: Vec::new() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -44,7 +46,20 @@ impl<'c> Past<'c> {
     }
 
     pub(crate) fn add_session(&mut self, session: Option<Session>) {
+        self.servers.push(session.as_ref().map(Session::server).cloned());
         self.sessions.push(session);
+    }
+
+    /// Whether all of it happened on the server of this connection: others may never hear of it, or hear of it later.
+    pub(crate) fn was_on_the_server_of(&self, lease: &Lease) -> bool {
+        let here = lease.session();
+        let server = here.as_ref().map(Session::server);
+        server.is_some() && self.servers.iter().all(|lost| lost.as_ref() == server)
+    }
+
+    /// Nothing has come of it, wherever it happened.
+    pub(crate) fn came_to_nothing(&mut self) {
+        self.servers.clear();
     }
 
     /// Ends the sessions, from the connection of the replay.

@@ -50,15 +50,15 @@ impl<'c> Call<'c> {
         self.with_state_lost(Failed { classification, ..failed })
     }
 
-    /// The token could be taken: whether no attempt so far has had an effect, or will have one.
-    ///
-    /// A server keeps two owners of a token apart at once. The nodes of a cluster do so when they commit: what was lost on
-    /// another one may have been committed there and not be seen here yet.
-    pub(crate) fn token_taken(&mut self) -> bool {
-        if !self.astray {
-            self.facts.outcome = Outcome::NotExecuted;
-        }
-        self.facts.outcome == Outcome::NotExecuted
+    /// Whether all attempts that may have had an effect were on the server of this connection.
+    pub(crate) fn was_lost_on_the_server_of(&self, lease: &Lease) -> bool {
+        self.past.was_on_the_server_of(lease)
+    }
+
+    /// It is proved that no attempt so far has had an effect, or will have one.
+    pub(crate) fn came_to_nothing(&mut self) {
+        self.facts.outcome = Outcome::NotExecuted;
+        self.past.came_to_nothing();
     }
 
     /// A closure has failed in the run that was to find out about an earlier COMMIT.
@@ -94,8 +94,8 @@ impl<'c> Call<'c> {
         let situation = Situation { several: false, infile: false, ..self.situation(Stage::Command) };
         let mut failed = self.failed(error, situation, Some(lease.connection_id()));
         self.note_refusal(&failed, lease.target_index());
-        if matches!(failed.classification.fault(), Fault::Disconnect(_)) {
-            // also where COMMIT was not sent: its locks would stall the next run
+        // also where COMMIT was not sent: its locks would stall the next run
+        if matches!(failed.classification.fault(), Fault::Disconnect(_)) || failed.is_in_doubt() {
             self.past.add(&lease);
         }
         if failed.classification.outcome() == Outcome::Unknown {

@@ -8,7 +8,7 @@ use crate::{
     connections::{Lease, NoConnection, Slot},
     decide::Reason,
     driver_error::timed_out,
-    event::{Event, Unfenced},
+    event::Event,
     outage::{Closed, Unavailable},
     past::Settled,
     reading::StateKinds,
@@ -119,8 +119,6 @@ impl Call<'_> {
                 }
                 Ok(Settled::Unfenced(why)) => {
                     self.shared.listeners.emit(&Event::Unfenced { why, attempt: self.facts.attempts });
-                    let elsewhere = matches!(why, Unfenced::OtherServer | Unfenced::Unmarked | Unfenced::Unreachable);
-                    self.astray |= elsewhere && self.facts.outcome == Outcome::Unknown;
                     // a transaction that nobody commits has no effect, wherever it lingers
                     // and a guard keeps two copies apart
                     let matters =

@@ -137,7 +137,7 @@ impl Lease {
         settings: &Settings,
     ) -> mysql_async::Result<Fate> {
         let own = self.session();
-        let server = own.as_ref().map(Session::server);
+        let server = own.as_ref().map(|own| &**own.server());
         other.end(self.conn(), server, wait, deadline, settings).await
     }
 

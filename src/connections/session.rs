@@ -123,7 +123,7 @@ impl Session {
     }
 
     /// What tells its server from others.
-    pub(crate) fn server(&self) -> &str {
+    pub(crate) fn server(&self) -> &Arc<str> {
         &self.server
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use super::{Failure, Kind};
 use crate::{
     classify::{Fault, Outcome},
+    decide::Reason,
     statement::Delivery,
 };
 
@@ -104,7 +105,9 @@ impl Sentence<'_> {
                 write!(f, "{}{name}", if index == 0 { "" } else { ", " })?;
             }
         }
-        if failure.kind != Kind::Deadline {
+        // the advice to use a guard is for those who do not
+        let is_told = failure.reason == Reason::CommitLost && failure.delivery == Delivery::ExactlyOnce;
+        if failure.kind != Kind::Deadline && !is_told {
             write!(f, "; {}", failure.reason)?;
         }
         let plural = if failure.attempts == 1 { "" } else { "s" };

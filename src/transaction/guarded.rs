@@ -3,7 +3,7 @@
 use std::{future::Future, time::Instant};
 
 use mysql_async::{
-    TxOpts,
+    Row, TxOpts,
     prelude::{FromRow, Queryable},
 };
 
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     call::{Call, Failed},
+    classify::Outcome,
     connections::{Lease, Slot},
     error::Error,
     executor::Executor,
@@ -42,9 +43,8 @@ where
     loop {
         let failed = match take(exec, &mut call, now, &begin, guard).await {
             Begun::Taken(lease) => {
-                // Whatever was lost before: it was not committed, and cannot be any more. Not so if it was lost on another
-                // node of a cluster: then it is this run's COMMIT that tells.
-                let in_doubt = !call.token_taken();
+                // not so where it is this run's COMMIT that tells
+                let in_doubt = call.outcome() == Outcome::Unknown;
                 if !in_doubt {
                     values.clear();
                 }
@@ -111,8 +111,17 @@ async fn take(exec: &Executor, call: &mut Call<'_>, now: Instant, begin: &str, g
             Err(error) => return Begun::Failed(call.begin_failed(lease, error)),
         }
     }
+    let proves = match proves_that_nothing_was_done(call, &mut lease).await {
+        Ok(proves) => proves,
+        Err(error) => return Begun::Failed(call.begin_failed(lease, error)),
+    };
     match command(call, &mut lease, &format!("{begin}; {}", guard.take(call.attempts()))).await {
-        Ok(()) => Begun::Taken(lease),
+        Ok(()) => {
+            if proves {
+                call.came_to_nothing();
+            }
+            Begun::Taken(lease)
+        }
         Err(mysql_async::Error::Server(error)) if error.code == DUPLICATE => {
             match find(call, &mut lease, guard).await {
                 Ok(Some(taken)) => {
@@ -143,6 +152,28 @@ async fn examine(call: &Call<'_>, lease: &mut Lease, guard: &Guard) -> mysql_asy
         Err(mysql_async::Error::Server(error)) if error.code == NO_SUCH_TABLE => Ok(Some(guard.missing())),
         // without the right to look, the user's word has to do
         Err(mysql_async::Error::Server(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a token that can be taken here proves that no attempt so far has had an effect, or will have one.
+///
+/// A server keeps two owners of a token apart at once. Another one may not have heard of the first owner yet. And where
+/// servers agree on transactions before they commit them (a Galera cluster, Group Replication), a COMMIT that one of them
+/// could not bring to its end takes effect when the group does so, which may be long after its session has ended. (Seen with
+/// Galera 4 where a quorum was lost and regained.) They keep two owners apart when they commit.
+async fn proves_that_nothing_was_done(call: &Call<'_>, lease: &mut Lease) -> mysql_async::Result<bool> {
+    if call.outcome() == Outcome::NotExecuted {
+        return Ok(true);
+    }
+    if !call.was_lost_on_the_server_of(lease) {
+        return Ok(false);
+    }
+    let in_a_group = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('wsrep_on', 'group_replication_group_name') \
+                      AND Value NOT IN ('OFF', '0', '')";
+    match ask::<Row>(call, lease, in_a_group.into()).await {
+        Ok(row) => Ok(row.is_none()),
+        Err(mysql_async::Error::Server(_)) => Ok(false),
         Err(error) => Err(error),
     }
 }

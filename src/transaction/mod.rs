@@ -43,6 +43,10 @@ impl<'a, F, T> Transaction<'a, F, T> {
     /// The token is written into the guard's table ([`Executor::create_guard_table`]) in the same transaction. Of several
     /// calls with one token at once, one does the work, the others wait for it and learn that it was done.
     ///
+    /// The closure's own error is returned untouched, as without a guard, with one exception: while it is not known whether
+    /// an earlier run was committed on another server, or in a cluster (Galera, Group Replication), an error of ours with the
+    /// outcome [`Unknown`](crate::Outcome::Unknown) takes its place. Another call with the token finds out.
+    ///
     /// ```
     /// # async fn f(exec: mysql_retry::Executor) -> mysql_retry::Result<()> {
     /// use mysql_retry::{Done, TxOpts};

@@ -1,13 +1,13 @@
 //! What asynchronous replication loses, which no client can mend, and the guard detects.
 
-use std::future::IntoFuture as _;
+use std::{future::IntoFuture as _, sync::Arc};
 
-use mysql_retry::{Done, Error, Executor, TxOpts};
-use mysql_retry_fixture::Pair;
+use mysql_retry::{Done, Error, Event, Executor, Outcome, Reason, TxOpts};
+use mysql_retry_fixture::{Fault, Pair, Place, Proxy, Rule, When};
 
 use crate::{
     load::{Kind, Load},
-    support::{CALLERS, Events, in_time, over, settle},
+    support::{CALLERS, Events, builder, in_time, over, settle},
 };
 
 async fn pay(exec: &Executor, order: u64) -> Result<Done<()>, Error> {
@@ -70,4 +70,73 @@ async fn a_failover_loses_exactly_what_the_promoted_replica_never_had_and_the_to
     lost.sort_unstable();
     never_had.sort_unstable();
     assert_eq!(lost, never_had);
+}
+
+/// A payment whose second run fails, at a replica that has not heard of the first one: what is said of it.
+async fn fail_to_pay_again(pair: &Pair, exec: &Executor) -> Error {
+    let payment = exec.transaction(TxOpts::default(), |mut tx| async move {
+        let table = if tx.attempt() == 1 { "payment" } else { "no_such_table" };
+        tx.query_drop(format!("INSERT INTO {table} VALUES (1)")).await?;
+        Ok::<_, Error>(())
+    });
+    let error = in_time(payment.exactly_once("t").into_future()).await.expect_err("no such table");
+    let paid: Option<u32> = pair.first().query_first("SELECT COUNT(*) FROM payment").await;
+    assert_eq!(paid, Some(1), "the lost COMMIT took effect");
+    let text = error.to_string();
+    assert!(text.contains("call again with the same token") && !text.contains("a guarded transaction would"), "{text}");
+    error
+}
+
+/// A pair whose second server has the tables, and hears no more.
+async fn lagging(exec: &Executor, pair: &Pair) {
+    exec.create_guard_table().await.expect("created");
+    pair.first().query_drop("CREATE TABLE payment (n INT NOT NULL)").await;
+    pair.catch_up(1).await;
+    pair.stop_replication(1).await;
+    pair.promote(1).await;
+}
+
+/// The session of the lost COMMIT is seen gone at the old primary. That the token can be taken at the new one says nothing
+/// about the old one all the same.
+#[tokio::test]
+async fn a_rerun_at_a_replica_that_lags_does_not_say_that_nothing_was_done_at_the_old_primary() {
+    let pair = Pair::start().await;
+    // the application cannot reach the old primary for a while, which lives
+    let proxy = Arc::new(Proxy::start(pair.first()).await);
+    let (events, path) = (Events::default(), proxy.clone());
+    let tell = events.hook();
+    let exec = builder(&events)
+        .on_event(move |event| {
+            tell(event);
+            if let Event::Moved { .. } = event {
+                path.accept_and_close(false);
+            }
+        })
+        .build_targets([pair.as_app(proxy.opts()), pair.opts(1)])
+        .expect("good options");
+    lagging(&exec, &pair).await;
+    proxy.rule(Rule::new(When::text("COMMIT"), Place::AfterRequestWhenAnswered, Fault::AcceptAndClose));
+    let error = fail_to_pay_again(&pair, &exec).await;
+    assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::CommitLost), "{error}");
+    assert_eq!((exec.counters().moves, exec.counters().unfenced), (1, 0), "{:?}", events.all());
+}
+
+/// The same where a rerun has begun at the old primary already, which then refuses it.
+#[tokio::test]
+async fn a_rerun_that_is_refused_at_the_old_primary_does_not_say_elsewhere_that_nothing_was_done() {
+    let pair = Pair::start().await;
+    let proxy = Proxy::start(pair.first()).await;
+    let events = Events::default();
+    let exec = builder(&events).build_targets([pair.as_app(proxy.opts()), pair.opts(1)]).expect("good options");
+    lagging(&exec, &pair).await;
+    let begins = || Rule::new(When::text("START TRANSACTION"), Place::Request(0), Fault::Silence);
+    proxy.rules([Rule::new(When::text("COMMIT"), Place::AfterRequestWhenAnswered, Fault::Fin), begins().skip(1)]);
+    let demotes = async {
+        proxy.wait_fired(2).await;
+        pair.demote(0).await;
+        proxy.heal().await;
+    };
+    let (error, ()) = tokio::join!(fail_to_pay_again(&pair, &exec), demotes);
+    assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::CommitLost), "{error}");
+    assert_eq!((exec.counters().moves, exec.counters().unfenced), (1, 0), "{:?}", events.all());
 }

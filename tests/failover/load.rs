@@ -258,7 +258,9 @@ impl Shared {
             match transfer.into_future().await {
                 Ok(Done::Now(_)) => return (Told::Ok, String::new()),
                 Ok(Done::Before { .. }) if before => return (Told::Ok, String::new()),
-                Ok(Done::Before { .. }) => return (Told::Nonsense, "said to have been done before".into()),
+                Ok(Done::Before { .. }) => {
+                    return (Told::Nonsense, format!("{number} is said to have been done before"));
+                }
                 Err(error) => {
                     let (told, words) = say(Err::<(), _>(error));
                     before |= told == Told::Unknown;

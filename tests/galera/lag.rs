@@ -83,3 +83,22 @@ async fn a_rerun_that_fails_before_it_has_found_out_does_not_say_not_executed() 
     holder.disconnect().await.expect("a goodbye");
     assert_eq!(bank.books().await, (1, 1, 999, 1001), "the lost COMMIT took effect");
 }
+
+/// A COMMIT that a node could not bring to its end may be in the hands of the others, and take effect when they agree again,
+/// long after its session has ended. (Seen where a quorum was lost and regained.)
+#[tokio::test]
+async fn a_token_that_can_be_taken_on_the_very_node_of_a_lost_commit_says_nothing_about_it() {
+    let Some(cluster) = cluster().await else { return };
+    let bank = Bank::open(cluster).await;
+    let proxy = Proxy::start(cluster.node(0)).await;
+    let exec = bank.executor(proxy.opts());
+    proxy.rule(Rule::new(When::text("COMMIT"), Place::Request(4), Fault::Fin));
+    let transfer = exec
+        .transaction(TxOpts::default(), |mut tx| async move {
+            tx.query_drop(if tx.attempt() == 1 { "DO 0" } else { "SELECT * FROM no_such_table" }).await.map(drop)
+        })
+        .exactly_once("t");
+    let error = in_time(transfer.into_future()).await.expect_err("no such table");
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    assert_eq!((exec.counters().losses, exec.counters().unfenced), (1, 0));
+}
