@@ -4,18 +4,51 @@
 //! (all rows, the first row, a summary). A sink keeps rows to itself until the reply has ended well, so that nothing
 //! outside ever sees a row of an attempt that failed.
 
-use std::{any::type_name, future::Future, marker::PhantomData};
+use std::{
+    any::type_name,
+    future::Future,
+    marker::PhantomData,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use mysql_async::{
-    BinaryProtocol, Conn, Params, QueryResult, Row, TextProtocol,
+    BinaryProtocol, Conn, Params, QueryResult, Row, TextProtocol, Value,
     prelude::{FromRow, Protocol, Queryable},
 };
 
 use crate::classify::Stage;
 
-/// How far an attempt has come. Outlives the attempt's future, which a time-out may drop.
-#[derive(Debug)]
-pub(crate) struct Progress(pub(crate) Stage);
+/// How far an attempt has come. Seen from outside while it runs, and outlives its future, which a time-out may drop.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    preparing: AtomicBool,
+    replying: AtomicBool,
+}
+
+impl Progress {
+    pub(crate) fn stage(&self) -> Stage {
+        if self.is_replying() {
+            Stage::Reply
+        } else if self.preparing.load(Relaxed) {
+            Stage::Prepare
+        } else {
+            Stage::Command
+        }
+    }
+
+    /// Whether the reply has begun.
+    pub(crate) fn is_replying(&self) -> bool {
+        self.replying.load(Relaxed)
+    }
+
+    fn prepares(&self, prepares: bool) {
+        self.preparing.store(prepares, Relaxed);
+    }
+
+    fn replies(&self) {
+        self.replying.store(true, Relaxed);
+    }
+}
 
 /// Something that can be run on a connection, again and again.
 pub(crate) trait Attempt: Send {
@@ -25,11 +58,14 @@ pub(crate) trait Attempt: Send {
     /// The text, if it is run as a prepared statement through the driver's statement cache.
     fn prepared(&self) -> Option<&[u8]>;
 
+    /// About so many bytes are sent.
+    fn size(&self) -> usize;
+
     /// Runs it once.
     fn run(
         &mut self,
         conn: &mut Conn,
-        progress: &mut Progress,
+        progress: &Progress,
     ) -> impl Future<Output = mysql_async::Result<Self::Output>> + Send;
 }
 
@@ -39,10 +75,12 @@ pub(crate) trait Request: Send + Sync {
 
     fn prepared(&self) -> Option<&[u8]>;
 
+    fn size(&self) -> usize;
+
     fn send<'c>(
         &'c self,
         conn: &'c mut Conn,
-        progress: &mut Progress,
+        progress: &Progress,
     ) -> impl Future<Output = mysql_async::Result<QueryResult<'c, 'static, Self::Protocol>>> + Send;
 }
 
@@ -56,10 +94,14 @@ impl Request for Text<'_> {
         None
     }
 
+    fn size(&self) -> usize {
+        self.0.len()
+    }
+
     async fn send<'c>(
         &'c self,
         conn: &'c mut Conn,
-        _: &mut Progress,
+        _: &Progress,
     ) -> mysql_async::Result<QueryResult<'c, 'static, TextProtocol>> {
         conn.query_iter(self.0).await
     }
@@ -80,20 +122,34 @@ impl Request for Prepared<'_> {
         self.cached.then_some(self.sql)
     }
 
+    fn size(&self) -> usize {
+        self.sql.len() + size_of_params(&self.params)
+    }
+
     async fn send<'c>(
         &'c self,
         conn: &'c mut Conn,
-        progress: &mut Progress,
+        progress: &Progress,
     ) -> mysql_async::Result<QueryResult<'c, 'static, BinaryProtocol>> {
         // the driver consumes the parameters, another attempt will need them
         let params = self.params.clone();
         if self.cached {
             return conn.exec_iter(self.sql, params).await;
         }
-        progress.0 = Stage::Prepare;
+        progress.prepares(true);
         let statement = conn.prep(self.sql).await?;
-        progress.0 = Stage::Command;
+        progress.prepares(false);
         conn.exec_iter(statement, params).await
+    }
+}
+
+/// About so many bytes are sent for the parameters.
+fn size_of_params(params: &Params) -> usize {
+    let size = |value: &Value| if let Value::Bytes(bytes) = value { bytes.len() } else { size_of::<Value>() };
+    match params {
+        Params::Empty => 0,
+        Params::Named(values) => values.values().map(size).sum(),
+        Params::Positional(values) => values.iter().map(size).sum(),
     }
 }
 
@@ -125,9 +181,13 @@ impl<R: Request, S: Sink> Attempt for Reading<R, S> {
         self.request.prepared()
     }
 
-    async fn run(&mut self, conn: &mut Conn, progress: &mut Progress) -> mysql_async::Result<S::Output> {
+    fn size(&self) -> usize {
+        self.request.size()
+    }
+
+    async fn run(&mut self, conn: &mut Conn, progress: &Progress) -> mysql_async::Result<S::Output> {
         let result = self.request.send(conn, progress).await?;
-        progress.0 = Stage::Reply;
+        progress.replies();
         S::drain(result).await
     }
 }
@@ -200,20 +260,24 @@ impl Attempt for Batch<'_> {
         self.cached.then_some(self.sql)
     }
 
-    async fn run(&mut self, conn: &mut Conn, progress: &mut Progress) -> mysql_async::Result<()> {
+    fn size(&self) -> usize {
+        self.sql.len() + self.rows.iter().map(size_of_params).sum::<usize>()
+    }
+
+    async fn run(&mut self, conn: &mut Conn, progress: &Progress) -> mysql_async::Result<()> {
         let statement = if self.cached {
             None
         } else {
-            progress.0 = Stage::Prepare;
+            progress.prepares(true);
             let statement = conn.prep(self.sql).await?;
-            progress.0 = Stage::Command;
+            progress.prepares(false);
             Some(statement)
         };
         // The driver asks for the second row after the first one was answered, or, where it sends many rows in one
         // command (MariaDB), while it builds the first. From then on a failure may be one of a later command.
         let rows = self.rows.iter().enumerate().map(|(index, row)| {
             if index > 0 {
-                progress.0 = Stage::Reply;
+                progress.replies();
             }
             row.clone()
         });
@@ -234,7 +298,11 @@ impl Attempt for Ping {
         None
     }
 
-    async fn run(&mut self, conn: &mut Conn, _: &mut Progress) -> mysql_async::Result<()> {
+    fn size(&self) -> usize {
+        0
+    }
+
+    async fn run(&mut self, conn: &mut Conn, _: &Progress) -> mysql_async::Result<()> {
         conn.ping().await
     }
 }
@@ -249,7 +317,11 @@ impl Attempt for Untouched {
         None
     }
 
-    async fn run(&mut self, _: &mut Conn, _: &mut Progress) -> mysql_async::Result<()> {
+    fn size(&self) -> usize {
+        0
+    }
+
+    async fn run(&mut self, _: &mut Conn, _: &Progress) -> mysql_async::Result<()> {
         Ok(())
     }
 }
@@ -264,9 +336,13 @@ impl<R: Request> Attempt for Opening<R> {
         self.0.prepared()
     }
 
-    async fn run(&mut self, conn: &mut Conn, progress: &mut Progress) -> mysql_async::Result<Option<Row>> {
+    fn size(&self) -> usize {
+        self.0.size()
+    }
+
+    async fn run(&mut self, conn: &mut Conn, progress: &Progress) -> mysql_async::Result<Option<Row>> {
         let result = self.0.send(conn, progress).await?;
-        progress.0 = Stage::Reply;
+        progress.replies();
         next_row(result).await
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     schedule::Schedule,
     span::CallSpan,
     statement::Delivery,
-    watch::watched,
+    watch::{BRIEF, watched},
 };
 
 mod bound;
@@ -238,13 +238,13 @@ impl<'c> Call<'c> {
                 .listeners
                 .emit(&Event::Replayed { attempt: self.facts.attempts, connection_id: lease.connection_id() });
         }
-        let mut progress = Progress(Stage::Command);
+        let progress = Progress::default();
         lease.sending();
-        let place = lease.place();
+        let (place, is_brief) = (lease.place(), attempt.size() <= BRIEF);
         let result = {
             // it stays where it is: moving it from future to future would cost more than all else here
-            let answer = pin!(attempt.run(lease.conn(), &mut progress));
-            self.in_time(place, answer).await
+            let answer = pin!(attempt.run(lease.conn(), &progress));
+            self.in_time(place, || is_brief && !progress.is_replying(), answer).await
         };
         lease.answered();
         let error = match result {
@@ -252,7 +252,7 @@ impl<'c> Call<'c> {
             Err(error) => error,
         };
         let mut situation =
-            Situation { oversized: lease.is_too_small_for(self.facts.length), ..self.situation(progress.0) };
+            Situation { oversized: lease.is_too_small_for(self.facts.length), ..self.situation(progress.stage()) };
         if situation.stage == Stage::Command
             && matches!(classify(&error, situation).fault(), Fault::Disconnect(Disconnect::ServerLost) | Fault::Refused)
             && was_not_prepared(&mut lease, attempt.prepared())
@@ -287,14 +287,18 @@ impl<'c> Call<'c> {
     /// The answer on a connection, if it comes within the attempt time-out; without one, for as long as there is somebody who
     /// can give it.
     ///
+    /// `is_unheard` tells whether nothing can be on its way any more, in either direction: the request was a brief one, and
+    /// nothing has been heard of a reply.
+    ///
     /// What was asked is not told: it may hold a token, or what is stored with it.
     pub(crate) async fn in_time<T>(
         &self,
         place: Place,
+        is_unheard: impl Fn() -> bool,
         answer: impl Future<Output = mysql_async::Result<T>>,
     ) -> mysql_async::Result<T> {
         match self.settings.attempt_timeout {
-            None => watched(self.shared, place, answer).await,
+            None => watched(self.shared, place, is_unheard, answer).await,
             Some(limit) => match tokio::time::timeout(limit, answer).await {
                 Ok(result) => result,
                 Err(_) => Err(timed_out(format!("no answer within {limit:?}"))),

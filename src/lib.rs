@@ -197,10 +197,13 @@
 //!
 //! **Silence.** A statement that takes an hour and one whose server has vanished look the same from here. When an attempt
 //! has heard nothing for [`watch_after`](Builder::watch_after) (10 s), another connection, beside the pool, asks whether
-//! the server is there and whether it still has the session. If it has not, or the server has not answered for
-//! [`give_up_after`](Builder::give_up_after) (5 s), the attempt counts as lost: `Unknown`, replayed if its delivery allows.
-//! If the session is there, the attempt goes on for as long as it takes. Where sessions cannot be marked, or another
-//! server answers at the address, only the server's answering counts: there an `attempt_timeout` is the remedy.
+//! the server is there, whether it still has the session, and what that does. If the server has not answered for
+//! [`give_up_after`](Builder::give_up_after) (5 s), or has lost the session, the attempt counts as lost: `Unknown`, replayed
+//! if its delivery allows. So does one whose session has waited for a request for as long (3 s at least), which is what a
+//! firewall looks like that has forgotten the connection; but not where the reply has begun or more than 64 KiB were sent,
+//! which may take their time on the way. A session that is at work goes on for as long as it takes. Where sessions cannot be
+//! marked, or another server answers at the address, only the server's answering counts: there an `attempt_timeout` is the
+//! remedy.
 //!
 //! **A retry budget.** A server that is up and keeps losing its connections gets each statement several times over from
 //! clients that replay. A [`RetryBudget`] bounds that: replays are a fifth of the statements that succeed at most, after a

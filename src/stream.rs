@@ -124,7 +124,7 @@ impl<T> RowStream<T> {
 fn read<P: Protocol>(mut lease: Lease) -> ReadRow {
     Box::pin(async move {
         let (shared, place) = (lease.shared().clone(), lease.place());
-        let row = watched(&shared, place, next_row(QueryResult::<P>::new(lease.conn()))).await;
+        let row = watched(&shared, place, || false, next_row(QueryResult::<P>::new(lease.conn()))).await;
         lease.unpark();
         (row, lease)
     })

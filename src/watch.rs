@@ -2,7 +2,7 @@
 //!
 //! A statement that takes an hour and one whose server has vanished look the same from here: silence. Cutting both after a
 //! while would kill the report, waiting for both would hang for ever. So a silent attempt is looked at from the side, from
-//! another connection: is the server there, and does it still have the session? Only if not is it given up.
+//! another connection: is the server there, does it still have the session, and is that at work? Only if not is it given up.
 //!
 //! It costs a quick statement nothing but a note of who waits: no timer is set up for it. One task looks at the notes of
 //! all from time to time, while there are any.
@@ -22,7 +22,7 @@ use mysql_async::Conn;
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    connections::{Place, Session, Shared},
+    connections::{Doing, Finding, GivenUp, Place, Session, Shared},
     driver_error::timed_out,
     outage::Unavailable,
 };
@@ -54,7 +54,13 @@ impl Watch {
     }
 }
 
+/// A request of so many bytes has left for the server long before its attempt is watched.
+pub(crate) const BRIEF: usize = 64 * 1024;
+
 /// Waits for an answer, and no longer than there is somebody who can give it.
+///
+/// A session that idles does not answer a request that it has received, and will not receive one that got lost. But what
+/// is long takes its time on the way: so this counts only while `is_unheard`, where nothing can be on its way any more.
 ///
 /// The note of who waits is left behind: it goes when the connection is given back, or with [`Lease::unpark`].
 ///
@@ -62,22 +68,30 @@ impl Watch {
 pub(crate) async fn watched<T>(
     shared: &Arc<Shared>,
     place: Place,
+    is_unheard: impl Fn() -> bool,
     answer: impl Future<Output = mysql_async::Result<T>>,
 ) -> mysql_async::Result<T> {
     let mut answer = pin!(answer);
     std::future::poll_fn(|cx| match answer.as_mut().poll(cx) {
         Poll::Ready(answer) => Poll::Ready(answer),
-        Poll::Pending => wait(shared, place, cx).map(Err),
+        Poll::Pending => wait(shared, place, &is_unheard, cx).map(Err),
     })
     .await
 }
 
-fn wait(shared: &Arc<Shared>, place: Place, cx: &mut Context<'_>) -> Poll<mysql_async::Error> {
+fn wait(
+    shared: &Arc<Shared>,
+    place: Place,
+    is_unheard: impl Fn() -> bool,
+    cx: &mut Context<'_>,
+) -> Poll<mysql_async::Error> {
     if shared.watch.tuning.watch_after.is_none() {
         return Poll::Pending;
     }
-    if let Some(why) = shared.records(place).park(place, cx.waker()) {
-        return Poll::Ready(timed_out(why.to_string()));
+    match shared.records(place).park(place, cx.waker()) {
+        Some(GivenUp::Lost(why)) => return Poll::Ready(timed_out(why.to_string())),
+        Some(GivenUp::Idle(why)) if is_unheard() => return Poll::Ready(timed_out(why.to_string())),
+        Some(GivenUp::Idle(_)) | None => {}
     }
     if !shared.watch.attended.load(Relaxed) {
         attend(shared);
@@ -152,11 +166,14 @@ async fn look(shared: &Arc<Shared>, target: usize, silent: Vec<Silent>) {
         let left = patience.saturating_sub(began.elapsed());
         let answer = timeout(left, ask(shared, target, &silent)).await;
         let error = match answer {
-            Ok(Ok(there)) => {
-                for (silent, there) in silent.iter().zip(there) {
-                    let why: Option<Arc<str>> =
-                        (there == Some(false)).then(|| "the server has lost the session".into());
-                    records.judge(silent.place, silent.since, why.as_ref());
+            Ok(Ok(doing)) => {
+                for (silent, doing) in silent.iter().zip(doing) {
+                    let finding = match doing {
+                        Some(Doing::Gone) => Finding::Lost("the server has lost the session".into()),
+                        Some(Doing::Nothing { since }) => Finding::Idles(since),
+                        Some(Doing::Something) | None => Finding::Works,
+                    };
+                    records.judge(silent.place, silent.since, finding, patience);
                 }
                 return;
             }
@@ -164,7 +181,7 @@ async fn look(shared: &Arc<Shared>, target: usize, silent: Vec<Silent>) {
             // it is there, and will not be asked
             Ok(Err(_)) => {
                 for silent in &silent {
-                    records.judge(silent.place, silent.since, None);
+                    records.judge(silent.place, silent.since, Finding::Works, patience);
                 }
                 return;
             }
@@ -177,20 +194,20 @@ async fn look(shared: &Arc<Shared>, target: usize, silent: Vec<Silent>) {
     };
     let why: Arc<str> = format!("the server has not answered for {patience:.3?}: {mute}").into();
     for silent in &silent {
-        records.judge(silent.place, silent.since, Some(&why));
+        records.judge(silent.place, silent.since, Finding::Lost(why.clone()), patience);
     }
     shared.note_silence(target, &mute, began);
 }
 
-/// Whether each session is there; `None` if the server does not tell.
-async fn ask(shared: &Shared, target: usize, silent: &[Silent]) -> mysql_async::Result<Vec<Option<bool>>> {
+/// What each session does; `None` if the server does not tell.
+async fn ask(shared: &Shared, target: usize, silent: &[Silent]) -> mysql_async::Result<Vec<Option<Doing>>> {
     let mut conn = Conn::new(shared.targets[target].opts.clone()).await?;
-    let mut there = Vec::with_capacity(silent.len());
+    let mut doing = Vec::with_capacity(silent.len());
     for silent in silent {
-        there.push(match &silent.session {
-            Some(session) => session.is_there(&mut conn).await?,
+        doing.push(match &silent.session {
+            Some(session) => session.doing(&mut conn).await?,
             None => None,
         });
     }
-    Ok(there)
+    Ok(doing)
 }

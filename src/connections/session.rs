@@ -67,6 +67,17 @@ pub(crate) enum Fate {
     Unreachable,
 }
 
+/// What a session does at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    /// It has ended.
+    Gone,
+    /// It waits for a command, and no command has begun for so long: in whole seconds, which the server rounds as it likes.
+    Nothing { since: Duration },
+    /// It is at work, as far as can be seen.
+    Something,
+}
+
 /// What a new connection tells of itself.
 #[derive(Debug, Default)]
 pub(crate) struct Introduction {
@@ -127,13 +138,23 @@ impl Session {
         &self.server
     }
 
-    /// Whether it is there, asked from a connection to whatever server answers at its target; `None` if that is another
-    /// one, or does not tell.
-    pub(crate) async fn is_there(&self, from: &mut Conn) -> mysql_async::Result<Option<bool>> {
+    /// What it does, asked from a connection to whatever server answers at its target; `None` if that is another one, or
+    /// does not tell.
+    pub(crate) async fn doing(&self, from: &mut Conn) -> mysql_async::Result<Option<Doing>> {
         let question = format!("SELECT {SERVER}, IS_USED_LOCK('{}')", self.mark);
-        match from.query_first::<(Option<String>, Option<u32>), _>(question).await {
-            Ok(Some((Some(server), holder))) if *server == *self.server => Ok(Some(holder.is_some())),
-            Ok(_) | Err(mysql_async::Error::Server(_)) => Ok(None),
+        let id = match from.query_first::<(Option<String>, Option<u32>), _>(question).await {
+            Ok(Some((Some(server), holder))) if *server == *self.server => holder,
+            Ok(_) | Err(mysql_async::Error::Server(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(id) = id else { return Ok(Some(Doing::Gone)) };
+        // one's own sessions can be seen without a privilege
+        let question = format!("SELECT COMMAND = 'Sleep', TIME FROM information_schema.PROCESSLIST WHERE ID = {id}");
+        match from.query_first::<(Option<bool>, Option<i64>), _>(question).await {
+            Ok(Some((Some(true), Some(time)))) => {
+                Ok(Some(Doing::Nothing { since: Duration::from_secs(time.try_into().unwrap_or(0)) }))
+            }
+            Ok(_) | Err(mysql_async::Error::Server(_)) => Ok(Some(Doing::Something)),
             Err(error) => Err(error),
         }
     }

@@ -140,17 +140,20 @@ impl Builder {
     /// An attempt that has heard nothing for this long is looked at from another connection, beside the pool, and from then
     /// on again and again. Default 10 s; `None` never.
     ///
-    /// If the server has lost its session, or has not answered for [`give_up_after`](Self::give_up_after), the attempt
-    /// counts as lost, with the outcome [`Unknown`](crate::Outcome::Unknown). If the session is there, it goes on for as
-    /// long as it takes. So a black hole, a server that hangs and a connection that only the client believes in are noticed,
-    /// and a report that takes an hour is not cut. An attempt with an
+    /// If the server has lost its session, or has not answered for [`give_up_after`](Self::give_up_after), or waits for a
+    /// request in that session and has done so for as long, the attempt counts as lost, with the outcome
+    /// [`Unknown`](crate::Outcome::Unknown). If the session is at work, it goes on for as long as it takes. So a black hole, a
+    /// server that hangs, a firewall that has forgotten the connection, and a connection that only the client believes in are
+    /// noticed, and a report that takes an hour is not cut. What has begun to arrive, and a request of more than 64 KiB, may
+    /// take their time although the server waits. An attempt with an
     /// [`attempt_timeout`](crate::RetryPolicyBuilder::attempt_timeout) is not watched.
     pub fn watch_after(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.keeping.watch.watch_after = time.into();
         self
     }
 
-    /// How long the server may fail to answer about a silent attempt. Default 5 s.
+    /// How long the server may fail to answer about a silent attempt, and how long (3 s at least) it may wait for a request
+    /// in its session. Default 5 s.
     pub fn give_up_after(mut self, time: Duration) -> Self {
         self.keeping.watch.give_up_after = time;
         self

@@ -191,7 +191,7 @@ where
 {
     lease.sending();
     let place = lease.place();
-    let row = call.in_time(place, lease.conn().query_first(question)).await;
+    let row = call.in_time(place, || true, lease.conn().query_first(question)).await;
     lease.unpark();
     lease.answered();
     row

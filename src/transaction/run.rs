@@ -12,6 +12,7 @@ use crate::{
     executor::Executor,
     reading::StateKinds,
     statement::Delivery,
+    watch::BRIEF,
 };
 
 /// Runs a transaction until it is committed, or certainly will not be.
@@ -123,8 +124,9 @@ pub(super) async fn finish<T, E: From<Error>>(
 /// Sends a command of our own, within the attempt time-out.
 pub(super) async fn command(call: &Call<'_>, lease: &mut Lease, text: &str) -> mysql_async::Result<()> {
     lease.sending();
-    let place = lease.place();
-    let result = call.in_time(place, lease.conn().query_drop(text)).await;
+    // with what is stored beside a token it may be long
+    let (place, is_brief) = (lease.place(), text.len() <= BRIEF);
+    let result = call.in_time(place, || is_brief, lease.conn().query_drop(text)).await;
     lease.unpark();
     lease.answered();
     result

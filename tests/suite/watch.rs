@@ -133,6 +133,60 @@ async fn a_session_that_has_ended_without_our_knowing_is_noticed_also_by_a_user_
     join_all([scene(false), scene(true)]).await;
 }
 
+// A firewall that has forgotten the connection swallows what is sent on it. The session is well, and idles.
+#[tokio::test]
+async fn what_is_swallowed_on_its_way_is_noticed_although_the_session_lives() {
+    let server = shared().await;
+    let scene = async |plain: bool, place: Place| {
+        let ledger = Ledger::new(server).await;
+        let proxy = Proxy::start(server).await;
+        let opts = if plain { plain_user(server, proxy.opts()).await } else { proxy.opts() };
+        let exec = exec_of_one(watching(), opts);
+        let swallowed = |text: &str| Rule::new(When::text(text), place, Fault::Silence);
+        proxy.rules([swallowed("SELECT 7"), swallowed("VALUES (1)"), swallowed("VALUES (2)")]);
+        let shown = format!("{place:?}, plain user: {plain}");
+        assert_eq!(in_time(exec.query_first("SELECT 7".idempotent())).await.expect(&shown), Some(7), "{shown}");
+        let error = in_time(exec.query_drop(ledger.insert())).await.unwrap_err();
+        assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::NotIdempotent), "{shown}: {error}");
+        assert!(error.is_timeout() && error.to_string().contains("has waited for a request"), "{shown}: {error}");
+        let executed = u64::from(place != Place::Request(0));
+        assert_eq!(ledger.rows().await, executed, "{shown}");
+        let again = format!("INSERT INTO {} (n) VALUES (2)", ledger.table).idempotent();
+        in_time(exec.query_drop(again)).await.expect(&shown);
+        assert_eq!(ledger.rows().await, 2 * executed + 1, "{shown}");
+        assert_eq!((exec.counters().replays, exec.counters().outages), (2, 0), "{shown}: the server is well");
+        assert_eq!(proxy.rules_left(), [], "{shown}");
+    };
+    let places = [Place::Request(0), Place::AfterRequestWhenAnswered];
+    join_all([false, true].into_iter().flat_map(|plain| places.map(|place| scene(plain, place)))).await;
+}
+
+// The server waits for a request meanwhile, or for the rest of one: it has nothing more to do.
+#[tokio::test]
+async fn what_is_still_on_its_way_is_not_given_up() {
+    let server = shared().await;
+    let ledger = Ledger::new(server).await;
+    ledger.fill(3_000).await;
+    let letters = "x".repeat(100_000);
+    let scene = async |sql: String, place: Place, rows: usize| {
+        let proxy = Proxy::start(server).await;
+        let exec = exec_of_one(watching(), proxy.opts());
+        proxy.rule(Rule::new(When::text("/* slowly */"), place, Fault::Silence));
+        let path = async {
+            proxy.wait_fired(1).await;
+            // longer than a session may idle
+            tokio::time::sleep(ms(7_000)).await;
+            proxy.heal().await;
+        };
+        let (read, ()) = in_time(async { tokio::join!(exec.query::<u64, _>(sql), path) }).await;
+        assert_eq!(read.expect("not given up").len(), rows, "{place:?}");
+        assert_eq!((exec.counters().losses, exec.counters().outages), (0, 0), "{place:?}");
+    };
+    let reply = format!("SELECT /* slowly */ n FROM {} ORDER BY id", ledger.table);
+    let request = format!("SELECT /* slowly */ LENGTH('{letters}')");
+    tokio::join!(scene(reply, Place::Reply(9_000), 3_000), scene(request, Place::Request(70_000), 1));
+}
+
 #[tokio::test]
 async fn a_server_that_hangs_under_a_statement_is_noticed_and_the_statement_replayed_when_it_goes_on() {
     let server = Server::start().await;
