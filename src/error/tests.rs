@@ -38,6 +38,20 @@ fn a_lost_statement_reads_as_what_became_of_it_and_what_to_do() {
 }
 
 #[test]
+fn whoever_has_a_guard_is_not_told_to_take_one() {
+    let lost = Kind::Classified(Classification::disconnect(Disconnect::ServerLost, Outcome::Unknown));
+    let text = |delivery| {
+        let failure = failure(lost.clone(), Outcome::Unknown, delivery, Reason::CommitLost);
+        Error::new(Failure { transaction: true, ..failure }).to_string()
+    };
+    assert!(text(Delivery::AtMostOnce).contains("; the reply to COMMIT was lost, which a guarded transaction would"));
+    assert!(text(Delivery::ExactlyOnce).ends_with(
+        "connection closed; it may have been committed, call again with the same token to find out (2 attempts in 1.234 s, \
+         delivery exactly once)"
+    ));
+}
+
+#[test]
 fn the_drivers_error_is_the_source() {
     let gone = Classification::disconnect(Disconnect::ServerGone, Outcome::NotExecuted);
     let error =

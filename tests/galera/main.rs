@@ -9,7 +9,7 @@ mod faults;
 mod lag;
 // that of the failover tests, of which not all is needed here
 #[allow(dead_code)]
-#[path = "../failover/load.rs"]
+#[path = "../failover/load/mod.rs"]
 mod load;
 mod once;
 mod quorum;
