@@ -1,5 +1,6 @@
 # `make demo` and `make test` need Rust and nothing else: a database server is installed where none is.
 # Variables, in the environment or after `make`: MYSQL_RETRY_SERVER=/path/to/mariadbd-or-mysqld, MYSQL_RETRY_TRANSPORT=tcp|unix;
+# for `make test` also MYSQL_RETRY_GALERA=no, which leaves out what needs a cluster;
 # for `make chaos` also CHAOS_SECONDS=60 and CHAOS_SEED=a number that it printed;
 # for `make recovery` also RECOVERY=full|short, RECOVERY_FORMS=refused,accept_and_close,killed,black_hole,full,promoted,galera and
 # RECOVERY_COLUMNS=ours,bare,backoff,sqlx (all of both by default);
