@@ -22,7 +22,7 @@ use mysql_async::Conn;
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    connections::{Doing, Finding, GivenUp, Place, Session, Shared},
+    connections::{Doing, Finding, GivenUp, Place, Session, Shared, doing},
     driver_error::timed_out,
     outage::Unavailable,
 };
@@ -201,13 +201,7 @@ async fn look(shared: &Arc<Shared>, target: usize, silent: Vec<Silent>) {
 
 /// What each session does; `None` if the server does not tell.
 async fn ask(shared: &Shared, target: usize, silent: &[Silent]) -> mysql_async::Result<Vec<Option<Doing>>> {
+    let sessions: Vec<_> = silent.iter().map(|silent| silent.session.clone()).collect();
     let mut conn = Conn::new(shared.targets[target].opts.clone()).await?;
-    let mut doing = Vec::with_capacity(silent.len());
-    for silent in silent {
-        doing.push(match &silent.session {
-            Some(session) => session.doing(&mut conn).await?,
-            None => None,
-        });
-    }
-    Ok(doing)
+    doing(&sessions, &mut conn).await
 }

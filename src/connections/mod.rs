@@ -43,7 +43,7 @@ pub(crate) use lease::Lease;
 use orphans::Orphans;
 pub(crate) use parking::{Finding, GivenUp, Place};
 use records::Records;
-pub(crate) use session::{Doing, Fate, Session};
+pub(crate) use session::{Doing, Fate, Session, doing};
 pub(crate) use setup::{Setup, SetupFailed};
 pub(crate) use slot::{Rebuild, Slot, Standing, Trouble};
 use target::Target;

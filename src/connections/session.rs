@@ -7,7 +7,8 @@
 //! it when the session has ended, after its statement was rolled back or committed.
 
 use std::{
-    fmt,
+    collections::HashMap,
+    fmt::{self, Write as _},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -15,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mysql_async::{Conn, Opts, prelude::Queryable};
+use mysql_async::{Conn, Opts, Row, prelude::Queryable};
 
 use super::bounded;
 use crate::{policy::Settings, random::random};
@@ -116,6 +117,72 @@ pub(crate) async fn introduce(conn: &mut Conn, target: usize) -> mysql_async::Re
     Ok(Introduction { wait_timeout, packet_limit, session })
 }
 
+/// What sessions do, asked from a connection to whatever server answers at their target; `None` of one that was never marked,
+/// is on another server, or does not tell.
+pub(crate) async fn doing(sessions: &[Option<Session>], from: &mut Conn) -> mysql_async::Result<Vec<Option<Doing>>> {
+    let mut all = Vec::with_capacity(sessions.len());
+    for some in sessions.chunks(AT_ONCE) {
+        all.extend(doing_of_some(some, from).await?);
+    }
+    Ok(all)
+}
+
+/// So many sessions are asked about in one question.
+const AT_ONCE: usize = 100;
+
+async fn doing_of_some(sessions: &[Option<Session>], from: &mut Conn) -> mysql_async::Result<Vec<Option<Doing>>> {
+    let nothing = vec![None; sessions.len()];
+    let mut question = format!("SELECT {SERVER}");
+    for session in sessions {
+        match session {
+            Some(session) => write!(question, ", IS_USED_LOCK('{}')", session.mark),
+            None => write!(question, ", NULL"),
+        }
+        .expect("a string takes everything");
+    }
+    let answer = match from.query_first::<Row, _>(question).await {
+        Ok(Some(answer)) => answer,
+        Ok(None) | Err(mysql_async::Error::Server(_)) => return Ok(nothing),
+        Err(error) => return Err(error),
+    };
+    let Some(server) = answer.get_opt::<String, _>(0).and_then(Result::ok) else { return Ok(nothing) };
+    // what cannot be read is not the same as that nobody holds the lock
+    let holders: Vec<Option<Option<u64>>> = (1..=sessions.len()).map(|index| answer.get_opt(index)?.ok()).collect();
+    let idle = idle_among(holders.iter().copied().flatten().flatten(), from).await?;
+    let doing = |(session, holder): (&Option<Session>, Option<Option<u64>>)| {
+        session.as_ref().filter(|session| *session.server == *server)?;
+        Some(match holder?.map(|id| idle.get(&id)) {
+            None => Doing::Gone,
+            Some(Some(&since)) => Doing::Nothing { since },
+            Some(None) => Doing::Something,
+        })
+    };
+    Ok(sessions.iter().zip(holders).map(doing).collect())
+}
+
+/// Those of these sessions that wait for a command. Each can see its own user's without a privilege.
+async fn idle_among(ids: impl Iterator<Item = u64>, from: &mut Conn) -> mysql_async::Result<HashMap<u64, Duration>> {
+    let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let question = format!(
+        "SELECT ID, TIME FROM information_schema.PROCESSLIST WHERE COMMAND = 'Sleep' AND TIME >= 0 AND ID IN ({})",
+        ids.join(", ")
+    );
+    // a type that does not fit is no answer; the driver's own conversion panics
+    let put = |mut idle: HashMap<u64, Duration>, row: Row| {
+        if let (Some(Ok(id)), Some(Ok(seconds))) = (row.get_opt(0), row.get_opt(1)) {
+            idle.insert(id, Duration::from_secs(seconds));
+        }
+        idle
+    };
+    match from.query_fold(question, HashMap::new(), put).await {
+        Err(mysql_async::Error::Server(_)) => Ok(HashMap::new()),
+        answer => answer,
+    }
+}
+
 /// `wait_timeout`, `max_allowed_packet`, the server, and whether the lock was had.
 type Answer = (Option<u64>, Option<usize>, Option<String>, Option<u32>);
 
@@ -136,27 +203,6 @@ impl Session {
     /// What tells its server from others.
     pub(crate) fn server(&self) -> &Arc<str> {
         &self.server
-    }
-
-    /// What it does, asked from a connection to whatever server answers at its target; `None` if that is another one, or
-    /// does not tell.
-    pub(crate) async fn doing(&self, from: &mut Conn) -> mysql_async::Result<Option<Doing>> {
-        let question = format!("SELECT {SERVER}, IS_USED_LOCK('{}')", self.mark);
-        let id = match from.query_first::<(Option<String>, Option<u32>), _>(question).await {
-            Ok(Some((Some(server), holder))) if *server == *self.server => holder,
-            Ok(_) | Err(mysql_async::Error::Server(_)) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let Some(id) = id else { return Ok(Some(Doing::Gone)) };
-        // one's own sessions can be seen without a privilege
-        let question = format!("SELECT COMMAND = 'Sleep', TIME FROM information_schema.PROCESSLIST WHERE ID = {id}");
-        match from.query_first::<(Option<bool>, Option<i64>), _>(question).await {
-            Ok(Some((Some(true), Some(time)))) => {
-                Ok(Some(Doing::Nothing { since: Duration::from_secs(time.try_into().unwrap_or(0)) }))
-            }
-            Ok(_) | Err(mysql_async::Error::Server(_)) => Ok(Some(Doing::Something)),
-            Err(error) => Err(error),
-        }
     }
 
     /// Ends this session from a connection that was made for it.

@@ -104,6 +104,12 @@ async fn many_long_statements_are_looked_at_together() {
     let most = usize::try_from(began.elapsed().as_millis() / 100).expect("few");
     let looks = proxy.accepted() - TASKS;
     assert!((1..=most).contains(&looks), "{looks} looks");
+    // one question for all sessions; the last look may not have come to it
+    let asks =
+        |part: &str| proxy.commands().iter().filter(|it| it.text.as_ref().is_some_and(|it| it.contains(part))).count();
+    for part in ["IS_USED_LOCK", "PROCESSLIST"] {
+        assert!((1..=looks).contains(&asks(part)), "{part}: {} in {looks} looks", asks(part));
+    }
 }
 
 /// A user who may do nothing but use his database.
