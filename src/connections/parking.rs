@@ -106,7 +106,7 @@ impl Records {
                 if !has_idled_throughout(seen, time, patience) {
                     return;
                 }
-                let why = format!("the server has waited for a request for {time:?}, and has not answered this one");
+                let why = format!("the server waits for a request, and has begun none in this session for {time:?}");
                 Some(GivenUp::Idle(why.into()))
             }
         };

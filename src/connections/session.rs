@@ -45,6 +45,8 @@ impl fmt::Display for Mark {
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     mark: Mark,
+    /// The connection's id, which is not proof of anything: ids start again with the server.
+    id: u64,
     /// What tells one server from another, whatever address they are behind.
     server: Arc<str>,
     /// The target that it was reached at.
@@ -111,7 +113,7 @@ pub(crate) async fn introduce(conn: &mut Conn, target: usize) -> mysql_async::Re
         return Ok(Introduction::default());
     };
     let session = match (server, locked) {
-        (Some(server), Some(1)) => Some(Session { mark, server: server.into(), target }),
+        (Some(server), Some(1)) => Some(Session { mark, id: conn.id().into(), server: server.into(), target }),
         _ => None,
     };
     Ok(Introduction { wait_timeout, packet_limit, session })
@@ -146,40 +148,52 @@ async fn doing_of_some(sessions: &[Option<Session>], from: &mut Conn) -> mysql_a
         Err(error) => return Err(error),
     };
     let Some(server) = answer.get_opt::<String, _>(0).and_then(Result::ok) else { return Ok(nothing) };
-    // what cannot be read is not the same as that nobody holds the lock
-    let holders: Vec<Option<Option<u64>>> = (1..=sessions.len()).map(|index| answer.get_opt(index)?.ok()).collect();
-    let idle = idle_among(holders.iter().copied().flatten().flatten(), from).await?;
-    let doing = |(session, holder): (&Option<Session>, Option<Option<u64>>)| {
-        session.as_ref().filter(|session| *session.server == *server)?;
-        Some(match holder?.map(|id| idle.get(&id)) {
-            None => Doing::Gone,
-            Some(Some(&since)) => Doing::Nothing { since },
+    let mut asked = Vec::with_capacity(sessions.len());
+    for (column, session) in sessions.iter().enumerate() {
+        // what cannot be read is not the same as that nobody holds the lock
+        let holder: Option<Option<u64>> = answer.get_opt(column + 1).and_then(Result::ok);
+        let here = session.as_ref().filter(|session| *session.server == *server);
+        asked.push(here.and_then(|session| Some((holder?, session.id))));
+    }
+    let ids: Vec<u64> = asked.iter().flatten().map(|(holder, id)| holder.unwrap_or(*id)).collect();
+    let listed = processes(&ids, from).await?;
+    let doing = |(holder, id): (Option<u64>, u64)| match &listed {
+        Some(listed) => match listed.get(&holder.unwrap_or(id)) {
+            Some(Some(since)) => Doing::Nothing { since: *since },
+            // a statement may have released the lock (RELEASE_ALL_LOCKS) and go on
             Some(None) => Doing::Something,
-        })
+            None if holder.is_some() => Doing::Something,
+            None => Doing::Gone,
+        },
+        None if holder.is_some() => Doing::Something,
+        None => Doing::Gone,
     };
-    Ok(sessions.iter().zip(holders).map(doing).collect())
+    Ok(asked.into_iter().map(|asked| asked.map(doing)).collect())
 }
 
-/// Those of these sessions that wait for a command. Each can see its own user's without a privilege.
-async fn idle_among(ids: impl Iterator<Item = u64>, from: &mut Conn) -> mysql_async::Result<HashMap<u64, Duration>> {
-    let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
+/// Which of these sessions are there, and for how long those that wait for a command have begun none; `None` if the server
+/// does not tell. Each can see its own user's without a privilege.
+async fn processes(ids: &[u64], from: &mut Conn) -> mysql_async::Result<Option<HashMap<u64, Option<Duration>>>> {
+    let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
     if ids.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(None);
     }
+    let ids = ids.join(", ");
     let question = format!(
-        "SELECT ID, TIME FROM information_schema.PROCESSLIST WHERE COMMAND = 'Sleep' AND TIME >= 0 AND ID IN ({})",
-        ids.join(", ")
+        "SELECT ID, IF(COMMAND = 'Sleep', GREATEST(TIME, 0), NULL) FROM information_schema.PROCESSLIST \
+         WHERE ID IN ({ids})"
     );
     // a type that does not fit is no answer; the driver's own conversion panics
-    let put = |mut idle: HashMap<u64, Duration>, row: Row| {
-        if let (Some(Ok(id)), Some(Ok(seconds))) = (row.get_opt(0), row.get_opt(1)) {
-            idle.insert(id, Duration::from_secs(seconds));
+    let put = |mut listed: HashMap<u64, Option<Duration>>, row: Row| {
+        if let (Some(Ok(id)), Some(Ok(idle))) = (row.get_opt(0), row.get_opt::<Option<u64>, _>(1)) {
+            listed.insert(id, idle.map(Duration::from_secs));
         }
-        idle
+        listed
     };
     match from.query_fold(question, HashMap::new(), put).await {
-        Err(mysql_async::Error::Server(_)) => Ok(HashMap::new()),
-        answer => answer,
+        Ok(listed) => Ok(Some(listed)),
+        Err(mysql_async::Error::Server(_)) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

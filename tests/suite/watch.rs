@@ -90,6 +90,17 @@ async fn a_long_statement_is_looked_at_again_and_again_and_not_cut() {
 }
 
 #[tokio::test]
+async fn a_long_statement_is_not_cut_although_its_session_has_let_go_of_all_locks() {
+    let proxy = Proxy::start(shared().await).await;
+    let exec = exec_of_one(watching().watch_after(ms(300)).give_up_after(ms(30_000)), proxy.opts());
+    let mut session = in_time(exec.session()).await.expect("a session");
+    in_time(session.query_drop("SELECT RELEASE_ALL_LOCKS()")).await.expect("a server");
+    let before = proxy.accepted();
+    in_time(session.query_drop("SELECT SLEEP(3)")).await.expect("not cut");
+    assert!(proxy.accepted() > before, "nobody looked");
+}
+
+#[tokio::test]
 async fn many_long_statements_are_looked_at_together() {
     const TASKS: usize = 20;
     let proxy = Proxy::start(shared().await).await;
@@ -154,7 +165,7 @@ async fn what_is_swallowed_on_its_way_is_noticed_although_the_session_lives() {
         assert_eq!(in_time(exec.query_first("SELECT 7".idempotent())).await.expect(&shown), Some(7), "{shown}");
         let error = in_time(exec.query_drop(ledger.insert())).await.unwrap_err();
         assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::NotIdempotent), "{shown}: {error}");
-        assert!(error.is_timeout() && error.to_string().contains("has waited for a request"), "{shown}: {error}");
+        assert!(error.is_timeout() && error.to_string().contains("the server waits for a request"), "{shown}: {error}");
         let executed = u64::from(place != Place::Request(0));
         assert_eq!(ledger.rows().await, executed, "{shown}");
         let again = format!("INSERT INTO {} (n) VALUES (2)", ledger.table).idempotent();
