@@ -54,10 +54,10 @@ pub(crate) fn of(cell: &Cell) -> Vec<Bound> {
     ]
 }
 
-/// outage / probe interval + pool size; in a failover both servers are asked.
+/// outage / probe interval + pool size, at each server: of several each is asked, and each has a pool of its own.
 fn attempts(cell: &Cell) -> f64 {
     let servers = if matches!(cell.form, Form::Promoted | Form::Galera) { 2.0 } else { 1.0 };
-    servers * cell.outage.as_secs_f64() / PROBE_INTERVAL.as_secs_f64() + POOL_SIZE as f64
+    servers * (cell.outage.as_secs_f64() / PROBE_INTERVAL.as_secs_f64() + POOL_SIZE as f64)
 }
 
 /// In which respects another column did better than this library, under the same outage. Times that differ by less than
