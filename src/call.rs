@@ -271,13 +271,15 @@ impl<'c> Call<'c> {
         if !reached_connection
             && failed.end.is_none()
             && self.remaining().is_zero()
-            && let Some((before, _)) = self.last.take()
+            && let Some(before) = self.last.take()
         {
-            failed.error = before;
+            (failed.error, failed.classification) = before;
         }
+        // the decision was made about the failure itself, the error tells the one that matters
+        let told = failed.classification;
         let down_for = failed.down_for;
         let surface = |call: &Self, reason, error| {
-            let failure = call.failure(Kind::Classified(classification), reason, Some(error));
+            let failure = call.failure(Kind::Classified(told), reason, Some(error));
             let failure = Failure { down_for, ..failure };
             let lost_state = call.slot.map_or(StateKinds::NONE, |slot| slot.acknowledge());
             call.surface(Failure { lost_before, lost_state, ..failure })
@@ -306,7 +308,7 @@ impl<'c> Call<'c> {
         if self.remaining().is_zero() {
             return Err(surface(self, Reason::Deadline, failed.error));
         }
-        self.last = Some((failed.error, classification));
+        self.last = Some((failed.error, told));
         Ok(())
     }
 

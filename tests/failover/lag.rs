@@ -7,7 +7,7 @@ use mysql_retry_fixture::{Fault, Pair, Place, Proxy, Rule, When};
 
 use crate::{
     load::{Kind, Load},
-    support::{CALLERS, Events, builder, in_time, over, settle},
+    support::{CALLERS, Events, builder, in_time, ms, over, settle},
 };
 
 async fn pay(exec: &Executor, order: u64) -> Result<Done<()>, Error> {
@@ -112,6 +112,8 @@ async fn a_rerun_at_a_replica_that_lags_does_not_say_that_nothing_was_done_at_th
                 path.accept_and_close(false);
             }
         })
+        // the first one is not taken again meanwhile
+        .probe_interval(ms(30_000))
         .build_targets([pair.as_app(proxy.opts()), pair.opts(1)])
         .expect("good options");
     lagging(&exec, &pair).await;

@@ -1,9 +1,12 @@
 //! A server that refuses writes for a while, and what takes its place behind the same address (CASES.md 36).
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use mysql_async::OptsBuilder;
-use mysql_retry::{Executor, Outcome, Reason, RetryPolicy, TxOpts, Unavailable};
+use mysql_retry::{Event, Executor, Outcome, Reason, RetryPolicy, TxOpts, Unavailable};
 use mysql_retry_fixture::{Proxy, Server};
 
 use crate::{
@@ -141,6 +144,29 @@ async fn a_policy_without_retries_does_not_wait_for_a_read_only_server() {
     assert_eq!((ledger.rows().await, exec.counters().outages), (0, 1));
     read_only(&server, false).await;
     in_time(exec.query_drop(ledger.insert())).await.expect("it takes writes");
+}
+
+// The deadline cuts short the wait for another connection, which says nothing of why one was needed.
+#[tokio::test]
+async fn a_refusal_is_what_is_told_where_no_other_connection_was_had_in_time() {
+    let server = Server::start().await;
+    let ledger = Ledger::new(&server).await;
+    app(&server).await;
+    read_only(&server, true).await;
+    let proxy = Arc::new(Proxy::start(&server).await);
+    let policy = RetryPolicy::builder().deadline(ms(500)).build().expect("valid");
+    let path = proxy.clone();
+    let hook = move |event: &Event<'_>| {
+        if let Event::Back { .. } = event {
+            path.black_hole(true);
+        }
+    };
+    let builder = Executor::builder().policy(policy).accept_read_only(true).on_event(hook);
+    let exec = builder.build(as_app(proxy.opts())).expect("good options");
+    let error = in_time(exec.query_drop(ledger.insert())).await.unwrap_err();
+    assert_eq!((error.outcome(), error.reason()), (Outcome::NotExecuted, Reason::Deadline), "{error}");
+    assert!(error.is_refused() && !error.is_disconnect() && error.code() == Some(1290), "{error}");
+    assert!(error.attempts() > 1 && error.to_string().contains("refused the statement"), "{error}");
 }
 
 /// The most probes that so long a wait is worth: each delay is the interval less a fifth at least, but for the first two (20
