@@ -222,7 +222,8 @@
 //! resolved anew for each connection, and a refusal drops those to the server before.
 //!
 //! **What a failover cannot keep.** Before a write is replayed on another server, its old session is ended on its own
-//! server, from a connection made for that. If that server cannot be reached, the first copy may still be executed there:
+//! server, from a connection made for that. If that server cannot be reached within four probe intervals (a second at
+//! least; at most the `connect_timeout`), the first copy may still be executed there:
 //! [`Event::Unfenced`] says so, and `replay_unfenced(false)` surfaces `Unknown` instead. With synchronous replication (a
 //! Galera cluster) exactly-once work stays exactly once over all nodes. Asynchronous replication can lose what was committed
 //! last, also after the caller was told that it succeeded: the promoted server never had it, and no client can mend that.

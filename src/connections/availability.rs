@@ -162,9 +162,9 @@ impl Shared {
         settings: &Settings,
     ) -> Fate {
         let target = &self.targets[session.target()];
-        // a server that is there answers within the time between two probes; nobody waits for one that is not
-        let interval = self.outage.tuning.probe_interval;
-        let limit = settings.connect_timeout.map_or(interval, |limit| limit.min(interval));
+        // the replay waits for it, and it may be gone for good
+        let patience = self.outage.tuning.patience();
+        let limit = settings.connect_timeout.map_or(patience, |limit| limit.min(patience));
         let hurried = Settings { connect_timeout: Some(limit), ..settings.clone() };
         let ending = session.end_from_outside(target.opts.clone(), wait, deadline, &hurried);
         ending.await.unwrap_or(Fate::Unreachable)

@@ -45,6 +45,13 @@ pub(crate) struct Tuning {
     pub(crate) accept_read_only: bool,
 }
 
+impl Tuning {
+    /// A server that is there answers within this time, as far as one can wait for it in an outage.
+    pub(crate) fn patience(&self) -> Duration {
+        self.probe_interval.saturating_mul(4).max(Duration::from_secs(1))
+    }
+}
+
 /// What a call wants of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
@@ -225,7 +232,7 @@ impl Outage {
                 let now = Instant::now();
                 let mut state = self.lock();
                 state.asked = Some(now);
-                let is_fresh = state.is_fresh(now, self.tuning.probe_interval);
+                let is_fresh = state.is_fresh(now, self.tuning.patience());
                 let Some(spell) = state.obstacle(need, idle()) else {
                     return Ok(());
                 };
@@ -294,7 +301,7 @@ impl Outage {
     fn confirm(&self, said: Option<(Unavailable, Error)>) {
         let mut state = self.lock();
         let now = Instant::now();
-        let was_stale = !state.is_fresh(now, self.tuning.probe_interval);
+        let was_stale = !state.is_fresh(now, self.tuning.patience());
         state.confirmed = Some(now);
         if let (Some(spell), Some((why, error))) = (&mut state.down, said) {
             (spell.why, spell.error, spell.heard) = (why, error, now);
@@ -360,8 +367,7 @@ impl State {
     }
 
     /// Whether what is known has been known for so short a time that a call can be refused for it.
-    fn is_fresh(&self, now: Instant, probe_interval: Duration) -> bool {
-        let limit = probe_interval.saturating_mul(4).max(Duration::from_secs(1));
+    fn is_fresh(&self, now: Instant, limit: Duration) -> bool {
         self.confirmed.is_some_and(|confirmed| now.saturating_duration_since(confirmed) < limit)
     }
 }

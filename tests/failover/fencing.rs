@@ -50,6 +50,8 @@ async fn a_lost_write_that_waits_for_a_row_at_the_old_primary_is_gone_before_its
                 path.accept_and_close(false);
             }
         })
+        // so long as four of these the old primary is waited for: longer than a slow machine takes
+        .probe_interval(ms(10_000))
         .build_targets([pool_of(1, pair.as_app(proxy.opts())), pool_of(1, pair.opts(1))])
         .expect("good options");
     let old = connection_id(&exec).await;
