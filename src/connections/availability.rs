@@ -52,8 +52,7 @@ impl Shared {
         settings: &Settings,
     ) {
         let Some(why) = Unavailable::at_connect(error) else { return };
-        let patience = settings.connect_timeout.map_or(SILENCE, |limit| limit.min(SILENCE));
-        if why != Unavailable::Silent || started.elapsed() >= patience {
+        if why != Unavailable::Silent || started.elapsed() >= settings.connect_within(SILENCE) {
             self.note(target, why, error, started);
         }
     }
@@ -163,8 +162,7 @@ impl Shared {
     ) -> Fate {
         let target = &self.targets[session.target()];
         // the replay waits for it, and it may be gone for good
-        let patience = self.outage.tuning.patience();
-        let limit = settings.connect_timeout.map_or(patience, |limit| limit.min(patience));
+        let limit = settings.connect_within(self.outage.tuning.patience());
         let hurried = Settings { connect_timeout: Some(limit), ..settings.clone() };
         let ending = session.end_from_outside(target.opts.clone(), wait, deadline, &hurried);
         ending.await.unwrap_or(Fate::Unreachable)

@@ -191,7 +191,7 @@ async fn bounded<T>(
     settings: &Settings,
 ) -> mysql_async::Result<T> {
     let remaining = deadline.saturating_duration_since(Instant::now());
-    let limit = settings.connect_timeout.map_or(remaining, |limit| limit.min(remaining));
+    let limit = settings.connect_within(remaining);
     timeout(limit, work).await.map_err(|_| timed_out(format!("no answer to {what} within {limit:.3?}")))?
 }
 
