@@ -162,41 +162,41 @@ async fn look(shared: &Arc<Shared>, target: usize, silent: Vec<Silent>) {
     let began = Instant::now();
     let records = &shared.targets[target].records;
     let patience = shared.watch.tuning.give_up_after;
-    let mute = loop {
+    let heard = loop {
         let left = patience.saturating_sub(began.elapsed());
-        let answer = timeout(left, ask(shared, target, &silent)).await;
-        let error = match answer {
-            Ok(Ok(doing)) => {
-                for (silent, doing) in silent.iter().zip(doing) {
-                    let finding = match doing {
-                        Some(Doing::Gone) => Finding::Lost("the server has lost the session".into()),
-                        Some(Doing::Nothing { since }) => Finding::Idles(since),
-                        Some(Doing::Something) | None => Finding::Works,
-                    };
-                    records.judge(silent.place, silent.since, finding, patience);
-                }
-                return;
-            }
+        let error = match timeout(left, ask(shared, target, &silent)).await {
+            Ok(Ok(doing)) => break Ok(doing),
             Ok(Err(error)) if Unavailable::at_connect(&error).is_some_and(|why| !why.is_there()) => error,
             // it is there, and will not be asked
-            Ok(Err(_)) => {
-                for silent in &silent {
-                    records.judge(silent.place, silent.since, Finding::Works, patience);
-                }
-                return;
-            }
+            Ok(Err(_)) => break Ok(vec![None; silent.len()]),
             Err(_) => timed_out(format!("no answer to another connection within {patience:.3?}")),
         };
         if began.elapsed() >= patience {
-            break error;
+            break Err(error);
         }
         sleep(PAUSE.min(patience)).await;
     };
-    let why: Arc<str> = format!("the server has not answered for {patience:.3?}: {mute}").into();
-    for silent in &silent {
-        records.judge(silent.place, silent.since, Finding::Lost(why.clone()), patience);
+    let findings = match &heard {
+        Ok(doing) => doing.iter().copied().map(finding).collect(),
+        Err(mute) => {
+            let why = format!("the server has not answered for {patience:.3?}: {mute}");
+            vec![Finding::Lost(why.into()); silent.len()]
+        }
+    };
+    for (silent, finding) in silent.iter().zip(findings) {
+        records.judge(silent.place, silent.since, finding, patience);
     }
-    shared.note_silence(target, &mute, began);
+    if let Err(mute) = heard {
+        shared.note_silence(target, &mute, began);
+    }
+}
+
+fn finding(doing: Option<Doing>) -> Finding {
+    match doing {
+        Some(Doing::Gone) => Finding::Lost("the server has lost the session".into()),
+        Some(Doing::Nothing { since }) => Finding::Idles(since),
+        Some(Doing::Something) | None => Finding::Works,
+    }
 }
 
 /// What each session does; `None` if the server does not tell.
