@@ -1,6 +1,6 @@
 //! Behind haproxy, which sees that a server is dead and not that it is read-only.
 
-use mysql_retry::Unavailable;
+use mysql_retry::{Executor, Unavailable};
 use mysql_retry_fixture::{Haproxy, Pair};
 
 use crate::{
@@ -8,17 +8,32 @@ use crate::{
     support::{CALLERS, Events, builder, has_haproxy, settle, until},
 };
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_wait_until_the_backup_that_haproxy_turned_to_is_promoted() {
+/// Callers on a pair behind haproxy.
+struct Scene {
+    pair: Pair,
+    haproxy: Haproxy,
+    events: Events,
+    exec: Executor,
+    load: Load,
+}
+
+/// `None` where there is no haproxy.
+async fn begin(scenario: &'static str) -> Option<Scene> {
     if !has_haproxy() {
-        return;
+        return None;
     }
     let pair = Pair::start().await;
     let haproxy = Haproxy::start(&pair.servers()).await;
     let events = Events::default();
     let exec = builder(&events).build(pair.as_app(haproxy.opts())).expect("good options");
-    Load::lay_out("haproxy-backup", pair.first(), &exec, CALLERS).await;
-    let load = Load::begin("haproxy-backup", &exec, CALLERS, true);
+    Load::lay_out(scenario, pair.first(), &exec, CALLERS).await;
+    let load = Load::begin(scenario, &exec, CALLERS, true);
+    Some(Scene { pair, haproxy, events, exec, load })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_wait_until_the_backup_that_haproxy_turned_to_is_promoted() {
+    let Some(Scene { pair, haproxy, events, exec, load }) = begin("haproxy-backup").await else { return };
     load.reach(150).await;
     let pause = load.pause().await;
     pair.catch_up(1).await;
@@ -38,15 +53,7 @@ async fn calls_wait_until_the_backup_that_haproxy_turned_to_is_promoted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_wait_while_haproxy_has_no_server_at_all() {
-    if !has_haproxy() {
-        return;
-    }
-    let pair = Pair::start().await;
-    let haproxy = Haproxy::start(&pair.servers()).await;
-    let events = Events::default();
-    let exec = builder(&events).build(pair.as_app(haproxy.opts())).expect("good options");
-    Load::lay_out("haproxy-all-down", pair.first(), &exec, CALLERS).await;
-    let load = Load::begin("haproxy-all-down", &exec, CALLERS, true);
+    let Some(Scene { pair, haproxy, events, exec, load }) = begin("haproxy-all-down").await else { return };
     load.reach(150).await;
     pair.second().kill().await;
     haproxy.wait_until_down(1).await;
@@ -66,15 +73,7 @@ async fn calls_wait_while_haproxy_has_no_server_at_all() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_idempotent_notices_that_haproxy_cuts_all_sessions_at_once() {
-    if !has_haproxy() {
-        return;
-    }
-    let pair = Pair::start().await;
-    let haproxy = Haproxy::start(&pair.servers()).await;
-    let events = Events::default();
-    let exec = builder(&events).build(pair.as_app(haproxy.opts())).expect("good options");
-    Load::lay_out("haproxy-sessions", pair.first(), &exec, CALLERS).await;
-    let load = Load::begin("haproxy-sessions", &exec, CALLERS, true);
+    let Some(Scene { pair, haproxy, events, exec, load }) = begin("haproxy-sessions").await else { return };
     load.reach(100).await;
     for _ in 0..5 {
         haproxy.begin_shutdown_sessions(0).await;

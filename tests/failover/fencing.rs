@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use mysql_async::{Conn, prelude::Queryable as _};
-use mysql_retry::{Annotate as _, Event, Executor, Outcome, Reason, Unfenced};
+use mysql_retry::{Annotate as _, Executor, Outcome, Reason, Unfenced};
 use mysql_retry_fixture::{Fault, Pair, Place, Proxy, Rule, Server, When};
 
-use crate::support::{Events, Seen, address, builder, in_time, ms, patient, pool_of};
+use crate::support::{Events, Seen, address, builder, builder_that_opens, in_time, ms, patient, pool_of};
 
 const SET: &str = "UPDATE t SET v = 1 WHERE id = 1";
 
@@ -39,19 +39,9 @@ async fn connection_id(exec: &Executor) -> u32 {
 #[tokio::test]
 async fn a_lost_write_that_waits_for_a_row_at_the_old_primary_is_gone_before_its_replay_runs_at_the_new_one() {
     let pair = pair().await;
-    // the application cannot reach the old primary for a while, which lives
     let proxy = Arc::new(Proxy::start(pair.first()).await);
-    let (events, path) = (Events::default(), proxy.clone());
-    let tell = events.hook();
-    let exec = builder(&events)
-        .on_event(move |event| {
-            tell(event);
-            if let Event::Moved { .. } = event {
-                path.accept_and_close(false);
-            }
-        })
-        // so long as four of these the old primary is waited for: longer than a slow machine takes
-        .probe_interval(ms(10_000))
+    let events = Events::default();
+    let exec = builder_that_opens(&proxy, &events)
         .build_targets([pool_of(1, pair.as_app(proxy.opts())), pool_of(1, pair.opts(1))])
         .expect("good options");
     let old = connection_id(&exec).await;

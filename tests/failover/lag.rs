@@ -2,12 +2,12 @@
 
 use std::{future::IntoFuture as _, sync::Arc};
 
-use mysql_retry::{Done, Error, Event, Executor, Outcome, Reason, TxOpts};
+use mysql_retry::{Done, Error, Executor, Outcome, Reason, TxOpts};
 use mysql_retry_fixture::{Fault, Pair, Place, Proxy, Rule, When};
 
 use crate::{
     load::{Kind, Load},
-    support::{CALLERS, Events, builder, in_time, ms, over, settle},
+    support::{CALLERS, Events, builder, builder_that_opens, in_time, over, settle},
 };
 
 async fn pay(exec: &Executor, order: u64) -> Result<Done<()>, Error> {
@@ -101,19 +101,9 @@ async fn lagging(exec: &Executor, pair: &Pair) {
 #[tokio::test]
 async fn a_rerun_at_a_replica_that_lags_does_not_say_that_nothing_was_done_at_the_old_primary() {
     let pair = Pair::start().await;
-    // the application cannot reach the old primary for a while, which lives
     let proxy = Arc::new(Proxy::start(pair.first()).await);
-    let (events, path) = (Events::default(), proxy.clone());
-    let tell = events.hook();
-    let exec = builder(&events)
-        .on_event(move |event| {
-            tell(event);
-            if let Event::Moved { .. } = event {
-                path.accept_and_close(false);
-            }
-        })
-        // the first one is not taken again meanwhile
-        .probe_interval(ms(30_000))
+    let events = Events::default();
+    let exec = builder_that_opens(&proxy, &events)
         .build_targets([pair.as_app(proxy.opts()), pair.opts(1)])
         .expect("good options");
     lagging(&exec, &pair).await;

@@ -1,10 +1,10 @@
 //! Pairs of servers with callers on them, and what the executor tells of its outages.
 
-use std::{env, future::Future, io, io::Write as _, time::Duration};
+use std::{env, future::Future, io, io::Write as _, sync::Arc, time::Duration};
 
 use mysql_async::OptsBuilder;
 use mysql_retry::{Builder, Event, Executor, RetryPolicy, Unavailable, Unfenced};
-use mysql_retry_fixture::{Haproxy, Pair, Server, Transport};
+use mysql_retry_fixture::{Haproxy, Pair, Proxy, Server, Transport};
 use tokio::{sync::watch, time::timeout};
 
 /// Longer than anything in these tests takes; only a test that would hang for ever meets it.
@@ -35,6 +35,19 @@ pub fn builder(events: &Events) -> Builder {
 /// An executor over both servers of a pair, in their order.
 pub fn over(pair: &Pair, events: &Events) -> Executor {
     builder(events).build_targets([pair.opts(0), pair.opts(1)]).expect("good options")
+}
+
+/// The same, for an old primary that lives and cannot be reached through this proxy, until its calls have moved away from it.
+/// With pauses between two probes that are longer than a slow machine takes for a test, so that it is not taken again.
+pub fn builder_that_opens(proxy: &Arc<Proxy>, events: &Events) -> Builder {
+    let (tell, path) = (events.hook(), proxy.clone());
+    let hook = move |event: &Event<'_>| {
+        tell(event);
+        if let Event::Moved { .. } = event {
+            path.accept_and_close(false);
+        }
+    };
+    builder(events).on_event(hook).probe_interval(ms(30_000))
 }
 
 /// Lets nobody wait for a row for long.
