@@ -12,6 +12,7 @@ mod random;
 mod record;
 mod scale;
 mod strike;
+mod svg;
 mod table;
 mod tables;
 mod transaction;

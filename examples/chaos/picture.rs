@@ -11,6 +11,7 @@ use crate::{
     judge::{Count, Judgment},
     record::{BIN, Band, Lane, Record},
     scale::Scale,
+    svg::{rect, text},
 };
 
 /// What the title tells beside the judgment.
@@ -193,17 +194,4 @@ fn grouped(number: u64) -> String {
         0..1000 => number.to_string(),
         _ => format!("{},{:03}", grouped(number / 1000), number % 1000),
     }
-}
-
-fn rect(svg: &mut String, class: &str, (left, right): (f64, f64), (top, bottom): (f64, f64)) {
-    let (width, height) = (right - left, bottom - top);
-    let _ = writeln!(
-        svg,
-        "<rect class=\"{class}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
-    );
-}
-
-fn text(svg: &mut String, class: &str, anchor: &str, x: f64, y: f64, text: &str) {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;");
-    let _ = writeln!(svg, "<text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>");
 }

@@ -24,6 +24,8 @@ mod picture;
 mod scale;
 mod settings;
 mod stage;
+#[path = "../../../examples/chaos/svg.rs"]
+mod svg;
 mod table;
 
 use std::process::ExitCode;

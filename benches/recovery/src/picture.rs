@@ -12,6 +12,7 @@ use crate::{
     columns::{Column, POOL_SIZE},
     load::TASKS,
     scale::Scale,
+    svg::{rect, text},
     table,
 };
 
@@ -166,17 +167,4 @@ fn short(value: f64) -> String {
         1e3..1e6 => format!("{}k", value / 1e3),
         _ => format!("{}M", value / 1e6),
     }
-}
-
-fn rect(svg: &mut String, class: &str, (left, right): (f64, f64), (top, bottom): (f64, f64)) {
-    let (width, height) = (right - left, bottom - top);
-    let _ = writeln!(
-        svg,
-        "<rect class=\"{class}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
-    );
-}
-
-fn text(svg: &mut String, class: &str, anchor: &str, x: f64, y: f64, text: &str) {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;");
-    let _ = writeln!(svg, "<text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>");
 }
