@@ -7,13 +7,14 @@ use mysql_async::{Row, prelude::Queryable};
 use super::{Call, Failed};
 use crate::{
     attempt::{Attempt, Progress},
-    classify::{Fault, Outcome, Situation},
+    classify::{Classification, Fault, Outcome, Situation},
     conditions::{answers, condition, is_packet_too_large},
     connections::{Lease, Place},
     decide::Obstacle,
     driver_error::timed_out,
     error::Kind,
     event::Event,
+    outage::Unavailable,
     watch::{BRIEF, watched},
 };
 
@@ -51,6 +52,9 @@ impl Call<'_> {
             ..self.situation(progress.stage())
         };
         let mut failed = self.failed(error, situation, Some(lease.connection_id()));
+        if self.is_own_read_only(&failed) {
+            failed.classification = Classification::other(Outcome::Failed);
+        }
         failed.kind = limit.filter(|_| is_packet_too_large(&failed.error)).map(|limit| Kind::Unsendable { limit });
         self.note_refusal(&failed, lease.target_index());
         if let Some(slot) = self.slot {
@@ -73,6 +77,14 @@ impl Call<'_> {
             failed.obstacle = Some(Obstacle::StateLost);
         }
         Err(failed)
+    }
+
+    /// Whether the caller's own session, or transaction, is read-only, and not the server.
+    fn is_own_read_only(&self, failed: &Failed) -> bool {
+        let may_be = condition(&failed.error).server == Some(Unavailable::ReadOnly)
+            && condition(&failed.error).of_the_session
+            && failed.classification.fault() == Fault::Refused;
+        may_be && self.slot.is_some_and(|slot| slot.is_read_only())
     }
 
     /// Whether a server that says that it rolled the statement back has undone all of it: not what it did to tables that are
@@ -121,4 +133,3 @@ impl Call<'_> {
         }
     }
 }
-

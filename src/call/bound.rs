@@ -10,7 +10,7 @@ use crate::{
     classify::{Classification, Disconnect, Fault, Outcome, Situation, Stage},
     conditions::{Undone, condition},
     connections::{Lease, Rebuild, Slot, Trouble},
-    decide::{Obstacle, Reason},
+    decide::{Obstacle, reason_of},
     driver_error::{copy, own, timed_out},
     error::{Error, Kind},
     statement::Delivery,
@@ -66,7 +66,7 @@ impl<'c> Call<'c> {
     pub(crate) fn left_in_doubt(&self) -> Error {
         let what = "the closure failed, and whether an earlier COMMIT took effect is not known";
         let kind = Kind::Classified(Classification::disconnect(Disconnect::ServerLost, Outcome::Unknown));
-        self.surface(self.failure(kind, Reason::CommitLost, Some(own(io::ErrorKind::Other, what))))
+        self.surface(self.failure(kind, reason_of(Obstacle::CommitLost), Some(own(io::ErrorKind::Other, what))))
     }
 
     /// The outcome that is true for the whole call so far.
