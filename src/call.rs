@@ -229,6 +229,11 @@ impl<'c> Call<'c> {
         }
     }
 
+    /// What the text says of itself.
+    pub(crate) fn reading(&self) -> Reading {
+        self.facts.reading
+    }
+
     /// What the statement may leave on its connection.
     pub(crate) fn leaves(&self) -> StateKinds {
         self.facts.leaves()

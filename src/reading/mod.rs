@@ -24,6 +24,8 @@ mod reader;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod ties;
+mod variables;
 mod verbs;
 
 #[allow(unused_imports)]
@@ -36,8 +38,12 @@ pub(crate) struct Reading {
     state: StateKinds,
     several: bool,
     local_infile: bool,
+    names_prepared: bool,
     reads_only: bool,
     effect: effect::Effect,
+    needs: StateKinds,
+    leaves_for_others: StateKinds,
+    gives: StateKinds,
 }
 
 impl Reading {
@@ -57,9 +63,32 @@ impl Reading {
         self.local_infile
     }
 
+    /// True if the text names a prepared statement of SQL's own, to execute it or to free it: that there is none (1243) then
+    /// says nothing of the statements that the driver has prepared.
+    pub(crate) const fn names_prepared(self) -> bool {
+        self.names_prepared
+    }
+
     /// True only if the call certainly changes nothing, neither data nor session nor files. Row locks do not count.
     pub(crate) const fn reads_only(self) -> bool {
         self.reads_only
+    }
+
+    /// The kinds of state that must be there before the call, because the text uses them and does not provide them.
+    /// Only what is certain.
+    pub(crate) const fn needs(self) -> StateKinds {
+        self.needs
+    }
+
+    /// The kinds of state that the call leaves for later calls, of use to no part of the text itself: an open transaction, a
+    /// lock, a variable. Only what is certain.
+    pub(crate) const fn leaves_for_others(self) -> StateKinds {
+        self.leaves_for_others
+    }
+
+    /// What the call gives a later `LAST_INSERT_ID()`, `ROW_COUNT()` .. to tell. In doubt it does.
+    pub(crate) const fn gives(self) -> StateKinds {
+        self.gives
     }
 
     /// False only if the call certainly leaves the transaction that it runs in alone: neither commits nor ends it.
@@ -83,9 +112,10 @@ impl Reading {
         self.effect.control()
     }
 
+    /// The same without what depends on whether there is a semicolon anywhere.
     #[cfg(test)]
-    pub(super) fn without_effect(self) -> Self {
-        Reading { effect: effect::Effect::default(), ..self }
+    pub(super) fn certain(self) -> Self {
+        Reading { effect: effect::Effect::default(), leaves_for_others: StateKinds::NONE, ..self }
     }
 
     /// The same without its `end`, which depends on where the statement stands.
