@@ -42,7 +42,7 @@ const GROUPS: [(Name, &[&str]); 13] = [
     (Name::GetLock, &["GET_LOCK"]),
     (Name::ReleaseLock, &["RELEASE_LOCK"]),
     (Name::ReleaseAllLocks, &["RELEASE_ALL_LOCKS"]),
-    (Name::Diagnostics, &["FOUND_ROWS", "ROW_COUNT"]),
+    (Name::Diagnostics, &["FOUND_ROWS", "ROW_COUNT", "WSREP_LAST_SEEN_GTID", "WSREP_LAST_WRITTEN_GTID"]),
     (Name::LastValue, &["LASTVAL"]),
     (Name::UserLock, USER_LOCKS),
     (Name::LastInsertId, &["LAST_INSERT_ID"]),
