@@ -112,10 +112,32 @@ impl Call<'_> {
 
     /// The connection of the session, or another one in its place.
     async fn lease_of_session(&self, slot: &Arc<Slot>, now: Instant) -> std::result::Result<Lease, Failed> {
-        match self.bound_lease(slot, now).await? {
+        if self.misses(slot) {
+            return Err(self.forgotten());
+        }
+        let lease = self.bound_lease(slot, now).await?;
+        if self.misses(slot) {
+            if let Some(lease) = lease {
+                slot.keep(lease);
+            }
+            return Err(self.forgotten());
+        }
+        match lease {
             Some(lease) => Ok(lease),
             None => Ok(self.pooled_lease(now).await?.at_home(slot)),
         }
+    }
+
+    /// Whether the text asks for what a lost connection of the session knew, such as its last insert id: any other connection
+    /// would answer with what another caller has left there.
+    pub(super) fn misses(&self, slot: &Slot) -> bool {
+        let needs = self.facts.reading.needs();
+        !needs.is_empty() && !slot.forgotten(needs).is_empty()
+    }
+
+    fn forgotten(&self) -> Failed {
+        let what = "the connection that knew what the statement asks for was lost";
+        self.ended(own(io::ErrorKind::NotConnected, what), Obstacle::StateLost)
     }
 
     /// Sees to it that what lost attempts left at the server does not happen after the replay that is about to be sent.

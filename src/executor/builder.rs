@@ -274,6 +274,12 @@ impl Builder {
         self.keeping.reset_timeout = self.policy.settings().connect_timeout.unwrap_or(DEFAULT_RESET_TIMEOUT);
         let shared = Shared::new(targets, self.keeping, self.listeners);
         shared.note_deadline(self.policy.settings().deadline);
-        Ok(Executor { shared: shared.into(), policy: self.policy, until: None, slot: None, allow_session_text: self.allow_session_text })
+        Ok(Executor {
+            shared: shared.into(),
+            policy: self.policy,
+            until: None,
+            slot: None,
+            allow_session_text: self.allow_session_text,
+        })
     }
 }

@@ -65,6 +65,16 @@ impl StateKinds {
         self.0 & !Self::TOLD.0 == 0
     }
 
+    /// The kinds that a later statement may miss without asking for them.
+    pub(crate) const fn lasting(self) -> Self {
+        self.without(Self::TOLD)
+    }
+
+    /// The kinds that only matter to those that ask for them.
+    pub(crate) const fn told(self) -> Self {
+        self.intersection(Self::TOLD)
+    }
+
     /// True if the set is empty.
     pub(crate) const fn is_empty(self) -> bool {
         self.0 == 0

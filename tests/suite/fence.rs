@@ -6,7 +6,7 @@ use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When};
 
 use crate::{
     hooks::{Losses, ms},
-    support::{connection_id, executor_of_one, in_time, pool_of, settle, shared, unique},
+    support::{connection_id, executor_of_one, executor_of_one_for_any_text, in_time, pool_of, settle, shared, unique},
 };
 
 /// Enough for a slow machine and a server that restarts.
@@ -70,7 +70,7 @@ async fn a_lost_update_that_waits_for_a_row_is_seen_gone_before_it_is_replayed()
     let server = shared().await;
     let table = register(server).await;
     let proxy = Proxy::start(server).await;
-    let exec = executor_of_one(proxy.opts()).with_policy(&patient());
+    let exec = executor_of_one_for_any_text(proxy.opts()).with_policy(&patient());
     let old = connection_id(&exec).await;
     let mut owner = server.connect().await;
     owner.query_drop("BEGIN").await.expect("a transaction");
@@ -121,7 +121,7 @@ async fn a_connection_that_was_reset_can_still_be_fenced() {
     let server = shared().await;
     let table = register(server).await;
     let proxy = Proxy::start(server).await;
-    let exec = executor_of_one(proxy.opts());
+    let exec = executor_of_one_for_any_text(proxy.opts());
     let id = connection_id(&exec).await;
     exec.query_drop("SET @left_behind = 1").await.expect("set");
     drop(exec.connection().await.expect("a connection"));
@@ -138,7 +138,7 @@ async fn a_user_without_any_global_privilege_can_fence() {
     server.query_drop(format!("CREATE USER {user}@'%' IDENTIFIED BY 'plain-pass'")).await;
     server.query_drop(format!("GRANT SELECT, INSERT, UPDATE ON test.{table} TO {user}@'%'")).await;
     let proxy = Proxy::start(server).await;
-    let exec = executor_of_one(proxy.opts().user(Some(user)).pass(Some("plain-pass")));
+    let exec = executor_of_one_for_any_text(proxy.opts().user(Some(user)).pass(Some("plain-pass")));
     assert_the_later_value_stays(server, proxy, exec, table).await;
 }
 
@@ -147,7 +147,7 @@ async fn a_lost_insert_that_commits_although_killed_does_so_before_the_replay() 
     let server = shared().await;
     let table = register(server).await;
     let proxy = Proxy::start(server).await;
-    let exec = executor_of_one(proxy.opts()).with_policy(&patient());
+    let exec = executor_of_one_for_any_text(proxy.opts()).with_policy(&patient());
     let old = connection_id(&exec).await;
     proxy.rule(cut(&table));
     in_time(exec.query_drop(upsert(&table, old, "SLEEP(600)").idempotent())).await.expect("replayed");
@@ -192,7 +192,7 @@ async fn a_write_under_which_the_server_froze_is_replayed_after_the_thaw() {
 async fn a_lost_read_is_replayed_and_its_scan_is_ended() {
     let server = shared().await;
     let proxy = Proxy::start(server).await;
-    let exec = executor_of_one(proxy.opts()).with_policy(&patient());
+    let exec = executor_of_one_for_any_text(proxy.opts()).with_policy(&patient());
     let old = connection_id(&exec).await;
     let mark = unique("scan");
     let sql = format!("SELECT SLEEP(IF(CONNECTION_ID() = {old}, 600, 0)), '{mark}'");

@@ -32,6 +32,7 @@ mod punctual_servers;
 mod readonly;
 mod replaying;
 mod session_state;
+mod session_text;
 mod sessions;
 mod shared_connections;
 mod storm;

@@ -92,9 +92,15 @@ fn what_is_used_and_not_provided_is_needed() {
             "SELECT @@local.warning_count + 1",
         ],
     );
-    all_need(StateKinds::SEQUENCE, &["SELECT LASTVAL(s)", "SELECT PREVIOUS VALUE FOR s", "INSERT INTO t VALUES (PREVIOUS VALUE FOR s)"]);
+    all_need(
+        StateKinds::SEQUENCE,
+        &["SELECT LASTVAL(s)", "SELECT PREVIOUS VALUE FOR s", "INSERT INTO t VALUES (PREVIOUS VALUE FOR s)"],
+    );
     all_need(StateKinds::PREPARED, &["EXECUTE s", "DEALLOCATE PREPARE s", "DROP PREPARE s"]);
-    all_need(StateKinds::HANDLER, &["HANDLER t READ FIRST", "HANDLER t CLOSE", "HANDLER `open` CLOSE", "HANDLER open READ i = (1)"]);
+    all_need(
+        StateKinds::HANDLER,
+        &["HANDLER t READ FIRST", "HANDLER t CLOSE", "HANDLER `open` CLOSE", "HANDLER open READ i = (1)"],
+    );
     all_need(StateKinds::TABLE_LOCKS, &["UNLOCK TABLES", "UNLOCK INSTANCE", "BACKUP STAGE END", "BACKUP UNLOCK"]);
     all_need(
         StateKinds::USER_LOCK,
@@ -200,7 +206,11 @@ fn what_only_a_later_text_can_use_is_left_for_others() {
     );
     all_leave_for_others(
         StateKinds::TEMPORARY_TABLE,
-        &["CREATE TEMPORARY TABLE t (a INT)", "CREATE OR REPLACE TEMPORARY TABLE t SELECT 1", "CREATE TEMPORARY SEQUENCE s"],
+        &[
+            "CREATE TEMPORARY TABLE t (a INT)",
+            "CREATE OR REPLACE TEMPORARY TABLE t SELECT 1",
+            "CREATE TEMPORARY SEQUENCE s",
+        ],
     );
     all_leave_for_others(StateKinds::PREPARED, &["PREPARE s FROM 'SELECT 1'"]);
     all_leave_for_others(StateKinds::HANDLER, &["HANDLER t OPEN", "HANDLER d.t OPEN AS h"]);
@@ -339,7 +349,9 @@ fn a_long_text_of_variables_is_read_in_one_go() {
 
 #[test]
 fn statements_of_sqls_own_preparing_are_known() {
-    for text in ["DEALLOCATE PREPARE s", "DROP PREPARE s", "EXECUTE s", "/* x */ EXECUTE s USING @a", "EXECUTE immediate"] {
+    for text in
+        ["DEALLOCATE PREPARE s", "DROP PREPARE s", "EXECUTE s", "/* x */ EXECUTE s USING @a", "EXECUTE immediate"]
+    {
         assert!(read(text.as_bytes()).names_prepared(), "{text}");
     }
     for text in ["PREPARE s FROM 'SELECT 1'", "EXECUTE IMMEDIATE 'SELECT 1'", "DROP TABLE prepare", "SELECT 1"] {
