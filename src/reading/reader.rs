@@ -372,18 +372,9 @@ impl<'a> Reader<'a> {
             self.possible_call();
             return;
         }
-        match names::name(self.text(self.last)) {
-            Name::Neutral => {}
-            Name::BuiltInIfDirectly if directly => {}
-            Name::BuiltInIfDirectly => {
-                // `count (*)` is no call of a stored function: it counts, or is a syntax error.
-                let mut ahead = self.lexer;
-                let (_, start) = ahead.next();
-                if ahead.text(start, ahead.end()) != b"*" {
-                    self.possible_call();
-                }
-            }
-            other => self.open_after_name(other),
+        let name = names::name(self.text(self.last));
+        if name != Name::Neutral && !(directly && name == Name::BuiltInIfDirectly) {
+            self.open_after_name(name);
         }
     }
 
@@ -391,7 +382,10 @@ impl<'a> Reader<'a> {
     fn open_after_name(&mut self, name: Name) {
         let (next, _) = { self.lexer }.next();
         match name {
-            Name::Neutral | Name::BuiltInIfDirectly => {}
+            Name::Neutral => {}
+            // `count (*)` is no call of a stored function: it counts, or is a syntax error.
+            Name::BuiltInIfDirectly if self.goes_on_with(b"*") => {}
+            Name::BuiltInIfDirectly => self.possible_call(),
             Name::UserLock => self.leaves(StateKinds::USER_LOCK),
             Name::GetLock => {
                 self.leaves(StateKinds::USER_LOCK);

@@ -95,10 +95,8 @@ fn bit(name: &[u8]) -> u64 {
 fn name(ahead: &mut Lexer) -> u64 {
     let (kind, start) = ahead.next();
     let end = ahead.end();
-    bit(match kind {
-        Kind::Backquoted | Kind::DoubleQuoted | Kind::Text => ahead.text(start + 1, end.saturating_sub(1)),
-        _ => ahead.text(start, end),
-    })
+    let quotes = usize::from(matches!(kind, Kind::Backquoted | Kind::DoubleQuoted | Kind::Text));
+    bit(ahead.text(start + quotes, end.saturating_sub(quotes)))
 }
 
 impl Reader<'_> {
@@ -119,7 +117,7 @@ impl Reader<'_> {
         let into = self.last.kind == Kind::Word && is(self.lexer.text(self.last.start(), self.last.end()), b"INTO");
         if into {
             variables.sets(name);
-            self.into_others(kind, ahead);
+            self.skip_others(kind, ahead);
         } else if role == Role::Column && self.depth == 1 && in_list {
             variables.set |= name;
         } else if role == Role::Argument && in_list && variables.set & name == 0 {
@@ -147,7 +145,7 @@ impl Reader<'_> {
     }
 
     /// `INTO @a, @b`
-    fn into_others(&mut self, mut kind: Kind, mut ahead: Lexer) {
+    fn skip_others(&mut self, mut kind: Kind, mut ahead: Lexer) {
         while kind == Kind::Comma && ahead.next().0 == Kind::At {
             self.ties.variables.sets(name(&mut ahead));
             self.ties.variables.skip += 1;

@@ -70,7 +70,7 @@ async fn a_lost_update_that_waits_for_a_row_is_seen_gone_before_it_is_replayed()
     let server = shared().await;
     let table = register(server).await;
     let proxy = Proxy::start(server).await;
-    let exec = executor_of_one_for_any_text(proxy.opts()).with_policy(&patient());
+    let exec = executor_of_one(proxy.opts()).with_policy(&patient());
     let old = connection_id(&exec).await;
     let mut owner = server.connect().await;
     owner.query_drop("BEGIN").await.expect("a transaction");
@@ -112,7 +112,7 @@ async fn a_lost_write_that_would_run_after_a_later_one_never_does() {
     let server = shared().await;
     let table = register(server).await;
     let proxy = Proxy::start(server).await;
-    let exec = executor_of_one(proxy.opts());
+    let exec = executor_of_one_for_any_text(proxy.opts());
     assert_the_later_value_stays(server, proxy, exec, table).await;
 }
 
@@ -147,7 +147,7 @@ async fn a_lost_insert_that_commits_although_killed_does_so_before_the_replay() 
     let server = shared().await;
     let table = register(server).await;
     let proxy = Proxy::start(server).await;
-    let exec = executor_of_one_for_any_text(proxy.opts()).with_policy(&patient());
+    let exec = executor_of_one(proxy.opts()).with_policy(&patient());
     let old = connection_id(&exec).await;
     proxy.rule(cut(&table));
     in_time(exec.query_drop(upsert(&table, old, "SLEEP(600)").idempotent())).await.expect("replayed");
@@ -192,7 +192,7 @@ async fn a_write_under_which_the_server_froze_is_replayed_after_the_thaw() {
 async fn a_lost_read_is_replayed_and_its_scan_is_ended() {
     let server = shared().await;
     let proxy = Proxy::start(server).await;
-    let exec = executor_of_one_for_any_text(proxy.opts()).with_policy(&patient());
+    let exec = executor_of_one(proxy.opts()).with_policy(&patient());
     let old = connection_id(&exec).await;
     let mark = unique("scan");
     let sql = format!("SELECT SLEEP(IF(CONNECTION_ID() = {old}, 600, 0)), '{mark}'");
