@@ -2,6 +2,8 @@
 
 use std::{io, mem, sync::Arc, time::Instant};
 
+use mysql_async::prelude::Queryable;
+
 use super::{Call, Facts, Failed};
 use crate::{
     classify::{Classification, Disconnect, Fault, Outcome, Stage},
@@ -122,9 +124,30 @@ impl Call<'_> {
             }
             return Err(self.forgotten());
         }
-        match lease {
-            Some(lease) => Ok(lease),
-            None => Ok(self.pooled_lease(now).await?.at_home(slot)),
+        let mut lease = match lease {
+            Some(lease) => lease,
+            None => self.pooled_lease(now).await?.at_home(slot),
+        };
+        if self.facts.reading.needs().contains(StateKinds::INSERT_ID) && !slot.has_insert_id() {
+            self.forget_insert_id(slot, &mut lease).await?;
+        }
+        Ok(lease)
+    }
+
+    /// The statement asks for the last insert id, and the session has inserted nothing: the connection may still know the id
+    /// of the one who used it before. A new connection tells 0.
+    async fn forget_insert_id(&self, slot: &Slot, lease: &mut Lease) -> std::result::Result<(), Failed> {
+        lease.sending();
+        let place = lease.place();
+        let answer = self.in_time(place, || true, lease.conn().query_drop("SET last_insert_id = 0")).await;
+        lease.unpark();
+        lease.answered();
+        match answer {
+            Ok(()) => {
+                slot.note_own_insert_id();
+                Ok(())
+            }
+            Err(error) => Err(self.failed(error, self.situation(Stage::Connect), Some(lease.connection_id()))),
         }
     }
 

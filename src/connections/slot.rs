@@ -79,9 +79,13 @@ impl Slot {
     pub(crate) fn of_transaction(mut lease: Lease) -> Arc<Self> {
         let outer = lease.leave_home();
         let read_only = outer.as_ref().is_some_and(|outer| outer.is_read_only());
-        let forgotten = outer.as_ref().map_or(StateKinds::NONE, |outer| outer.lock().forgotten);
+        let (told, forgotten) = outer.as_ref().map_or_else(Default::default, |outer| {
+            let outer = outer.lock();
+            (outer.told, outer.forgotten)
+        });
         let held = Held {
             outer,
+            told,
             forgotten,
             lease: Some((lease, Instant::now())),
             in_transaction: true,
@@ -230,6 +234,17 @@ impl Slot {
     pub(crate) fn keep(&self, mut lease: Lease) {
         lease.leave_home();
         self.lock().lease = Some((lease, Instant::now()));
+    }
+
+    /// Whether statements of the session have given the connection that is here the insert id that it tells.
+    pub(crate) fn has_insert_id(&self) -> bool {
+        self.lock().told.contains(StateKinds::INSERT_ID)
+    }
+
+    /// There is no insert id of an earlier user of the connection any more.
+    pub(crate) fn note_own_insert_id(&self) {
+        let mut held = self.lock();
+        held.told = held.told.union(StateKinds::INSERT_ID);
     }
 
     /// Which of these kinds a connection that was lost could have told, and the one that is here cannot.

@@ -342,3 +342,27 @@ async fn case_53_statements_that_do_not_commit_have_a_place_in_exactly_once_work
     done.expect("none of them commits");
     assert_eq!(ledger.rows().await, 3 + u64::from(server.flavour() == Flavour::MariaDb));
 }
+
+#[tokio::test]
+async fn case_81_a_new_session_does_not_see_the_insert_id_of_the_one_before() {
+    let server = shared().await;
+    let ledger = Ledger::new(server).await;
+    let exec = executor_of_one(server.opts());
+    let ask = "SELECT LAST_INSERT_ID()";
+    let insert = &ledger.insert();
+    exec.query_drop(insert.as_str()).await.expect("another caller's row");
+    let mut session = exec.session().await.expect("a session");
+    assert_eq!(session.query_first(ask).await.expect("an answer"), Some(0));
+    session.query_drop(insert.as_str()).await.expect("a row");
+    assert_eq!(session.query_first(ask).await.expect("an answer"), Some(2));
+    // a transaction of the session knows what the session has inserted
+    let work = |mut tx: mysql_retry::Tx| async move { tx.query_first::<u64, _>(ask).await };
+    assert_eq!(session.transaction(TxOpts::default(), work).await.expect("committed"), Some(2));
+    drop(session);
+    assert_eq!(exec.transaction(TxOpts::default(), work).await.expect("committed"), Some(0));
+    let work = |mut tx: mysql_retry::Tx| async move {
+        tx.query_drop(insert.as_str()).await?;
+        tx.query_first::<u64, _>(ask).await
+    };
+    assert_eq!(exec.transaction(TxOpts::default(), work).await.expect("committed"), Some(3));
+}
