@@ -46,6 +46,8 @@ fn refused(ties: StateKinds) -> Error {
         "use `transaction()`, or a `session()`, or begin and end it in one text"
     } else if ties.contains(StateKinds::INSERT_ID) {
         "use `Summary::last_insert_id()` of the INSERT, or a `session()`, or a `transaction()`"
+    } else if ties.contains(StateKinds::SESSION_VARIABLES) || ties.contains(StateKinds::ROLE) {
+        "use a `session()`, or a `transaction()`, or `Builder::setup` for what every connection is to have"
     } else {
         "use a `session()`, or a `transaction()`"
     };

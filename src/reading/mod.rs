@@ -1,14 +1,20 @@
-//! What does a statement leave behind in its session, and is it one statement at all?
+//! What does the text of a call say: what does it leave behind in its session, what does it need there, what does it do to a
+//! transaction, and is it one statement at all?
 //!
-//! A connection that goes back to the pool with a user variable, a lock or another database on it hands
-//! one caller's state to the next. A reset (`COM_RESET_CONNECTION`) prevents that, for a round trip and the
-//! statement cache each time, so it is left out where the text proves that there is nothing to reset. And a refusal
-//! by the server proves that nothing was executed only if the text was one statement. [`read`] answers both from the text,
-//! in one pass, without allocating.
+//! One pass over the text answers all of it, without allocating ([`read`]):
+//!
+//! * **What it leaves** ([`Reading::state`]). A connection that goes back to the pool with a user variable, a lock or another
+//!   database on it hands one caller's state to the next. A reset (`COM_RESET_CONNECTION`) prevents that, for a round trip and
+//!   the statement cache each time, so it is left out where the text proves that there is nothing to reset.
+//! * **Whether it is one statement** ([`Reading::several`]). A refusal by the server proves that nothing was executed only if it is.
+//! * **Whether it stands alone** ([`Reading::needs`], [`Reading::leaves_for_others`]; `ties`). What uses a variable or commits a
+//!   transaction that no part of it has set or begun, means nothing on a connection that happens to be free.
+//! * **What it does to its transaction** ([`Reading::may_commit`], [`Reading::control`]; `effect`).
 //!
 //! It does not parse SQL, it recognises what is harmless. Every statement that begins with an unknown word, every
 //! call of a function that is not on a list, every text whose extent depends on `sql_mode` is [`StateKinds::UNKNOWN`]:
-//! a reset too many costs a round trip, a reset too few leaks.
+//! a reset too many costs a round trip, a reset too few leaks. In doubt a text may commit, and in doubt it stands alone: only
+//! what certainly needs a session is refused.
 //!
 //! What no text can show: triggers and views. An `INSERT` whose trigger sets a user variable, a `SELECT` from a view that
 //! calls a stored function, a stored function that bears the name of a function built into another version of the

@@ -325,7 +325,8 @@ impl<'a> Reader<'a> {
         let name = matches!(self.last.kind, Kind::Word | Kind::Backquoted | Kind::DoubleQuoted | Kind::Text);
         if !(self.accounts && name && self.last.end() == token.start()) {
             self.leaves(StateKinds::USER_VARIABLES);
-            if !self.lexer.odd {
+            // `CREATE USER u @ h`: with a blank between it may be either.
+            if !self.lexer.odd && !self.accounts {
                 self.user_variable();
             }
         }

@@ -39,7 +39,7 @@ pub(super) enum Role {
     Value,
     /// The target of a `SET`, of which this is the next variable.
     Target,
-    /// An argument of `CALL`: read, or set.
+    /// An argument of `CALL`: read, or set, often never to be read.
     Argument,
     /// In the list of columns of `LOAD DATA`: set, often never to be read.
     Column,
@@ -121,7 +121,8 @@ impl Reader<'_> {
         } else if role == Role::Column && self.depth == 1 && in_list {
             variables.set |= name;
         } else if role == Role::Argument && in_list && variables.set & name == 0 {
-            variables.sets(name);
+            // Whoever does not ask for it later has no use for it.
+            variables.set |= name;
         } else if assigned || (kind == Kind::Equals && matches!(role, Role::Target | Role::Diagnostics)) {
             let own = reads_itself(ahead, name);
             let comma = self.last.kind == Kind::Comma && variables.in_derived;

@@ -402,7 +402,11 @@ impl Reader<'_> {
                 self.ties.gives(StateKinds::INSERT_ID);
                 self.go(Mode::Plain);
             }
-            b"UPDATE" | b"DELETE" | b"DO" | b"TRUNCATE" | b"KILL" | b"PURGE" => self.go(Mode::Plain),
+            b"UPDATE" | b"DELETE" | b"DO" | b"TRUNCATE" | b"PURGE" => self.go(Mode::Plain),
+            b"KILL" => {
+                self.accounts = self.goes_on_with(b"USER");
+                self.go(Mode::Plain);
+            }
             b"GRANT" | b"REVOKE" => self.accounts(),
             b"WITH" => {
                 self.reads = true;
