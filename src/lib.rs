@@ -255,6 +255,7 @@ mod attempt;
 mod budget;
 mod call;
 mod classify;
+mod conditions;
 mod connection;
 mod connections;
 mod decide;

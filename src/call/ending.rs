@@ -23,9 +23,7 @@ impl Call<'_> {
     /// A stream lost its connection after it had handed out rows.
     pub(crate) fn stream_broke(mut self, error: mysql_async::Error, connection_id: u32, rows: u64) -> Error {
         let failed = self.failed(error, self.situation(Stage::Reply), Some(connection_id));
-        if failed.classification.outcome() == Outcome::Unknown {
-            self.facts.outcome = Outcome::Unknown;
-        }
+        self.facts.outcome = self.facts.outcome.then(failed.classification.outcome());
         self.report(&failed);
         let reason = match failed.classification.fault() {
             Fault::Other => Reason::NotALoss,

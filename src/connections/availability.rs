@@ -51,7 +51,7 @@ impl Shared {
         started: Instant,
         settings: &Settings,
     ) {
-        let Some(why) = Unavailable::at_connect(error) else { return };
+        let Some(why) = Unavailable::at_connect(error, self.targets.len() > 1) else { return };
         if why != Unavailable::Silent || started.elapsed() >= settings.connect_within(SILENCE) {
             self.note(target, why, error, started);
         }

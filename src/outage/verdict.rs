@@ -47,7 +47,7 @@ pub(super) async fn ask(opts: Opts, question: Question, limit: Duration) -> Verd
         Ok(None) => Verdict::Able,
         Ok(Some(Unavailable::ReadOnly)) => Verdict::ReadOnly,
         Ok(Some(why)) => Verdict::Unable(why, std::io::Error::other(why.to_string()).into()),
-        Err(error) => match Unavailable::at_connect(&error) {
+        Err(error) => match Unavailable::at_connect(&error, false) {
             Some(why) => Verdict::Unable(why, error),
             None => Verdict::Objects(error),
         },
