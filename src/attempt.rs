@@ -87,7 +87,7 @@ pub(crate) trait Request: Send + Sync {
 /// A statement as text.
 pub(crate) struct Text<'q> {
     pub(crate) sql: &'q [u8],
-    /// A statement of our own stands before the caller's, and returns no rows.
+    /// A statement of our own stands before the caller's COMMIT.
     pub(crate) is_led: bool,
 }
 
@@ -109,8 +109,10 @@ impl Request for Text<'_> {
     ) -> mysql_async::Result<QueryResult<'c, 'static, TextProtocol>> {
         let mut result = conn.query_iter(self.sql).await?;
         if self.is_led {
-            // reads on to the answer to the caller's
-            while result.next().await?.is_some() {}
+            // the caller's is a COMMIT, which has no rows: an error of it shows here, and not as one of a reply that had begun
+            for _ in 0..2 {
+                while result.next().await?.is_some() {}
+            }
         }
         Ok(result)
     }

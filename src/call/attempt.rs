@@ -60,7 +60,9 @@ impl Call<'_> {
             {
                 return Err(self.lost_after_error(slot, lost, lease));
             }
-            self.bind(slot, &mut failed, &lease);
+            if failed.obstacle.is_none() {
+                self.bind(slot, &mut failed, &lease);
+            }
         }
         let lost = matches!(failed.classification.fault(), Fault::Disconnect(_));
         if lost && failed.classification.outcome() == Outcome::Unknown {

@@ -289,7 +289,7 @@ impl Call<'_> {
     pub(super) fn bind(&self, slot: &Slot, failed: &mut Failed, lease: &Lease) {
         let fault = failed.classification.fault();
         failed.classification = failed.classification.with_outcome(in_doubt(slot, failed.classification.outcome()));
-        if fault == Fault::Other || failed.obstacle.is_some() {
+        if fault == Fault::Other {
             return;
         }
         let noted = slot.with_standing(|standing| {

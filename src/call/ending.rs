@@ -3,6 +3,7 @@
 use super::{Call, Mismatch};
 use crate::{
     classify::{Classification, Fault, Outcome, Stage},
+    connections::Lease,
     decide::Reason,
     error::{Error, Failure, Kind},
     event::Event,
@@ -21,8 +22,13 @@ impl Call<'_> {
     }
 
     /// A stream lost its connection after it had handed out rows.
-    pub(crate) fn stream_broke(mut self, error: mysql_async::Error, connection_id: u32, rows: u64) -> Error {
-        let failed = self.failed(error, self.situation(Stage::Reply), Some(connection_id));
+    pub(crate) fn stream_broke(mut self, error: mysql_async::Error, lease: Lease, rows: u64) -> Error {
+        let mut failed = self.failed(error, self.situation(Stage::Reply), Some(lease.connection_id()));
+        // with the connection the transaction that it was in is gone, whatever the closure makes of that
+        if let Some(slot) = self.slot {
+            self.bind(slot, &mut failed, &lease);
+        }
+        lease.retire();
         self.facts.outcome = self.facts.outcome.then(failed.classification.outcome());
         self.report(&failed);
         let reason = match failed.classification.fault() {

@@ -38,13 +38,12 @@ pub(super) async fn send(call: &Call<'_>, lease: &mut Lease, text: &str) -> Resu
 /// Runs the statements one by one, so that it is known at which of them an error came.
 async fn step(conn: &mut mysql_async::Conn, text: &str, answered: &AtomicUsize) -> mysql_async::Result<()> {
     let mut result = conn.query_iter(text).await?;
-    answered.fetch_add(1, Relaxed);
     while !result.is_empty() {
-        // reads on to the next statement's answer
+        // It also reads the answer to the next statement. If that is an error, the driver keeps it for the next look.
         while result.next().await?.is_some() {}
         answered.fetch_add(1, Relaxed);
     }
-    Ok(())
+    result.drop_result().await
 }
 
 /// What a ROLLBACK has undone.
