@@ -11,7 +11,7 @@ use crate::{
     attempt::{Attempt, Mismatch},
     classify::{Classification, Fault, Outcome, Situation, Stage, classify},
     connections::{Lease, Shared, Slot},
-    decide::{self, Decision, Obstacle, Reason, counts_as_replay, decide},
+    decide::{self, Decision, Obstacle, counts_as_replay, decide, reason_of},
     driver_error::is_own,
     error::{Error, Failure, Kind, Result},
     event::Event,
@@ -111,15 +111,7 @@ pub(crate) struct Failed {
 impl Failed {
     /// An error whose meaning is known without the table.
     fn known(error: mysql_async::Error, classification: Classification) -> Self {
-        Failed {
-            error,
-            classification,
-            connection_id: None,
-            obstacle: None,
-            told: false,
-            down_for: None,
-            kind: None,
-        }
+        Failed { error, classification, connection_id: None, obstacle: None, told: false, down_for: None, kind: None }
     }
 
     /// Whether what failed may have happened all the same.
@@ -212,7 +204,7 @@ impl<'c> Call<'c> {
             return Err(Error::config(message.into(), None));
         }
         if self.facts.started >= self.facts.deadline {
-            return Err(self.surface(self.failure(Kind::Deadline, Reason::Deadline, None)));
+            return Err(self.surface(self.failure(Kind::Deadline, reason_of(Obstacle::OutOfTime), None)));
         }
         Ok(self.facts.started)
     }
@@ -281,18 +273,7 @@ impl<'c> Call<'c> {
         let waits_for_probe = self.shared.outage.is_troubled()
             && (!reached_connection || (self.facts.refused && classification.fault() == Fault::Refused));
         let delay = if waits_for_probe { Duration::ZERO } else { self.next_delay(classification.fault()) };
-        let situation = decide::Situation {
-            classification,
-            outcome: self.facts.outcome,
-            delivery: self.facts.delivery,
-            once_only: self.facts.reading.local_infile(),
-            reached_connection,
-            of_the_server: Unavailable::at_statement(&failed.error).is_some(),
-            replays: self.facts.replays,
-            delay,
-            remaining: self.remaining(),
-            obstacle: failed.obstacle,
-        };
+        let situation = self.weighed(&failed, delay);
         let decision = decide(&situation, self.settings);
         // a wait that our own deadline cut short says less than what was seen before it
         if !reached_connection
@@ -330,10 +311,26 @@ impl<'c> Call<'c> {
             tokio::time::sleep(delay).await;
         }
         if self.remaining().is_zero() {
-            return Err(surface(self, Reason::Deadline, failed.error));
+            return Err(surface(self, reason_of(Obstacle::OutOfTime), failed.error));
         }
         self.last = Some((failed.error, told));
         Ok(())
+    }
+
+    /// What is known, for the decision.
+    fn weighed(&self, failed: &Failed, delay: Duration) -> decide::Situation {
+        decide::Situation {
+            classification: failed.classification,
+            outcome: self.facts.outcome,
+            delivery: self.facts.delivery,
+            once_only: self.facts.reading.local_infile(),
+            reached_connection: failed.connection_id.is_some(),
+            of_the_server: Unavailable::at_statement(&failed.error).is_some(),
+            replays: self.facts.replays,
+            delay,
+            remaining: self.remaining(),
+            obstacle: failed.obstacle,
+        }
     }
 
     fn report(&self, failed: &Failed) {

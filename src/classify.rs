@@ -198,16 +198,18 @@ pub(crate) struct Situation {
 /// What the table says of an error in this situation.
 pub(crate) fn classify(error: &Error, situation: Situation) -> Classification {
     let row = condition(error);
-    match situation.stage {
-        Stage::Connect => return at_connect(row, situation.several_targets),
-        // Preparing executes nothing. But MariaDB runs stored functions where it folds constants.
-        Stage::Prepare if !situation.several => return while_preparing(row),
-        Stage::Prepare | Stage::Command | Stage::Reply => {}
+    if situation.stage == Stage::Connect {
+        return at_connect(row, situation.several_targets);
     }
-    let is_lost = matches!(row.fault, Fault::Disconnect(_));
-    // the server closes the connection, mostly before its 1153 can be read; sending it again cannot help
-    if (situation.oversized && is_lost) || (situation.unsendable && conditions::is_packet_too_large(error)) {
+    // the server closes the connection, mostly before its answer can be read; sending it again cannot help
+    let unread = situation.oversized && matches!(row.fault, Fault::Disconnect(_));
+    let unsent = situation.unsendable && conditions::is_packet_too_large(error);
+    if (unread || unsent) && situation.stage != Stage::Reply {
         return Classification::other(Outcome::NotExecuted);
+    }
+    // preparing executes nothing, but MariaDB runs stored functions where it folds constants
+    if situation.stage == Stage::Prepare && !situation.several {
+        return while_preparing(row);
     }
     let proved = row.outcome == Outcome::NotExecuted && situation.stage != Stage::Reply && holds(row.holds, situation);
     // what the server has answered on a connection that is whole

@@ -36,6 +36,8 @@ pub(crate) struct Condition {
     pub(crate) undone: Undone,
     /// What it says of the server, where a statement meets it.
     pub(crate) server: Option<Unavailable>,
+    /// A session, or a transaction, that the caller made read-only says the same.
+    pub(crate) of_the_session: bool,
     /// What it says where a connection is being made.
     pub(crate) connect: Connect,
     /// Whether the connection can be used further.

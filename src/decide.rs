@@ -146,7 +146,7 @@ pub(crate) fn decide(situation: &Situation, policy: &Settings) -> Decision {
     use Decision::{Replay, Resend, Surface};
 
     if let Some(obstacle) = situation.obstacle {
-        return Surface(obstructed_by(obstacle));
+        return Surface(reason_of(obstacle));
     }
     let fault = situation.classification.fault();
     match fault {
@@ -193,7 +193,8 @@ pub(crate) fn counts_as_replay(situation: &Situation) -> bool {
     }
 }
 
-fn obstructed_by(obstacle: Obstacle) -> Reason {
+/// The reason that an error names when this stands in the way.
+pub(crate) const fn reason_of(obstacle: Obstacle) -> Reason {
     match obstacle {
         Obstacle::RowsDelivered => Reason::RowsDelivered,
         Obstacle::StateLost => Reason::StateLost,

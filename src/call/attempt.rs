@@ -7,13 +7,14 @@ use mysql_async::{Row, prelude::Queryable};
 use super::{Call, Failed};
 use crate::{
     attempt::{Attempt, Progress},
-    classify::{Fault, Outcome, Situation},
+    classify::{Classification, Fault, Outcome, Situation},
     conditions::{answers, condition, is_packet_too_large},
     connections::{Lease, Place},
     decide::Obstacle,
     driver_error::timed_out,
     error::Kind,
     event::Event,
+    outage::Unavailable,
     watch::{BRIEF, watched},
 };
 
@@ -52,6 +53,9 @@ impl Call<'_> {
             ..self.situation(progress.stage())
         };
         let mut failed = self.failed(error, situation, Some(lease.connection_id()));
+        if self.is_own_read_only(&failed) {
+            failed.classification = Classification::other(Outcome::Failed);
+        }
         failed.kind = limit.filter(|_| is_packet_too_large(&failed.error)).map(|limit| Kind::Unsendable { limit });
         self.note_refusal(&failed, lease.target_index());
         if let Some(slot) = self.slot {
@@ -83,6 +87,14 @@ impl Call<'_> {
         Err(failed)
     }
 
+    /// Whether the caller's own session, or transaction, is read-only, and not the server.
+    fn is_own_read_only(&self, failed: &Failed) -> bool {
+        let may_be = condition(&failed.error).server == Some(Unavailable::ReadOnly)
+            && condition(&failed.error).of_the_session
+            && failed.classification.fault() == Fault::Refused;
+        may_be && self.slot.is_some_and(|slot| slot.is_read_only())
+    }
+
     /// Whether a server that says that it rolled the statement back has undone all of it: not what it did to tables that are
     /// not transactional, of which the server warns.
     async fn rolls_back(&self, lease: &mut Lease, error: &mysql_async::Error) -> bool {
@@ -90,8 +102,9 @@ impl Call<'_> {
             && !self.facts.reading.several()
             && !self.facts.reading.may_commit();
         let mysql_async::Error::Server(error) = error else { return false };
-        if !asks {
-            return false;
+        // a transaction is rolled back as a whole, whatever its statement was
+        if !asks || self.slot.is_some_and(|slot| slot.is_of_transaction()) {
+            return asks;
         }
         lease.sending();
         let place = lease.place();

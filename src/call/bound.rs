@@ -9,7 +9,7 @@ use super::{Call, Failed};
 use crate::{
     classify::{Classification, Disconnect, Fault, Outcome, Situation, Stage, classify},
     connections::{Broken, Lease, Rebuild, Slot, Trouble},
-    decide::{Obstacle, Reason},
+    decide::{Obstacle, reason_of},
     driver_error::{copy, own, timed_out},
     error::{Error, Failure, Kind},
     reading::StateKinds,
@@ -66,13 +66,13 @@ impl<'c> Call<'c> {
     pub(crate) fn left_in_doubt(&self) -> Error {
         let what = "the closure failed, and whether an earlier COMMIT took effect is not known";
         let kind = Kind::Classified(Classification::disconnect(Disconnect::ServerLost, Outcome::Unknown));
-        self.surface(self.failure(kind, Reason::CommitLost, Some(own(io::ErrorKind::Other, what))))
+        self.surface(self.failure(kind, reason_of(Obstacle::CommitLost), Some(own(io::ErrorKind::Other, what))))
     }
 
     /// The token's row says that its work was ended in the middle.
     pub(crate) fn done_in_part(&self, message: String) -> Error {
         let kind = Kind::Classified(Classification::other(Outcome::Unknown));
-        let failure = self.failure(kind, Reason::TransactionEnded, Some(own(io::ErrorKind::Other, message)));
+        let failure = self.failure(kind, reason_of(Obstacle::TransactionEnded), Some(own(io::ErrorKind::Other, message)));
         self.surface(failure).with_outcome(Outcome::Unknown)
     }
 
@@ -156,23 +156,23 @@ impl<'c> Call<'c> {
 
     /// COMMIT on a session whose transaction is known to be gone: nothing is sent.
     pub(crate) fn cannot_commit(&self, broken: Broken) -> Error {
-        let (what, outcome, reason, lost_state) = match broken {
+        let (what, outcome, obstacle, lost_state) = match broken {
             Broken::RolledBack => (
                 "the transaction that this COMMIT is meant for was lost or rolled back: ROLLBACK, or begin another one",
                 Outcome::NotExecuted,
-                Reason::StateLost,
+                Obstacle::StateLost,
                 StateKinds::TRANSACTION,
             ),
             Broken::Ended => (
                 "the transaction that this COMMIT is meant for was ended by an earlier statement, and what came before that may \
                  be committed: ROLLBACK, or begin another one",
                 Outcome::Unknown,
-                Reason::TransactionEnded,
+                Obstacle::TransactionEnded,
                 StateKinds::NONE,
             ),
         };
         let kind = Kind::Classified(Classification::other(outcome));
-        let failure = self.failure(kind, reason, Some(own(io::ErrorKind::NotConnected, what)));
+        let failure = self.failure(kind, reason_of(obstacle), Some(own(io::ErrorKind::NotConnected, what)));
         self.surface(Failure { outcome, lost_state, ..failure })
     }
 

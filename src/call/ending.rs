@@ -1,10 +1,12 @@
 //! How a call ends in an error.
 
+use std::time::Duration;
+
 use super::{Call, Mismatch};
 use crate::{
     classify::{Classification, Fault, Outcome, Stage},
     connections::Lease,
-    decide::Reason,
+    decide::{Decision, Obstacle, Reason, decide, reason_of},
     error::{Error, Failure, Kind},
     event::Event,
     reading::StateKinds,
@@ -29,11 +31,14 @@ impl Call<'_> {
             self.bind(slot, &mut failed, &lease);
         }
         lease.retire();
+        if failed.classification.fault() != Fault::Other {
+            failed.obstacle = Some(Obstacle::RowsDelivered);
+        }
         self.facts.outcome = self.facts.outcome.then(failed.classification.outcome());
         self.report(&failed);
-        let reason = match failed.classification.fault() {
-            Fault::Other => Reason::NotALoss,
-            Fault::Disconnect(_) | Fault::Refused | Fault::RolledBack => Reason::RowsDelivered,
+        let reason = match decide(&self.weighed(&failed, Duration::ZERO), self.settings) {
+            Decision::Surface(reason) => reason,
+            Decision::Resend(_) | Decision::Replay(_) => reason_of(Obstacle::RowsDelivered),
         };
         let failure = self.failure(Kind::Classified(failed.classification), reason, Some(failed.error));
         let lost_state = self.slot.map_or(StateKinds::NONE, |slot| slot.acknowledge());

@@ -17,6 +17,7 @@ const BASE: Condition = Condition {
     holds: Holds::Always,
     undone: Undone::Nothing,
     server: None,
+    of_the_session: false,
     connect: Surfaces,
     keeps_connection: true,
     meaning: "",
@@ -64,8 +65,7 @@ const ROLLED_BACK: Condition = Condition {
 };
 
 /// Not executed, and trying again does not help.
-const TURNED_DOWN: Condition =
-    Condition { outcome: Outcome::NotExecuted, holds: Holds::OneCommand, ..BASE };
+const TURNED_DOWN: Condition = Condition { outcome: Outcome::NotExecuted, holds: Holds::OneCommand, ..BASE };
 
 const BEFORE: &str = "the server checks it before it executes a statement";
 
@@ -148,10 +148,18 @@ pub(crate) static SERVER_ROWS: &[Condition] = &[
         ..REFUSED
     },
     Condition {
-        when: When::Code(&[1792, 1836, 1874, 1036]),
+        when: When::Code(&[1792]),
         server: Some(ReadOnly),
-        meaning: "read-only in other words (Aurora's demoted writer says 1792); not in a session or transaction of the caller's \
-                  that is itself read-only",
+        of_the_session: true,
+        meaning: "read-only: Aurora's demoted writer, `SET GLOBAL transaction_read_only`; in a session or transaction that the \
+                  caller made read-only it is the answer to the statement",
+        proof: "the server checks it before it changes a row",
+        ..REFUSED
+    },
+    Condition {
+        when: When::Code(&[1836, 1874, 1036]),
+        server: Some(ReadOnly),
+        meaning: "read-only: the server, its InnoDB, or the table",
         proof: "the server checks it before it changes a row",
         ..REFUSED
     },
@@ -201,7 +209,11 @@ pub(crate) static SERVER_ROWS: &[Condition] = &[
         meaning: "TiDB: the schema changed, or the transaction has to be run again",
         ..ROLLED_BACK
     },
-    Condition { when: When::Says(&[9007], &["rite conflict"]), meaning: "TiDB: write conflict", ..ROLLED_BACK },
+    Condition {
+        when: When::Says(&[9007], &["Write conflict", "write conflict"]),
+        meaning: "TiDB: write conflict",
+        ..ROLLED_BACK
+    },
     Condition {
         when: When::Between(9000, 9999),
         meaning: "every other error of a proxy, or of TiDB about its storage",
@@ -281,12 +293,8 @@ pub(super) static WRITE_FAILED: Condition = Condition {
     ..GONE
 };
 
-pub(super) static TIMED_OUT: Condition = Condition {
-    when: When::Noticed("time-out"),
-    connect: Waits(Silent),
-    meaning: "no reply in time",
-    ..LOST
-};
+pub(super) static TIMED_OUT: Condition =
+    Condition { when: When::Noticed("time-out"), connect: Waits(Silent), meaning: "no reply in time", ..LOST };
 
 pub(super) static CUT: Condition = Condition {
     when: When::Noticed("end of file, connection reset, every other I/O error"),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use mysql_async::{Conn, ServerError, prelude::Queryable};
 
-use crate::{conditions::condition, conditions::Connect};
+use crate::{conditions::Connect, conditions::condition};
 
 /// The set-up that is declared on the executor.
 #[derive(Clone, Debug, Default)]

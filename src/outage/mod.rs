@@ -23,7 +23,10 @@ use std::{
 use mysql_async::Error;
 use tokio::{sync::Notify, time::timeout_at};
 
-use crate::{decide::Obstacle, driver_error::{copy, own}};
+use crate::{
+    decide::Obstacle,
+    driver_error::{copy, own},
+};
 
 mod probe;
 mod retake;
@@ -290,6 +293,13 @@ impl Outage {
             return Plan::Rest;
         }
         Plan::Probe(why)
+    }
+
+    /// The error that the table would not wait for, and that the user's own classification calls a loss.
+    fn patient_with(&self, several: bool) -> Option<Error> {
+        let state = self.lock();
+        let spell = state.down.as_ref()?;
+        Unavailable::at_connect(&spell.error, several).is_none().then(|| copy(&spell.error))
     }
 
     /// How long ago the last outage ended.

@@ -7,6 +7,8 @@ mod budget;
 mod callers_bugs;
 mod cancelling;
 mod commit_answers;
+mod conditions;
+mod conditions_servers;
 mod down;
 mod dropped;
 mod ended;
