@@ -72,7 +72,8 @@ impl<'c> Call<'c> {
     /// The token's row says that its work was ended in the middle.
     pub(crate) fn done_in_part(&self, message: String) -> Error {
         let kind = Kind::Classified(Classification::other(Outcome::Unknown));
-        let failure = self.failure(kind, reason_of(Obstacle::TransactionEnded), Some(own(io::ErrorKind::Other, message)));
+        let failure =
+            self.failure(kind, reason_of(Obstacle::TransactionEnded), Some(own(io::ErrorKind::Other, message)));
         self.surface(failure).with_outcome(Outcome::Unknown)
     }
 
@@ -148,7 +149,7 @@ impl<'c> Call<'c> {
     /// The transaction was ended before its COMMIT.
     pub(crate) fn ended_before_commit(&self) -> Failed {
         let what = "the transaction was ended by a statement of its closure (DDL, stored code that commits or rolls back): \
-                    what came before may be committed, and nothing else will be";
+                    what came before may be committed, check its effect before you run it again";
         let obstacle = Some(Obstacle::TransactionEnded);
         let failed = Failed::known(own(io::ErrorKind::Other, what), Classification::other(Outcome::Unknown));
         self.with_state_lost(Failed { obstacle, ..failed })
