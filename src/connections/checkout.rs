@@ -15,7 +15,13 @@ use tokio::{
     time::timeout_at,
 };
 
-use super::{Lease, Shared, bounded, records::Condition, session, target::Target};
+use super::{
+    Lease, Shared, bounded,
+    introduction::introduce,
+    records::{Condition, Status},
+    setup::AutocommitOff,
+    target::Target,
+};
 use crate::{
     driver_error::timed_out,
     outage::{Closed, Need},
@@ -128,9 +134,16 @@ impl Shared {
     /// Learns what a new connection is, and makes it what the program expects.
     async fn introduce(&self, lease: &mut Lease, deadline: Instant, settings: &Settings) -> mysql_async::Result<()> {
         let index = lease.target_index();
-        let asking = session::introduce(lease.conn(), index);
+        let asking = introduce(lease.conn(), index);
         let introduction = bounded(asking, "check of a new connection", deadline, settings).await?;
         bounded(self.setup.run(lease.conn()), "set-up", deadline, settings).await?;
+        // an error has no status flags, the answer to a ping has
+        if lease.status().is_none() {
+            bounded(lease.conn().ping(), "ping", deadline, settings).await?;
+        }
+        if lease.status().is_some_and(|Status { autocommit, .. }| !autocommit) {
+            return Err(AutocommitOff::error());
+        }
         lease.target().records.introduce(lease.connection(), introduction);
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mysql_async::Opts;
+use mysql_async::{Opts, OptsBuilder};
 
 use super::Executor;
 use crate::{
@@ -39,6 +39,7 @@ pub struct Builder {
     policy: RetryPolicy,
     keeping: Keeping,
     listeners: Listeners,
+    prefer_socket: bool,
 }
 
 impl Default for Builder {
@@ -63,6 +64,7 @@ impl Default for Builder {
                 budget: Some(RetryBudget::default()),
             },
             listeners: Listeners::default(),
+            prefer_socket: false,
         }
     }
 }
@@ -166,6 +168,18 @@ impl Builder {
         self
     }
 
+    /// Whether a connection to a port of this machine may move to the server's unix socket, as the driver's `prefer_socket`
+    /// does. Default `false`, whatever the options say: each connection goes to the address that they name.
+    ///
+    /// The driver asks the server that answers at the port for its `@@socket`, and if there is such a file on this machine it
+    /// connects to that instead. Behind a proxy, a tunnel or the port of a container that file can belong to another server,
+    /// and the proxy is left out. With `true` the option of the driver decides. A socket that the options name is used in
+    /// either case.
+    pub fn prefer_socket(mut self, prefer: bool) -> Self {
+        self.prefer_socket = prefer;
+        self
+    }
+
     /// Calls `hook` for each [`Event`]: on the task that made the call, but for those of an outage. A panic of the hook is a
     /// panic of that task.
     pub fn on_event<F>(mut self, hook: F) -> Self
@@ -257,6 +271,11 @@ impl Builder {
         if targets.is_empty() {
             return Err(Error::config("there is no target: give the options of at least one server".into(), None));
         }
+        let as_named = |opts: Opts| match opts.prefer_socket() && opts.socket().is_none() && !self.prefer_socket {
+            true => OptsBuilder::from_opts(opts).prefer_socket(false).into(),
+            false => opts,
+        };
+        let targets = targets.into_iter().map(as_named).collect();
         self.keeping.reset_timeout = self.policy.settings().connect_timeout.unwrap_or(DEFAULT_RESET_TIMEOUT);
         let shared = Shared::new(targets, self.keeping, self.listeners);
         shared.note_deadline(self.policy.settings().deadline);
