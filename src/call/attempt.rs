@@ -100,8 +100,9 @@ impl Call<'_> {
             && !self.facts.reading.several()
             && !self.facts.reading.may_commit();
         let mysql_async::Error::Server(error) = error else { return false };
-        if !asks {
-            return false;
+        // a transaction is rolled back as a whole, whatever its statement was
+        if !asks || self.slot.is_some_and(|slot| slot.is_of_transaction()) {
+            return asks;
         }
         lease.sending();
         let place = lease.place();
