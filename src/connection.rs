@@ -7,7 +7,10 @@ use std::{
 
 use mysql_async::Conn;
 
-use crate::{connections::{Lease, Place}, reading::StateKinds};
+use crate::{
+    connections::{Lease, Place},
+    reading::StateKinds,
+};
 
 /// A connection of the driver, borrowed from an executor's pool with [`Executor::connection`].
 ///

@@ -137,11 +137,7 @@ impl Shared {
         let asking = introduce(lease.conn(), index);
         let introduction = bounded(asking, "check of a new connection", deadline, settings).await?;
         bounded(self.setup.run(lease.conn()), "set-up", deadline, settings).await?;
-        // an error has no status flags, the answer to a ping has
-        if lease.status().is_none() {
-            bounded(lease.conn().ping(), "ping", deadline, settings).await?;
-        }
-        if lease.status().is_some_and(|Status { autocommit, .. }| !autocommit) {
+        if bounded(is_autocommit_off(lease, introduction.autocommit), "check", deadline, settings).await? {
             return Err(AutocommitOff::error());
         }
         lease.target().records.introduce(lease.connection(), introduction);
@@ -168,6 +164,20 @@ impl Shared {
             Condition::New => Box::pin(self.introduce(lease, deadline, settings)).await.map(|()| true),
         }
     }
+}
+
+/// Whether a new connection is without autocommit after its set-up; `before` is what was asked before that.
+async fn is_autocommit_off(lease: &mut Lease, before: Option<bool>) -> mysql_async::Result<bool> {
+    // an error has no status flags, the answer to a ping has
+    if lease.status().is_none() {
+        lease.conn().ping().await?;
+    }
+    if before == Some(false) {
+        // the set-up may have turned it on
+        let now: Option<bool> = lease.conn().query_first("SELECT @@autocommit").await?;
+        return Ok(now != Some(true));
+    }
+    Ok(lease.status().is_some_and(|Status { autocommit, .. }| !autocommit))
 }
 
 async fn connect(target: &Target, deadline: Instant, settings: &Settings) -> mysql_async::Result<mysql_async::Conn> {

@@ -26,6 +26,9 @@ pub(crate) struct Introduction {
     /// `None` if the server, or a proxy in front of it, does not go along, or if the question was answered by another
     /// session than the one that greeted.
     pub(crate) session: Option<Session>,
+    /// What `@@autocommit` says, if it says anything. MySQL 9.7 that was started with `--autocommit=0` sets the status flag all
+    /// the same.
+    pub(crate) autocommit: Option<bool>,
     /// `None` if it cannot be told what the session is like.
     pub(crate) shape: Option<Shape>,
 }
@@ -73,8 +76,8 @@ const LEFTOVERS: &str = "0/*!80000 + (SELECT COUNT(*) FROM information_schema.OP
 /// The question in one text; `lock` is the expression that marks the session.
 fn question(lock: &str, leftovers: &str) -> String {
     format!(
-        "SELECT {LIMITS}, CONNECTION_ID(), {SERVER}, {lock}, {leftovers}, @@character_set_client, \
-         @@character_set_results, @@collation_connection, DATABASE(), {REST}{ROLE}"
+        "SELECT {lock}, {LIMITS}, CONNECTION_ID(), {SERVER}, {leftovers}, @@character_set_client, \
+         @@character_set_results, @@collation_connection, DATABASE(), {REST}, @@autocommit{ROLE}"
     )
 }
 
@@ -86,7 +89,7 @@ fn lock(mark: Mark) -> String {
 pub(crate) async fn introduce(conn: &mut Conn, target: usize) -> mysql_async::Result<Introduction> {
     let mark = Mark::new();
     // a server or proxy that does not go along with all of this is still one that answers
-    let texts = [question(&lock(mark), "0"), question("NULL", "0"), format!("SELECT {LIMITS}")];
+    let texts = [question(&lock(mark), "0"), question("NULL", "0"), format!("SELECT NULL, {LIMITS}")];
     for text in texts {
         match conn.query_first::<Row, _>(text).await {
             Ok(Some(row)) => return Ok(read(&row, conn, mark, target)),
@@ -98,7 +101,11 @@ pub(crate) async fn introduce(conn: &mut Conn, target: usize) -> mysql_async::Re
 }
 
 /// Restores the session of a connection after a reset, and marks it anew: `None` if it is not as it was.
-pub(crate) async fn restore(conn: &mut Conn, shape: &Shape, target: usize) -> mysql_async::Result<Option<Introduction>> {
+pub(crate) async fn restore(
+    conn: &mut Conn,
+    shape: &Shape,
+    target: usize,
+) -> mysql_async::Result<Option<Introduction>> {
     let mark = Mark::new();
     let Some(mut text) = shape.restoring() else { return Ok(None) };
     text += &question(if shape.marked { lock(mark) } else { "NULL".into() }.as_str(), LEFTOVERS);
@@ -120,20 +127,21 @@ fn column<T: FromValue>(row: &Row, index: usize) -> Option<T> {
 
 fn read(row: &Row, conn: &Conn, mark: Mark, target: usize) -> Introduction {
     let mut introduction = Introduction {
-        wait_timeout: column(row, 0),
-        max_allowed_packet: column(row, 1),
-        packet_limit: column(row, 2),
+        wait_timeout: column(row, 1),
+        max_allowed_packet: column(row, 2),
+        packet_limit: column(row, 3),
+        autocommit: column(row, 12),
         session: None,
         shape: None,
     };
     // A proxy that sends questions to several servers greets with one id and answers with another.
     // The id in a greeting has 32 bits.
-    let id: Option<u64> = column(row, 3);
+    let id: Option<u64> = column(row, 4);
     if id.is_none_or(|id| id & u64::from(u32::MAX) != u64::from(conn.id())) {
         return introduction;
     }
-    let marked = column(row, 5) == Some(1_u32);
-    if marked && let Some(server) = column::<String>(row, 4) {
+    let marked = column(row, 0) == Some(1_u32);
+    if marked && let Some(server) = column::<String>(row, 5) {
         introduction.session = Some(Session::new(mark, conn.id(), server.into(), target));
     }
     introduction.shape = Shape::read(row, marked);
@@ -142,8 +150,8 @@ fn read(row: &Row, conn: &Conn, mark: Mark, target: usize) -> Introduction {
 
 impl Shape {
     fn read(row: &Row, marked: bool) -> Option<Self> {
-        let role = match (row.len(), column::<String>(row, 12)) {
-            (..=12, _) => Role::Unknown,
+        let role = match (row.len(), column::<String>(row, 13)) {
+            (..=13, _) => Role::Unknown,
             (_, None) => Role::None,
             (_, Some(role)) if role == "NONE" => Role::None,
             // MySQL quotes the names itself
@@ -204,7 +212,10 @@ mod tests {
     #[test]
     fn names_are_quoted_and_character_sets_are_names() {
         let text = shape().restoring().expect("a text");
-        assert!(text.contains("character_set_results = NULL, collation_connection = utf8mb4_bin; USE `a``b`; "), "{text}");
+        assert!(
+            text.contains("character_set_results = NULL, collation_connection = utf8mb4_bin; USE `a``b`; "),
+            "{text}"
+        );
         assert_eq!(Shape { client: "x; DROP".into(), ..shape() }.restoring(), None);
     }
 }

@@ -209,7 +209,8 @@ impl Asking {
         let first = !self.begun;
         if first {
             self.begun = true;
-            let command = if self.own { format!("DO RELEASE_LOCK('{mark}')") } else { format!("DO GET_LOCK('{mark}', 0)") };
+            let command =
+                if self.own { format!("DO RELEASE_LOCK('{mark}')") } else { format!("DO GET_LOCK('{mark}', 0)") };
             match from.query_drop(command).await {
                 Ok(()) => {}
                 Err(mysql_async::Error::Server(_)) => return Ok(None),
@@ -217,23 +218,22 @@ impl Asking {
             }
         }
         let again = if first && self.own { format!("GET_LOCK('{mark}', 0)") } else { "1".into() };
-        let question = format!("SELECT {SERVER}, CONNECTION_ID(), IS_USED_LOCK('{mark}'), {again}{what}");
+        let question = format!("SELECT IS_USED_LOCK('{mark}'), {again}, {SERVER}, CONNECTION_ID(){what}");
         let row = match from.query_first::<Row, _>(question).await {
             Ok(Some(row)) => row,
             Ok(None) | Err(mysql_async::Error::Server(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
         let (Some(Ok(server)), Some(Ok(id)), Some(Ok(holder)), Some(Ok(locked))) = (
-            row.get_opt::<String, _>(0),
-            row.get_opt::<u64, _>(1),
-            row.get_opt::<Option<u64>, _>(2),
-            row.get_opt::<Option<u64>, _>(3),
+            row.get_opt::<String, _>(2),
+            row.get_opt::<u64, _>(3),
+            row.get_opt::<Option<u64>, _>(0),
+            row.get_opt::<Option<u64>, _>(1),
         ) else {
             return Ok(None);
         };
         let expected = if first && self.own { None } else { Some(id) };
-        let is_direct =
-            id & u64::from(u32::MAX) == u64::from(from.id()) && holder == expected && locked == Some(1);
+        let is_direct = id & u64::from(u32::MAX) == u64::from(from.id()) && holder == expected && locked == Some(1);
         Ok(is_direct.then_some(Answer { server, row }))
     }
 }

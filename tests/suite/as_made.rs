@@ -1,10 +1,13 @@
 //! A connection that one caller gives back is as it was made when the next one gets it, or it is closed.
 
 use mysql_async::{Conn, OptsBuilder, prelude::Queryable as _};
-use mysql_retry::{Executor, RetryPolicy};
-use mysql_retry_fixture::{Flavour, Server};
+use mysql_retry::{Annotate as _, Executor, RetryPolicy};
+use mysql_retry_fixture::{Flavour, Proxy, Server};
 
-use crate::support::{Ledger, connection_id, executor_of_one, in_time, pool_of, shared, unique};
+use crate::{
+    fence::{cut, patient, register},
+    support::{Ledger, connection_id, executor_of_one, in_time, pool_of, shared, unique},
+};
 
 /// Leaves this on the only connection of an executor, each in a session of its own.
 async fn leave(exec: &Executor, texts: &[&str]) {
@@ -45,7 +48,12 @@ async fn case_76_a_role_that_a_caller_took_is_not_the_next_ones() {
     leave(&exec, &[&format!("SET ROLE {boss}")]).await;
     assert_eq!(role(&exec).await, None);
     assert_eq!(connection_id(&exec).await, old, "it was restored, not closed");
-    in_time(exec.connection()).await.expect("a connection").query_drop(format!("SET ROLE {boss}")).await.expect("a role");
+    in_time(exec.connection())
+        .await
+        .expect("a connection")
+        .query_drop(format!("SET ROLE {boss}"))
+        .await
+        .expect("a role");
     assert_eq!(role(&exec).await, None);
 }
 
@@ -56,7 +64,9 @@ async fn case_76_a_role_that_stored_code_took_is_not_the_next_callers() {
     let (procedure, function) = (unique("p"), unique("f"));
     server.query_drop(format!("CREATE PROCEDURE {procedure}() SQL SECURITY INVOKER SET ROLE {boss}")).await;
     let mut maker = server.connect().await;
-    let body = format!("CREATE FUNCTION {function}() RETURNS INT DETERMINISTIC SQL SECURITY INVOKER BEGIN SET ROLE {boss}; RETURN 1; END");
+    let body = format!(
+        "CREATE FUNCTION {function}() RETURNS INT DETERMINISTIC SQL SECURITY INVOKER BEGIN SET ROLE {boss}; RETURN 1; END"
+    );
     // MySQL lets no function take a role
     let has_function = maker.query_drop(body).await.is_ok();
     let exec = executor_of_one(opts);
@@ -100,7 +110,8 @@ async fn case_77_a_text_is_stored_alike_whatever_the_caller_before_did_to_the_ch
     ];
     for with_database in [true, false] {
         let table = unique("accents");
-        let create = format!("CREATE TABLE {table} (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(9) CHARACTER SET utf8mb4)");
+        let create =
+            format!("CREATE TABLE {table} (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(9) CHARACTER SET utf8mb4)");
         server.query_drop(create).await;
         let opts = if with_database { server.opts() } else { server.opts().db_name(None::<String>) };
         let exec = executor_of_one(opts);
@@ -163,7 +174,8 @@ async fn a_connection_with_a_prepared_xa_transaction_serves_nobody_else_with_hal
     let ledger = Ledger::new(server).await;
     let exec = executor_of_one(server.opts());
     let xid = unique("xa");
-    let texts = [format!("XA START '{xid}'"), ledger.insert(), format!("XA END '{xid}'"), format!("XA PREPARE '{xid}'")];
+    let texts =
+        [format!("XA START '{xid}'"), ledger.insert(), format!("XA END '{xid}'"), format!("XA PREPARE '{xid}'")];
     leave(&exec, &texts.each_ref().map(String::as_str)).await;
     let rows: Option<u64> =
         in_time(exec.query_first(format!("SELECT COUNT(*) FROM {}", ledger.table))).await.expect("an answer");
@@ -190,32 +202,14 @@ async fn a_transaction_that_an_error_left_open_does_not_pass_to_the_next_caller(
     assert_eq!(ledger.rows().await, 2);
 }
 
-/// What the set-up of the executor has set, and whether the session has a mark.
-async fn is_set_up(exec: &Executor) -> bool {
-    let answer = exec.query_first("SELECT @@group_concat_max_len").await.expect("an answer");
-    answer == Some(77_u64)
-}
-
 #[tokio::test]
 async fn case_74_a_borrower_that_wants_a_reset_by_the_driver_takes_nothing_from_the_next_caller() {
-    let server = Server::start().await;
-    let builder = Executor::builder().setup(["SET SESSION group_concat_max_len = 77"]);
-    let exec = builder.build(pool_of(1, server.opts())).expect("good options");
-    assert!(is_set_up(&exec).await);
-    let locks = |id: u32| {
-        let server = &server;
-        async move {
-            let mut conn = server.connect().await;
-            let of = match server.flavour() {
-                Flavour::MySql => format!(
-                    "SELECT COUNT(*) FROM performance_schema.metadata_locks JOIN performance_schema.threads \
-                     ON OWNER_THREAD_ID = THREAD_ID WHERE OBJECT_TYPE = 'USER LEVEL LOCK' AND PROCESSLIST_ID = {id}"
-                ),
-                Flavour::MariaDb => return true,
-            };
-            conn.query_first::<u32, _>(of).await.expect("an answer") == Some(1)
-        }
-    };
+    let server = shared().await;
+    let table = register(server).await;
+    let proxy = Proxy::start(server).await;
+    let policy = patient().to_builder().replay_unfenced(false).build().expect("valid");
+    let builder = Executor::builder().setup(["SET SESSION group_concat_max_len = 77"]).policy(policy);
+    let exec = builder.build(pool_of(1, proxy.opts())).expect("good options");
     for misuse in 0..4 {
         let mut conn = in_time(exec.connection()).await.expect("a connection");
         match misuse {
@@ -225,8 +219,13 @@ async fn case_74_a_borrower_that_wants_a_reset_by_the_driver_takes_nothing_from_
             _ => drop(conn.query_iter("SELECT 1 UNION SELECT 2; SELECT 3").await.expect("rows")),
         }
         drop(conn);
-        assert!(is_set_up(&exec).await, "{misuse}");
-        assert!(locks(connection_id(&exec).await).await, "{misuse}");
+        let longest: Option<u64> = in_time(exec.query_first("SELECT @@group_concat_max_len")).await.expect("an answer");
+        assert_eq!(longest, Some(77), "{misuse}");
+        // it has a mark: what is lost on it is fenced
+        proxy.rule(cut(&table));
+        let update = format!("UPDATE {table} SET v = {misuse} WHERE id = 1");
+        in_time(exec.query_drop(update.idempotent())).await.unwrap_or_else(|error| panic!("{misuse}: {error}"));
+        assert_eq!((exec.counters().replays, exec.counters().unfenced), (misuse + 1, 0));
     }
 }
 

@@ -30,7 +30,7 @@ async fn case_80_a_server_without_autocommit_is_refused_or_told_to_have_it() {
         server.query_drop("GRANT ALL ON test.* TO app@localhost").await;
         let ledger = Ledger::new(&server).await;
         let opts = || server.opts().user(Some("app"));
-        let error = in_time(executor_of_one(opts()).query_drop(ledger.insert())).await.expect_err("not committed");
+        let error = in_time(executor_of_one(opts()).query_drop(ledger.insert())).await.expect_err(flag);
         assert_eq!((error.outcome(), error.attempts()), (Outcome::NotExecuted, 1), "{flag}: {error}");
         assert!(error.to_string().contains("autocommit"), "{flag}: {error}");
 
