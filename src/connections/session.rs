@@ -5,6 +5,12 @@
 //! server restarts, and two servers behind one address share them. So each session takes a user-level lock with a name
 //! that nobody else has. Who holds it is visible without any privilege, on that server alone; and the server releases
 //! it when the session has ended, after its statement was rolled back or committed.
+//!
+//! Both the mark and the questions are worth something only if the session that answers is the one that the statements go to. A
+//! router that sends by statement breaks that. So the mark is taken in one text with the question for CONNECTION_ID(), which
+//! has to be the id in the greeting; and before a session is ended, or counts as gone, a lock is taken or released by a
+//! command and looked at by a question. What remains: a router that sends neither locks nor questions elsewhere, but certain
+//! tables; and locks that are released by a trigger, or in a view, where no text shows it.
 
 use std::{
     collections::HashMap,

@@ -101,7 +101,10 @@ impl Builder {
     /// Statements that each new connection runs before anything else, and after a reset again, say `SET time_zone = '+00:00'`.
     /// Replaces those of an earlier call.
     ///
-    /// If one fails, the statement that needed the connection does not run, and its error says so.
+    /// If one fails, the statement that needed the connection does not run, and its error says so. The same if autocommit is off
+    /// afterwards (`SET autocommit = 0` here, in the driver's `init` or `setup`, in the server's `init_connect`, or the server's
+    /// own default): a statement that was answered with OK would never be committed. For a server whose default is off, give
+    /// `SET autocommit = 1`.
     pub fn setup<S: Into<String>>(mut self, statements: impl IntoIterator<Item = S>) -> Self {
         self.keeping.setup = Setup::new(statements.into_iter().map(Into::into).collect());
         self

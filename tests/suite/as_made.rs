@@ -2,7 +2,7 @@
 
 use mysql_async::{Conn, OptsBuilder, prelude::Queryable as _};
 use mysql_retry::{Annotate as _, Executor, RetryPolicy};
-use mysql_retry_fixture::{Flavour, Proxy, Server};
+use mysql_retry_fixture::{Fault, Flavour, Proxy, Server};
 
 use crate::{
     fence::{cut, patient, register},
@@ -146,6 +146,23 @@ async fn case_78_a_session_that_was_made_read_only_is_not_the_next_callers() {
         in_time(exec.query_drop(ledger.insert())).await.unwrap_or_else(|error| panic!("{texts:?}: {error}"));
     }
     assert_eq!(ledger.rows().await, 3);
+}
+
+#[tokio::test]
+async fn case_78_that_a_session_was_read_only_is_told_when_it_is_lost() {
+    let server = shared().await;
+    let ledger = Ledger::new(server).await;
+    let proxy = Proxy::start(server).await;
+    let exec = executor_of_one(proxy.opts());
+    let mut session = in_time(exec.session()).await.expect("a session");
+    for text in ["SET SESSION TRANSACTION READ ONLY", "BEGIN", "SELECT 1", "COMMIT"] {
+        session.query_drop(text).await.expect("begun");
+    }
+    assert_eq!(session.state().collect::<Vec<_>>(), ["session variables"]);
+    proxy.cut_all(Fault::Fin).await;
+    let error = in_time(session.query_drop(ledger.insert())).await.expect_err("it was read-only");
+    assert_eq!(error.lost_state().collect::<Vec<_>>(), ["session variables"], "{error}");
+    assert_eq!(ledger.rows().await, 0);
 }
 
 // MariaDB keeps the profile of a session through a reset, MySQL its optimizer trace: texts of an earlier caller
