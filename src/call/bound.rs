@@ -135,14 +135,15 @@ impl<'c> Call<'c> {
         let situation = Situation { several: false, infile: false, ..self.situation(Stage::Command) };
         let mut failed = self.failed(error, situation, Some(connection_id));
         self.note_refusal(&failed, target);
+        // an answer, and no loss of a connection
+        failed.told = failed.classification.fault() != Fault::Refused;
         failed.classification = match failed.classification.fault() {
-            // it is no loss; another run will find out
+            // another run will find out
             Fault::Other if outcome == Outcome::Unknown && obstacle.is_none() => Classification::refused(outcome),
             Fault::Disconnect(_) | Fault::Refused | Fault::RolledBack | Fault::Other => {
                 failed.classification.with_outcome(outcome)
             }
         };
-        failed.told = true;
         self.with_state_lost(Failed { obstacle, ..failed })
     }
 
