@@ -6,7 +6,7 @@ use mysql_retry_fixture::{Fault, Rule, Transport};
 
 use crate::{
     wire::Wire,
-    work::{Manner, Work},
+    work::{Manner, Protocol, Work},
 };
 
 /// What there is when the case's statement is called.
@@ -83,7 +83,10 @@ impl Case {
         // after a refusal that it takes no notice of, a closure's COMMIT is what is lost
         let overheard =
             self.work == Work::Transfer(Manner::Careless) && matches!(self.fault(), Some(Fault::ErrPacket { .. }));
-        self.before_statement && !self.annotated && !self.is_silent() && !unseen && !overheard
+        // what stored functions stand among the arguments of a CALL a server may run while it prepares it
+        let may_run =
+            self.work == Work::Call(Protocol::Prepared) && matches!(self.situation, Situation::Connected { .. });
+        self.before_statement && !self.annotated && !self.is_silent() && !unseen && !overheard && !may_run
     }
 }
 

@@ -147,6 +147,23 @@ impl Work {
         }
     }
 
+    /// Whether the server's error may come after a part of the effects, which stays.
+    pub fn may_fail_in_part(self) -> bool {
+        match self {
+            Work::Call(_) | Work::Multi | Work::Batch | Work::LocalInfile => true,
+            Work::Select(..)
+            | Work::Stream(..)
+            | Work::SelectLong(_)
+            | Work::Insert(_)
+            | Work::UpdateAdd(_)
+            | Work::UpdateSet(_)
+            | Work::Delete(_)
+            | Work::InsertLong(_)
+            | Work::Transfer(_)
+            | Work::GuardedInsert(_) => false,
+        }
+    }
+
     pub fn effects(self) -> Effects {
         match self {
             Work::Select(..) | Work::Stream(..) | Work::SelectLong(_) => Effects::None,
