@@ -5,6 +5,7 @@ use std::fmt;
 use mysql_retry_fixture::{Fault, Rule, Transport};
 
 use crate::{
+    ways,
     wire::Wire,
     work::{Manner, Protocol, Work},
 };
@@ -74,6 +75,11 @@ impl Case {
         // struck after the last byte of a reply: its connection stays in the pool
         let unseen = self.transport == Transport::Unix && self.fault() == Some(&Fault::HalfClose);
         self.is_silent() || unseen || self.rule.as_ref().is_some_and(|rule| rule.keep_server)
+    }
+
+    /// Whether its token can tell what became of it: unless the server says no to the question.
+    pub fn is_decidable(&self) -> bool {
+        self.work.is_guarded() && !self.fault().is_some_and(ways::is_answer)
     }
 
     /// Whether `Unknown` would be more than there was to fear.

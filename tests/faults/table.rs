@@ -50,7 +50,7 @@ impl Counts {
             Told::Unknown(_) => {
                 self.unknown += 1;
                 self.avoidable += u64::from(case.is_knowable());
-                self.undecided += u64::from(case.work.is_guarded());
+                self.undecided += u64::from(case.is_decidable());
             }
             Told::WrongAnswer(_) | Told::Nothing(_) => {}
         }

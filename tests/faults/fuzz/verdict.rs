@@ -29,7 +29,7 @@ pub async fn prepare(conn: &mut Conn, script: &Script) {
             match work.effects() {
                 Effects::Counter => counters.push(script.step_number(task, index)),
                 Effects::Absence => doomed.push(script.step_number(task, index)),
-                Effects::None | Effects::Rows(_) | Effects::Transfer => {}
+                Effects::None | Effects::Rows(_) | Effects::Key | Effects::Transfer => {}
             }
         }
     }
