@@ -11,7 +11,7 @@ use crate::{
     conditions::{Undone, condition},
     connections::{Lease, Rebuild, Slot, Trouble},
     decide::{Obstacle, reason_of},
-    driver_error::{copy, own, timed_out},
+    driver_error::{copy, own},
     error::{Error, Kind},
     statement::Delivery,
 };
@@ -187,7 +187,8 @@ impl Call<'_> {
                 Ok(lease.at_home(slot))
             }
             Ok(None) => {
-                let error = timed_out("the connection was lost while the session was rebuilt".into());
+                let error =
+                    own(io::ErrorKind::ConnectionAborted, "the connection was lost while the session was rebuilt");
                 Err(self.failed(error, self.situation(Stage::Connect), None))
             }
             Err(error) => {
