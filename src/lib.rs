@@ -243,7 +243,7 @@
 //! |---|---|---|
 //! | refused, unreachable, no socket file, DNS failure; accepted and closed; 2003 from a router; shutting down | down | calls that need a new connection wait; idle ones that are alive are used |
 //! | no answer to a connect within `connect_timeout` | down, silent | all calls that need a connection wait; what idled through it is pinged before it is used |
-//! | 9001, 9501 from a proxy at the login (no server in time), and every number of the class 08 | down | the same |
+//! | 9001, 9501 from a proxy at the login (no server in time), every other number of the class 08 | down | the same |
 //! | 1040, 1203, 1226 at the login | full | as down, probed at the interval from the start; whoever waits also gets a connection that another call gives back |
 //! | 1047 (cluster node without quorum, which answers pings), 3032 and 6400 (offline mode), 4094 (the primary of a group is being changed) | not ready | the statement was not executed; the server's pooled connections are dropped, calls wait until it says that it is ready |
 //! | 1815, 3168 at the login (Vitess) | not ready | calls wait, one task probes |
@@ -251,7 +251,7 @@
 //! | 1792 in a session or transaction that the caller made read-only | no outage | `Failed`: the server's answer to the statement |
 //! | 1129, 1130 (this host is not let in) at one of several targets | not ready | another target is used; with a single target it surfaces at once |
 //! | wrong password, unknown database, TLS that does not fit, a broken `init_connect` | no outage | surfaces at once; waiting calls are told by the server itself |
-//! | all connections of the pool in use | no outage | the call waits until its deadline, and is then [`NotExecuted`](Outcome::NotExecuted) with [`Error::is_busy`]: nothing was lost |
+//! | all connections of the pool in use | no outage | the call waits until its deadline, and is then [`NotExecuted`](Outcome::NotExecuted) with [`Error::is_busy`] (unless an attempt before was lost) |
 //!
 //! At the deadline the error is [`NotExecuted`](Outcome::NotExecuted) (unless an attempt before the outage was lost), and
 //! names the address, the last cause and how long it has lasted ([`Error::down_for`]). With
