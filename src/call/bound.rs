@@ -10,7 +10,7 @@ use crate::{
     classify::{Classification, Disconnect, Fault, Outcome, Situation, Stage, classify},
     connections::{Broken, Lease, Rebuild, Slot, Trouble},
     decide::{Obstacle, reason_of},
-    driver_error::{copy, own, timed_out},
+    driver_error::{copy, own},
     error::{Error, Failure, Kind},
     reading::StateKinds,
     statement::Delivery,
@@ -267,7 +267,8 @@ impl Call<'_> {
                 Ok(lease.at_home(slot))
             }
             Ok(None) => {
-                let error = timed_out("the connection was lost while the session was rebuilt".into());
+                let error =
+                    own(io::ErrorKind::ConnectionAborted, "the connection was lost while the session was rebuilt");
                 Err(self.failed(error, self.situation(Stage::Connect), None))
             }
             Err(error) => {
