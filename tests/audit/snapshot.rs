@@ -1,0 +1,170 @@
+//! What the next caller of a connection can see: as wide as each server allows.
+
+use std::collections::BTreeMap;
+
+use mysql_async::{Conn, Error, Row, Value, consts::StatusFlags, prelude::Queryable as _};
+use mysql_retry_fixture::Flavour;
+
+/// What was asked and what the answer was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot(BTreeMap<String, String>);
+
+/// Variables that change by themselves, or with each statement.
+const RESTLESS: [&str; 19] = [
+    "timestamp",
+    "rand_seed1",
+    "rand_seed2",
+    "error_count",
+    "warning_count",
+    "last_insert_id",
+    "identity",
+    "pseudo_thread_id",
+    "gtid_binlog_pos",
+    "gtid_binlog_state",
+    "gtid_current_pos",
+    "gtid_executed",
+    "last_gtid",
+    "innodb_sync_debug",
+    "innodb_buffer_pool_load_now",
+    "statement_id",
+    "in_predicate_conversion_threshold",
+    "external_user",
+    "wsrep_last_seen",
+];
+
+/// Questions with one answer each. Those that a server does not know have an error as their answer, the same each time.
+fn questions(flavour: Flavour) -> Vec<(&'static str, &'static str)> {
+    let common = [
+        // first: a statement that inserts would change it, and none follows
+        ("last insert id", "SELECT LAST_INSERT_ID()"),
+        ("user", "SELECT CONCAT_WS('|', CURRENT_USER(), USER())"),
+        ("role", "SELECT CURRENT_ROLE()"),
+        ("database", "SELECT DATABASE()"),
+        ("fixed time", "SELECT ABS(UNIX_TIMESTAMP(SYSDATE()) - UNIX_TIMESTAMP(NOW())) < 1000000"),
+        ("seeded RAND()", "SELECT RAND() < 0.000001"),
+        ("insert id", "SELECT @@insert_id"),
+        ("a user variable", "SELECT CONCAT_WS('|', @left_behind, @other, @`left behind`, @n, @into, @assigned)"),
+        ("profiles", "SELECT COUNT(*) FROM information_schema.PROFILING"),
+        ("optimizer trace", "SELECT COUNT(*) FROM information_schema.OPTIMIZER_TRACE"),
+        (
+            "SQL prepared statements",
+            "SELECT GROUP_CONCAT(STATEMENT_NAME) FROM performance_schema.prepared_statements_instances \
+             WHERE OWNER_THREAD_ID = (SELECT THREAD_ID FROM performance_schema.threads \
+             WHERE PROCESSLIST_ID = CONNECTION_ID()) AND STATEMENT_NAME IS NOT NULL",
+        ),
+        (
+            "metadata locks",
+            "SELECT GROUP_CONCAT(OBJECT_TYPE, ' ', LOCK_TYPE, ' ', COALESCE(OBJECT_NAME, '') ORDER BY 1) \
+             FROM performance_schema.metadata_locks WHERE OBJECT_SCHEMA NOT IN ('performance_schema') \
+             AND OBJECT_TYPE <> 'USER LEVEL LOCK' AND OWNER_THREAD_ID = (SELECT THREAD_ID FROM performance_schema.threads \
+             WHERE PROCESSLIST_ID = CONNECTION_ID())",
+        ),
+    ];
+    let own = match flavour {
+        Flavour::MariaDb => [
+            ("user variables", "SELECT GROUP_CONCAT(VARIABLE_NAME) FROM information_schema.USER_VARIABLES"),
+            ("sequence", "SELECT LASTVAL(seq)"),
+        ],
+        Flavour::MySql => [
+            (
+                "user variables",
+                "SELECT GROUP_CONCAT(VARIABLE_NAME) FROM performance_schema.user_variables_by_thread \
+                 WHERE THREAD_ID = PS_CURRENT_THREAD_ID()",
+            ),
+            ("resource group", "SELECT RESOURCE_GROUP FROM performance_schema.threads WHERE THREAD_ID = PS_CURRENT_THREAD_ID()"),
+        ],
+    };
+    common.into_iter().chain(own).collect()
+}
+
+/// Questions that end what they look for, or cannot be asked twice.
+const PROBES: [(&str, &str); 12] = [
+    ("LOCK TABLES", "SELECT COUNT(*) > 0 FROM elsewhere.t"),
+    ("temporary table tmp", "SELECT 1 FROM tmp LIMIT 0"),
+    ("temporary table t2", "SHOW CREATE TABLE t2"),
+    ("handler h", "HANDLER h READ FIRST LIMIT 0"),
+    ("handler t", "HANDLER t READ FIRST LIMIT 0"),
+    ("prepared statement", "EXECUTE ps"),
+    ("transaction", "START TRANSACTION"),
+    ("writing in the next transaction", "DELETE FROM on_var WHERE x = -1"),
+    (
+        "isolation of the next transaction",
+        "SELECT CONCAT_WS('|', ISOLATION_LEVEL, ACCESS_MODE) FROM performance_schema.events_transactions_current \
+         WHERE THREAD_ID = (SELECT THREAD_ID FROM performance_schema.threads WHERE PROCESSLIST_ID = CONNECTION_ID())",
+    ),
+    ("end of the next transaction", "ROLLBACK"),
+    ("locks held", "SELECT RELEASE_ALL_LOCKS()"),
+    ("write without transaction", "DELETE FROM on_var WHERE x = -1"),
+];
+
+impl Snapshot {
+    pub async fn take(conn: &mut Conn, flavour: Flavour) -> Snapshot {
+        let mut answers = BTreeMap::new();
+        let pinged = conn.ping().await;
+        let status = conn.last_ok_packet().map(|ok| ok.status_flags());
+        let flags = StatusFlags::SERVER_STATUS_IN_TRANS
+            | StatusFlags::SERVER_STATUS_AUTOCOMMIT
+            | StatusFlags::SERVER_STATUS_IN_TRANS_READONLY
+            | StatusFlags::SERVER_STATUS_NO_BACKSLASH_ESCAPES;
+        answers.insert("status".into(), format!("{:?} {:?}", pinged.is_ok(), status.map(|status| status & flags)));
+        for (name, question) in questions(flavour) {
+            answers.insert(name.into(), ask(conn, question).await);
+        }
+        match conn.query::<Row, _>("SHOW SESSION VARIABLES").await {
+            Ok(rows) => {
+                for row in rows {
+                    let name = shown(row.as_ref(0)).to_lowercase();
+                    if !RESTLESS.contains(&&*name) {
+                        answers.insert(format!("@@{name}"), shown(row.as_ref(1)));
+                    }
+                }
+            }
+            Err(error) => {
+                answers.insert("variables".into(), error.to_string());
+            }
+        }
+        for (name, question) in PROBES {
+            answers.insert(format!("probe: {name}"), ask(conn, question).await);
+        }
+        Snapshot(answers)
+    }
+
+    /// What is different here from what it was there, in words.
+    pub fn differences(&self, other: &Snapshot) -> BTreeMap<String, String> {
+        let names = self.0.keys().chain(other.0.keys());
+        let here = |snapshot: &Snapshot, name: &String| snapshot.0.get(name).cloned().unwrap_or_default();
+        names
+            .filter(|name| self.0.get(*name) != other.0.get(*name))
+            .map(|name| (name.clone(), format!("{name}: {} instead of {}", short(here(self, name)), short(here(other, name)))))
+            .collect()
+    }
+}
+
+async fn ask(conn: &mut Conn, question: &str) -> String {
+    let begun = std::time::Instant::now();
+    let answer = ask2(conn, question).await;
+    if std::env::var_os("AUDIT_TIMES").is_some() { eprintln!("{:>8} us {}", begun.elapsed().as_micros(), &question[..question.len().min(60)]); }
+    answer
+}
+
+async fn ask2(conn: &mut Conn, question: &str) -> String {
+    match conn.query_first::<Row, _>(question).await {
+        Ok(Some(row)) => (0..row.len()).map(|column| shown(row.as_ref(column))).collect::<Vec<_>>().join("|"),
+        Ok(None) => "no row".into(),
+        Err(Error::Server(error)) => format!("error {}", error.code),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn shown(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::Bytes(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+        Some(Value::NULL) | None => "NULL".into(),
+        Some(other) => other.as_sql(true),
+    }
+}
+
+fn short(text: String) -> String {
+    let cut: String = text.chars().take(60).collect();
+    if cut.len() < text.len() { format!("`{cut}..`") } else { format!("`{cut}`") }
+}

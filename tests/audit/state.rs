@@ -1,0 +1,75 @@
+//! Does a form leave anything for the next caller of its connection?
+
+use std::collections::BTreeMap;
+
+use mysql_retry::Executor;
+
+use crate::{
+    cases::{Case, Way},
+    corpus::fill,
+    snapshot::Snapshot,
+    stage::Stage,
+};
+
+/// What the next caller sees that nobody had set when the connection was new. Empty if nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    pub leaks: Vec<String>,
+    /// The connection was not reset: the text was read as one that leaves nothing.
+    pub read_as_neutral: bool,
+}
+
+pub async fn play(stage: &mut Stage, case: &Case, way: Way) -> Left {
+    let exec = stage.executor(1);
+    // the connection, and what the executor asks it when it is new
+    let _ = exec.query_drop("DO 0").await;
+    let resets = exec.counters().resets;
+    run(&exec, stage, case, way).await;
+    let Ok(mut next) = exec.connection().await else { return Left::default() };
+    let read_as_neutral = exec.counters().resets == resets;
+    let flavour = stage.server.flavour();
+    let seen = Snapshot::take(&mut next, flavour).await;
+    drop(next);
+    let _ = exec.close().await;
+    if stage.baseline.is_none() {
+        stage.baseline = Some(fresh(stage).await);
+    }
+    let known = stage.baseline.as_ref().expect("it was just taken");
+    if seen.differences(known).is_empty() {
+        return Left { leaks: Vec::new(), read_as_neutral };
+    }
+    // what is true of every new connection by now was changed for all
+    let again = fresh(stage).await;
+    let leaks: BTreeMap<String, String> = seen.differences(&again);
+    stage.baseline = Some(again);
+    Left { leaks: leaks.into_values().collect(), read_as_neutral }
+}
+
+async fn run(exec: &Executor, stage: &Stage, case: &Case, way: Way) {
+    let form = case.form();
+    let text = form.text(case.number, &stage.database);
+    // what it returns does not matter: a form that fails may leave something too
+    match way {
+        Way::Text => drop(exec.query_drop(text).await),
+        Way::Prepared => drop(exec.exec_drop(text, ()).await),
+        Way::Session => {
+            let Ok(mut session) = exec.session().await else { return };
+            if form.on_session {
+                for sql in &form.before {
+                    let _ = session.query_drop(fill(sql, case.number, &stage.database)).await;
+                }
+            }
+            let _ = session.query_drop(text).await;
+        }
+    }
+}
+
+/// What a connection shows that nobody has used.
+async fn fresh(stage: &Stage) -> Snapshot {
+    let exec = stage.executor(1);
+    let mut conn = exec.connection().await.expect("a connection");
+    let snapshot = Snapshot::take(&mut conn, stage.server.flavour()).await;
+    drop(conn);
+    let _ = exec.close().await;
+    snapshot
+}
