@@ -12,7 +12,7 @@ use std::{
 };
 
 use mysql_async::{
-    BinaryProtocol, Conn, Params, QueryResult, Row, TextProtocol, Value,
+    BinaryProtocol, Conn, Params, QueryResult, Row, Statement, TextProtocol, Value,
     prelude::{FromRow, Protocol, Queryable},
 };
 
@@ -55,11 +55,11 @@ pub(crate) trait Attempt: Send {
     /// What a successful attempt yields.
     type Output: Send;
 
-    /// The text, if it is run as a prepared statement through the driver's statement cache.
-    fn prepared(&self) -> Option<&[u8]>;
-
     /// About so many bytes are sent.
     fn size(&self) -> usize;
+
+    /// The longest packet that is sent first has so many bytes at least.
+    fn longest_packet(&self) -> usize;
 
     /// Runs it once.
     fn run(
@@ -73,9 +73,9 @@ pub(crate) trait Attempt: Send {
 pub(crate) trait Request: Send + Sync {
     type Protocol: Protocol + Unpin;
 
-    fn prepared(&self) -> Option<&[u8]>;
-
     fn size(&self) -> usize;
+
+    fn longest_packet(&self) -> usize;
 
     fn send<'c>(
         &'c self,
@@ -90,12 +90,12 @@ pub(crate) struct Text<'q>(pub(crate) &'q [u8]);
 impl Request for Text<'_> {
     type Protocol = TextProtocol;
 
-    fn prepared(&self) -> Option<&[u8]> {
-        None
-    }
-
     fn size(&self) -> usize {
         self.0.len()
+    }
+
+    fn longest_packet(&self) -> usize {
+        1 + self.0.len()
     }
 
     async fn send<'c>(
@@ -118,12 +118,12 @@ pub(crate) struct Prepared<'q> {
 impl Request for Prepared<'_> {
     type Protocol = BinaryProtocol;
 
-    fn prepared(&self) -> Option<&[u8]> {
-        self.cached.then_some(self.sql)
-    }
-
     fn size(&self) -> usize {
         self.sql.len() + size_of_params(&self.params)
+    }
+
+    fn longest_packet(&self) -> usize {
+        (1 + self.sql.len()).max(size_of_params(&self.params))
     }
 
     async fn send<'c>(
@@ -133,14 +133,17 @@ impl Request for Prepared<'_> {
     ) -> mysql_async::Result<QueryResult<'c, 'static, BinaryProtocol>> {
         // the driver consumes the parameters, another attempt will need them
         let params = self.params.clone();
-        if self.cached {
-            return conn.exec_iter(self.sql, params).await;
-        }
-        progress.prepares(true);
-        let statement = conn.prep(self.sql).await?;
-        progress.prepares(false);
+        let statement = prepare(conn, self.sql, progress).await?;
         conn.exec_iter(statement, params).await
     }
+}
+
+/// Prepares a statement, or takes it from the driver's cache, as a step of its own: what fails here has not been executed.
+async fn prepare(conn: &mut Conn, sql: &[u8], progress: &Progress) -> mysql_async::Result<Statement> {
+    progress.prepares(true);
+    let statement = conn.prep(sql).await?;
+    progress.prepares(false);
+    Ok(statement)
 }
 
 /// About so many bytes are sent for the parameters.
@@ -177,12 +180,12 @@ impl<R, S> Reading<R, S> {
 impl<R: Request, S: Sink> Attempt for Reading<R, S> {
     type Output = S::Output;
 
-    fn prepared(&self) -> Option<&[u8]> {
-        self.request.prepared()
-    }
-
     fn size(&self) -> usize {
         self.request.size()
+    }
+
+    fn longest_packet(&self) -> usize {
+        self.request.longest_packet()
     }
 
     async fn run(&mut self, conn: &mut Conn, progress: &Progress) -> mysql_async::Result<S::Output> {
@@ -256,8 +259,8 @@ pub(crate) struct Batch<'q> {
 impl Attempt for Batch<'_> {
     type Output = ();
 
-    fn prepared(&self) -> Option<&[u8]> {
-        self.cached.then_some(self.sql)
+    fn longest_packet(&self) -> usize {
+        (1 + self.sql.len()).max(self.rows.first().map_or(0, size_of_params))
     }
 
     fn size(&self) -> usize {
@@ -265,14 +268,7 @@ impl Attempt for Batch<'_> {
     }
 
     async fn run(&mut self, conn: &mut Conn, progress: &Progress) -> mysql_async::Result<()> {
-        let statement = if self.cached {
-            None
-        } else {
-            progress.prepares(true);
-            let statement = conn.prep(self.sql).await?;
-            progress.prepares(false);
-            Some(statement)
-        };
+        let statement = prepare(conn, self.sql, progress).await?;
         // The driver asks for the second row after the first one was answered, or, where it sends many rows in one
         // command (MariaDB), while it builds the first. From then on a failure may be one of a later command.
         let rows = self.rows.iter().enumerate().map(|(index, row)| {
@@ -281,10 +277,7 @@ impl Attempt for Batch<'_> {
             }
             row.clone()
         });
-        match statement {
-            Some(statement) => conn.exec_batch(statement, rows).await,
-            None => conn.exec_batch(self.sql, rows).await,
-        }
+        conn.exec_batch(statement, rows).await
     }
 }
 
@@ -294,11 +287,11 @@ pub(crate) struct Ping;
 impl Attempt for Ping {
     type Output = ();
 
-    fn prepared(&self) -> Option<&[u8]> {
-        None
+    fn size(&self) -> usize {
+        0
     }
 
-    fn size(&self) -> usize {
+    fn longest_packet(&self) -> usize {
         0
     }
 
@@ -313,11 +306,11 @@ pub(crate) struct Untouched;
 impl Attempt for Untouched {
     type Output = ();
 
-    fn prepared(&self) -> Option<&[u8]> {
-        None
+    fn size(&self) -> usize {
+        0
     }
 
-    fn size(&self) -> usize {
+    fn longest_packet(&self) -> usize {
         0
     }
 
@@ -332,12 +325,12 @@ pub(crate) struct Opening<R>(pub(crate) R);
 impl<R: Request> Attempt for Opening<R> {
     type Output = Option<Row>;
 
-    fn prepared(&self) -> Option<&[u8]> {
-        self.0.prepared()
-    }
-
     fn size(&self) -> usize {
         self.0.size()
+    }
+
+    fn longest_packet(&self) -> usize {
+        self.0.longest_packet()
     }
 
     async fn run(&mut self, conn: &mut Conn, progress: &Progress) -> mysql_async::Result<Option<Row>> {

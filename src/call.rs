@@ -11,10 +11,11 @@ use crate::{
     attempt::{Attempt, Mismatch},
     classify::{Classification, Fault, Outcome, Situation, Stage, classify},
     connections::{Lease, Shared, Slot},
-    decide::{self, Decision, Reason, decide},
+    decide::{self, Decision, Obstacle, counts_as_replay, decide, reason_of},
+    driver_error::is_own,
     error::{Error, Failure, Kind, Result},
     event::Event,
-    outage::Need,
+    outage::{Need, Unavailable},
     past::Past,
     policy::{RetryPolicy, Settings},
     reading::{self, Reading, StateKinds},
@@ -48,6 +49,8 @@ pub(crate) struct Call<'c> {
     began: Instant,
     /// The attempt that is about to be made has to be paid for.
     owes: bool,
+    /// The attempt that is about to be made resends a statement that was not executed.
+    resends: bool,
 }
 
 /// What is known of a call. Outlives it where a stream goes on.
@@ -92,15 +95,23 @@ pub(crate) struct Failed {
     classification: Classification,
     /// The connection that it was made on; `None` if there was none.
     connection_id: Option<u32>,
-    /// There is to be no other attempt, for this reason.
-    end: Option<Reason>,
-    /// It was told of, when a statement of the transaction met it, or by who found out about the outage.
+    /// What stands in the way of another attempt.
+    obstacle: Option<Obstacle>,
+    /// `ConnectionLost` has already been emitted for it, by a statement of the transaction, or `Down` by the call that found
+    /// the outage.
     told: bool,
     /// The outage that it belongs to has lasted for so long.
     down_for: Option<Duration>,
+    /// What the error is to say, if not what its classification says.
+    kind: Option<Kind>,
 }
 
 impl Failed {
+    /// An error whose meaning is known without the table.
+    fn known(error: mysql_async::Error, classification: Classification) -> Self {
+        Failed { error, classification, connection_id: None, obstacle: None, told: false, down_for: None, kind: None }
+    }
+
     /// Whether what failed may have happened all the same.
     pub(crate) fn is_in_doubt(&self) -> bool {
         self.classification.outcome() == Outcome::Unknown
@@ -158,6 +169,7 @@ impl<'c> Call<'c> {
             epoch: 0,
             began: facts.started,
             owes: false,
+            resends: false,
         }
     }
 
@@ -190,7 +202,7 @@ impl<'c> Call<'c> {
             return Err(Error::config(message.into(), None));
         }
         if self.facts.started >= self.facts.deadline {
-            return Err(self.surface(self.failure(Kind::Deadline, Reason::Deadline, None)));
+            return Err(self.surface(self.failure(Kind::Deadline, reason_of(Obstacle::OutOfTime), None)));
         }
         Ok(self.facts.started)
     }
@@ -226,18 +238,26 @@ impl<'c> Call<'c> {
         Situation {
             stage,
             several: self.facts.reading.several(),
+            rolls_back: false,
+            names_prepared: self.facts.leaves().contains(StateKinds::PREPARED),
             oversized: false,
+            unsendable: false,
             infile: self.shared.reads_local_files && self.facts.may_load_a_local_file(),
             tls: self.shared.tls,
+            several_targets: self.shared.targets.len() > 1,
         }
     }
 
+    /// An error that the driver has just returned. The user's own classification sees each of those once, and none of this
+    /// crate's making.
     fn failed(&self, error: mysql_async::Error, situation: Situation, connection_id: Option<u32>) -> Failed {
         let mut classification = classify(&error, situation);
-        if let Some(own) = &self.settings.classifier {
+        if let Some(own) = &self.settings.classifier
+            && !is_own(&error)
+        {
             classification = own(&error, classification);
         }
-        Failed { error, classification, connection_id, end: None, told: false, down_for: None }
+        Failed { connection_id, ..Failed::known(error, classification) }
     }
 
     /// Waits for the next attempt, or says why there is none.
@@ -245,31 +265,17 @@ impl<'c> Call<'c> {
         let classification = failed.classification;
         let reached_connection = failed.connection_id.is_some();
         let lost_before = self.facts.outcome == Outcome::Unknown;
-        if classification.outcome() == Outcome::Unknown {
-            self.facts.outcome = Outcome::Unknown;
-        }
+        self.facts.outcome = self.facts.outcome.then(classification.outcome());
         self.report(&failed);
         // one task probes for all, and who needs a connection waits for it
         let waits_for_probe = self.shared.outage.is_troubled()
             && (!reached_connection || (self.facts.refused && classification.fault() == Fault::Refused));
         let delay = if waits_for_probe { Duration::ZERO } else { self.next_delay(classification.fault()) };
-        let decision = decide(
-            &decide::Situation {
-                classification,
-                outcome: self.facts.outcome,
-                delivery: self.facts.delivery,
-                once_only: self.facts.reading.local_infile(),
-                reached_connection,
-                replays: self.facts.replays,
-                delay,
-                remaining: self.remaining(),
-            },
-            self.settings,
-        );
-        let decision = failed.end.map_or(decision, Decision::Surface);
+        let situation = self.weighed(&failed, delay);
+        let decision = decide(&situation, self.settings);
         // a wait that our own deadline cut short says less than what was seen before it
         if !reached_connection
-            && failed.end.is_none()
+            && failed.obstacle.is_none()
             && self.remaining().is_zero()
             && let Some(before) = self.last.take()
         {
@@ -278,8 +284,9 @@ impl<'c> Call<'c> {
         // the decision was made about the failure itself, the error tells the one that matters
         let told = failed.classification;
         let down_for = failed.down_for;
+        let kind = failed.kind.take().unwrap_or(Kind::Classified(told));
         let surface = |call: &Self, reason, error| {
-            let failure = call.failure(Kind::Classified(told), reason, Some(error));
+            let failure = call.failure(kind.clone(), reason, Some(error));
             let failure = Failure { down_for, ..failure };
             let lost_state = call.slot.map_or(StateKinds::NONE, |slot| slot.acknowledge());
             call.surface(Failure { lost_before, lost_state, ..failure })
@@ -288,15 +295,11 @@ impl<'c> Call<'c> {
             Decision::Resend(delay) | Decision::Replay(delay) => delay,
             Decision::Surface(reason) => return Err(surface(self, reason, failed.error)),
         };
-        if reached_connection {
-            if matches!(classification.fault(), Fault::Disconnect(_)) {
-                self.owes = true;
-                self.facts.replays += 1;
-            }
-            if matches!(decision, Decision::Resend(_)) {
-                self.shared.listeners.counting.resends.add_one();
-            }
+        if counts_as_replay(&situation) {
+            self.facts.replays += 1;
+            self.owes = matches!(classification.fault(), Fault::Disconnect(_));
         }
+        self.resends |= reached_connection && matches!(decision, Decision::Resend(_));
         self.shared.listeners.emit(&Event::RetryScheduled {
             after: delay,
             outcome: self.facts.outcome,
@@ -306,10 +309,26 @@ impl<'c> Call<'c> {
             tokio::time::sleep(delay).await;
         }
         if self.remaining().is_zero() {
-            return Err(surface(self, Reason::Deadline, failed.error));
+            return Err(surface(self, reason_of(Obstacle::OutOfTime), failed.error));
         }
         self.last = Some((failed.error, told));
         Ok(())
+    }
+
+    /// What is known, for the decision.
+    fn weighed(&self, failed: &Failed, delay: Duration) -> decide::Situation {
+        decide::Situation {
+            classification: failed.classification,
+            outcome: self.facts.outcome,
+            delivery: self.facts.delivery,
+            once_only: self.facts.reading.local_infile(),
+            reached_connection: failed.connection_id.is_some(),
+            of_the_server: Unavailable::at_statement(&failed.error).is_some(),
+            replays: self.facts.replays,
+            delay,
+            remaining: self.remaining(),
+            obstacle: failed.obstacle,
+        }
     }
 
     fn report(&self, failed: &Failed) {

@@ -4,20 +4,18 @@
 //! `is_fatal()` nor its `is_disconnected()` tells a lost connection from a caller's bug (both are true for a wrong
 //! number of parameters). So this module maps what really arrives to the two names that people search for.
 //!
-//! Everything here is a pure function of the error and of how far the attempt had come. In doubt the outcome is
-//! [`Outcome::Unknown`]; [`Outcome::NotExecuted`] is a proof. The table is in the crate's documentation, its cells are
-//! in the tests beside this file.
+//! Everything here is a pure function of the error and of how far the attempt had come. What an error means by itself
+//! stands in the table ([`crate::conditions`]); here is what the attempt makes of it. In doubt the outcome is
+//! [`Outcome::Unknown`]; [`Outcome::NotExecuted`] is a proof.
 
-use std::{fmt, io};
+use std::fmt;
 
-use mysql_async::{DriverError, Error, IoError, ServerError};
-use mysql_common::proto::codec::error::PacketCodecError;
+use mysql_async::Error;
 
-use crate::driver_error::io_error;
+use crate::conditions::{self, Condition, Holds, condition};
 
 /// The two ways to lose a connection, by the names and codes of MySQL's C client library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Disconnect {
     /// 2006, `MySQL server has gone away`: the connection was already dead, or could not be made, when the statement
     /// was to be sent.
@@ -47,12 +45,32 @@ impl fmt::Display for Disconnect {
 }
 
 /// What became of a statement that failed.
+///
+/// These three are all there will be, so that a `match` needs no wildcard.
+///
+/// ```
+/// use mysql_retry::Outcome;
+///
+/// fn advice(outcome: Outcome) -> &'static str {
+///     match outcome {
+///         Outcome::NotExecuted => "nothing happened: run it again whenever you like",
+///         Outcome::Failed => "the server said no: read its error",
+///         Outcome::Unknown => "look whether it happened",
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Outcome {
-    /// It is proved that the statement had no effect: the server did not execute it.
+    /// It is proved that the statement had no effect, and will have none: the server did not execute it.
     NotExecuted,
-    /// The statement may have been executed, or not, or in part; nothing that the client saw tells.
+    /// The server answered this statement with this error, and nothing was lost on the way: it is what the bare driver would
+    /// have said on a healthy connection. A duplicate key, a missing table, a bad value.
+    ///
+    /// What the server did before it said so is what it always does: a single statement on transactional tables has no
+    /// effect; of a batch, of a text of several statements and of stored code, what came before the error is done.
+    Failed,
+    /// A connection was lost, and the statement may have been executed, or not, or in part; nothing that the client saw
+    /// tells.
     Unknown,
 }
 
@@ -60,8 +78,22 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Outcome::NotExecuted => "not executed",
+            Outcome::Failed => "failed",
             Outcome::Unknown => "unknown",
         })
+    }
+}
+
+impl Outcome {
+    /// The outcome of a call whose attempts so far came to this, and the next one to `attempt`.
+    pub(crate) fn then(self, attempt: Outcome) -> Outcome {
+        match (self, attempt) {
+            (Outcome::Unknown, _) | (_, Outcome::Unknown) => Outcome::Unknown,
+            (Outcome::NotExecuted, attempt) => attempt,
+            (Outcome::Failed, Outcome::Failed) => Outcome::Failed,
+            // what an answered attempt left is not undone by one that did nothing
+            (Outcome::Failed, Outcome::NotExecuted) => Outcome::Unknown,
+        }
     }
 }
 
@@ -146,48 +178,68 @@ pub(crate) struct Situation {
     pub(crate) stage: Stage,
     /// The text may cause several commands with effects of their own.
     pub(crate) several: bool,
+    /// The statement changes rows and nothing else, and the server warned of no row that it could not roll back.
+    pub(crate) rolls_back: bool,
+    /// The text names a statement of SQL's own `PREPARE`.
+    pub(crate) names_prepared: bool,
     /// The text is larger than any packet that the server takes: it is never executed, whatever ends the connection.
     pub(crate) oversized: bool,
+    /// The request is larger than any packet that the client sends.
+    pub(crate) unsendable: bool,
     /// A LOCAL INFILE may have been under way, whose data are written after the command.
     pub(crate) infile: bool,
     /// The connection is encrypted. There a `BrokenPipe` can also come from the closing of a broken stream, after
     /// the reply: the driver's `routine` returns the error of the close in place of the first one.
     pub(crate) tls: bool,
+    /// There are other targets than the one of this attempt.
+    pub(crate) several_targets: bool,
 }
 
-/// The built-in table.
+/// What the table says of an error in this situation.
 pub(crate) fn classify(error: &Error, situation: Situation) -> Classification {
-    let proved = match situation.stage {
-        Stage::Connect => return at_connect(error),
-        Stage::Prepare => true,
-        Stage::Command | Stage::Reply => false,
-    };
-    let table = match at_command(error, situation) {
-        // the server closes the connection, mostly before its 1153 can be read; sending it again cannot help
-        lost if situation.oversized && matches!(lost.fault, Fault::Disconnect(_)) => {
-            Classification::other(Outcome::NotExecuted)
-        }
-        table => table,
-    };
-    match table.fault {
-        // preparing executes nothing, whatever happened to it
-        _ if proved => match table.fault {
-            Fault::Disconnect(_) => not_sent(),
-            Fault::Refused | Fault::RolledBack | Fault::Other => {
-                Classification { outcome: Outcome::NotExecuted, ..table }
-            }
-        },
-        _ if situation.stage == Stage::Reply => match table.fault {
-            Fault::Disconnect(_) => lost(),
-            Fault::Refused | Fault::RolledBack | Fault::Other => Classification { outcome: Outcome::Unknown, ..table },
-        },
-        Fault::Disconnect(_) | Fault::Refused | Fault::RolledBack | Fault::Other => table,
+    let row = condition(error);
+    if situation.stage == Stage::Connect {
+        return at_connect(row, situation.several_targets);
+    }
+    // the server closes the connection, mostly before its answer can be read; sending it again cannot help
+    let unread = situation.oversized && matches!(row.fault, Fault::Disconnect(_));
+    let unsent = situation.unsendable && conditions::is_packet_too_large(error);
+    if (unread || unsent) && situation.stage != Stage::Reply {
+        return Classification::other(Outcome::NotExecuted);
+    }
+    // preparing executes nothing, but MariaDB runs stored functions where it folds constants
+    if situation.stage == Stage::Prepare && !situation.several {
+        return while_preparing(row);
+    }
+    let proved = row.outcome == Outcome::NotExecuted && situation.stage != Stage::Reply && holds(row.holds, situation);
+    // what the server has answered on a connection that is whole
+    let answered = if matches!(error, Error::Server(_)) { Outcome::Failed } else { Outcome::Unknown };
+    match row.fault {
+        _ if proved => row.classification(),
+        Fault::Disconnect(_) => lost(),
+        Fault::Refused if row.holds == Holds::PreparedByDriver => Classification::other(answered),
+        Fault::Refused => Classification::refused(Outcome::Unknown),
+        Fault::RolledBack => Classification::rolled_back(answered),
+        Fault::Other if row.outcome == Outcome::NotExecuted => Classification::other(answered),
+        Fault::Other => row.classification(),
     }
 }
 
-/// Whether a connection that could not be made, or made ready, for this reason may be had later.
-pub(crate) fn is_worth_another_try(error: &Error) -> bool {
-    at_connect(error).fault != Fault::Other
+/// Whether a proof of this kind is one in this situation.
+fn holds(holds: Holds, situation: Situation) -> bool {
+    match holds {
+        Holds::Always => true,
+        Holds::OneCommand => !situation.several,
+        Holds::RowsOfTransactionalTables => !situation.several && situation.rolls_back,
+        Holds::PreparedByDriver => !situation.several && !situation.names_prepared,
+        Holds::PlainWrite => !situation.infile && !situation.tls,
+    }
+}
+
+impl Condition {
+    const fn classification(&self) -> Classification {
+        Classification { fault: self.fault, outcome: self.outcome }
+    }
 }
 
 const fn not_sent() -> Classification {
@@ -199,141 +251,18 @@ const fn lost() -> Classification {
 }
 
 /// Nothing was sent, so that nothing was executed. The question is only whether trying again can help.
-fn at_connect(error: &Error) -> Classification {
-    let surface = Classification::other(Outcome::NotExecuted);
-    match error {
-        Error::Io(io) => match io_error(io) {
-            // a TLS handshake that fails (a wrong certificate, say) is reported as invalid data
-            Some(io) if io.kind() == io::ErrorKind::InvalidData => surface,
-            Some(io) => match codec_error(io) {
-                Some(PacketCodecError::PacketTooLarge) => surface,
-                Some(
-                    PacketCodecError::Io(_)
-                    | PacketCodecError::PacketsOutOfSync
-                    | PacketCodecError::BadCompressedPacketHeader,
-                )
-                | None => not_sent(),
-            },
-            None => surface,
-        },
-        Error::Server(ServerError { code, .. }) => match code {
-            // full, for a while
-            1040 | 1203 | 1226
-            // shutting down or being cut off
-            | 1053 | 1077 | 1079 | 1080 | 1152 | 1158..=1161 | 1184 | 1927 | 3169
-            // in no condition to serve: a cluster node that is not ready, offline mode
-            | 1047 | 3032
-            // a proxy or router that reaches no server
-            | 2002 | 2003 | 2006 | 2013 | 2055 | 4031 | 9001 => not_sent(),
-            _ => surface,
-        },
-        // of a proxy that refuses without an SQLSTATE after the login, the driver makes an unexpected packet
-        Error::Driver(
-            DriverError::ConnectionClosed | DriverError::UnexpectedPacket { .. } | DriverError::PacketOutOfOrder,
-        ) => not_sent(),
-        Error::Driver(_) | Error::Other(_) | Error::Url(_) => surface,
+fn at_connect(row: &Condition, several_targets: bool) -> Classification {
+    match row.connect.unavailable(several_targets) {
+        Some(_) => not_sent(),
+        None => Classification::other(Outcome::NotExecuted),
     }
 }
 
-/// The command was to be sent, or its reply was awaited.
-fn at_command(error: &Error, situation: Situation) -> Classification {
-    match error {
-        Error::Io(io) => io_at_command(io, situation),
-        Error::Server(server) => server_at_command(server, situation.several),
-        Error::Driver(driver) => driver_at_command(driver),
-        Error::Other(_) => Classification::other(Outcome::Unknown),
-        Error::Url(_) => Classification::other(Outcome::NotExecuted),
+fn while_preparing(row: &Condition) -> Classification {
+    match row.fault {
+        Fault::Disconnect(_) => not_sent(),
+        Fault::Refused | Fault::RolledBack | Fault::Other => row.classification().with_outcome(Outcome::NotExecuted),
     }
-}
-
-fn io_at_command(error: &IoError, situation: Situation) -> Classification {
-    let Some(io) = io_error(error) else {
-        return lost();
-    };
-    if let Some(codec) = codec_error(io) {
-        return match codec {
-            // too large to send, or the reply was too large to read: the error does not tell which
-            PacketCodecError::PacketTooLarge => Classification::other(Outcome::Unknown),
-            PacketCodecError::Io(_)
-            | PacketCodecError::PacketsOutOfSync
-            | PacketCodecError::BadCompressedPacketHeader => lost(),
-        };
-    }
-    // the driver found its own stream closed before it wrote anything
-    if matches!(inner::<Error>(io), Some(Error::Driver(DriverError::ConnectionClosed))) {
-        return not_sent();
-    }
-    // the write failed, so that the command cannot be complete on the server's side
-    if io.kind() == io::ErrorKind::BrokenPipe && !situation.infile && !situation.tls {
-        return not_sent();
-    }
-    lost()
-}
-
-/// Whether a 1290 is about that: it also stands for --secure-file-priv, --skip-grant-tables and others, which no waiting
-/// mends.
-pub(crate) fn says_read_only(error: &ServerError) -> bool {
-    error.message.contains("read-only") || error.message.contains("read_only")
-}
-
-fn server_at_command(error: &ServerError, several: bool) -> Classification {
-    // a refusal is a proof only for a text that is one command
-    let refusal = if several { Outcome::Unknown } else { Outcome::NotExecuted };
-    match error.code {
-        1053 | 1077 | 1079 | 1080 | 1152 | 1158..=1161 | 1184 | 1927 | 3169 => lost(),
-        2006 | 2013 | 2055 => lost(),
-        // a cluster node lost the others under a COMMIT (seen on MariaDB 10.11 with Galera 4.23): they may have got it
-        1180 if error.message.contains("Not connected to Primary Component") => lost(),
-        4031 | 9001 if several => lost(),
-        4031 | 9001 => not_sent(),
-        // of a text that is several commands it is about a name of SQL's own PREPARE, which is no more there elsewhere
-        1243 if several => Classification::other(Outcome::Unknown),
-        1047 | 1243 | 1836 => Classification::refused(refusal),
-        1290 if says_read_only(error) => Classification::refused(refusal),
-        1205 | 1213 => Classification::rolled_back(refusal),
-        1064 | 1290 => Classification::other(refusal),
-        _ => Classification::other(Outcome::Unknown),
-    }
-}
-
-fn driver_at_command(error: &DriverError) -> Classification {
-    match error {
-        DriverError::ConnectionClosed => not_sent(),
-        // the reply makes no sense, the driver closes the connection
-        DriverError::PacketOutOfOrder
-        | DriverError::UnexpectedPacket { .. }
-        | DriverError::BadCompressedPacketHeader => lost(),
-        // found by the driver before it sends the command
-        DriverError::Params(_)
-        | DriverError::MixedParams
-        | DriverError::StmtParamsMismatch { .. }
-        | DriverError::StmtParamsNumberExceedsLimit { .. }
-        | DriverError::NestedTransaction
-        | DriverError::ReadOnlyTransNotSupported
-        | DriverError::PoolDisconnected
-        // of the login, where no statement is under way yet
-        | DriverError::CantParseServerVersion { .. }
-        | DriverError::UnknownAuthPlugin { .. }
-        | DriverError::NamedPipesDisabled
-        | DriverError::MysqlOldPasswordDisabled
-        | DriverError::NoKeyFound
-        | DriverError::NoClientSslFlagFromServer
-        | DriverError::CleartextPluginDisabled
-        | DriverError::InvalidParsecSalt => Classification::other(Outcome::NotExecuted),
-        DriverError::FromValue { .. }
-        | DriverError::FromRow { .. }
-        | DriverError::PacketTooLarge
-        | DriverError::LocalInfile(_)
-        | DriverError::BulkExecute(_) => Classification::other(Outcome::Unknown),
-    }
-}
-
-fn codec_error(io: &io::Error) -> Option<&PacketCodecError> {
-    inner(io)
-}
-
-fn inner<E: std::error::Error + 'static>(io: &io::Error) -> Option<&E> {
-    io.get_ref()?.downcast_ref()
 }
 
 #[cfg(test)]

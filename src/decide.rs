@@ -22,12 +22,43 @@ pub(crate) struct Situation {
     pub(crate) once_only: bool,
     /// The statement was, or was to be, sent on a connection.
     pub(crate) reached_connection: bool,
+    /// The refusal is about the server's condition, which one task watches for all.
+    pub(crate) of_the_server: bool,
     /// How often the statement has been sent again so far.
     pub(crate) replays: u32,
     /// The delay that the schedule asks for.
     pub(crate) delay: Duration,
     /// The time left until the deadline.
     pub(crate) remaining: Duration,
+    /// What stands in the way of another attempt, whatever the error.
+    pub(crate) obstacle: Option<Obstacle>,
+}
+
+/// Why there can be no other attempt, beside what the error says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// Rows of a stream had been handed out.
+    RowsDelivered,
+    /// The session has lost state with its connection.
+    StateLost,
+    /// The session has state that another connection does not have.
+    InSession,
+    /// The transaction may have been committed in part, or the statement is one of a transaction.
+    InTransaction,
+    /// COMMIT had no reply, and there is no token to find out with.
+    CommitLost,
+    /// The session of a lost attempt is not known to have ended.
+    Unfenced,
+    /// The retry budget has nothing left.
+    BudgetSpent,
+    /// The server has been down for longer than calls are to wait.
+    DownForTooLong,
+    /// The server is down, and the policy does not wait for it.
+    NotWaited,
+    /// The deadline passed while the call waited: for a connection, for the server, for the end of an old session.
+    OutOfTime,
+    /// All connections of the pool were in use until the deadline.
+    PoolBusy,
 }
 
 /// What to do.
@@ -45,7 +76,7 @@ pub(crate) enum Decision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The error is none that trying again can mend.
+    /// Retrying cannot fix this error.
     NotALoss,
     /// The policy has retries switched off ([`RetryPolicy::none`](crate::RetryPolicy::none)), or this kind of error.
     SwitchedOff,
@@ -79,7 +110,7 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Reason::NotALoss => "trying again cannot mend it",
+            Reason::NotALoss => "retrying cannot fix it",
             Reason::SwitchedOff => "the policy does not retry it",
             Reason::NotIdempotent => "it was not sent again because it is not annotated as idempotent",
             Reason::OnceOnly => "it was not sent again because its file data cannot be had twice",
@@ -103,6 +134,9 @@ impl fmt::Display for Reason {
 pub(crate) fn decide(situation: &Situation, policy: &Settings) -> Decision {
     use Decision::{Replay, Resend, Surface};
 
+    if let Some(obstacle) = situation.obstacle {
+        return Surface(reason_of(obstacle));
+    }
     let fault = situation.classification.fault();
     match fault {
         Fault::Other => return Surface(Reason::NotALoss),
@@ -114,7 +148,7 @@ pub(crate) fn decide(situation: &Situation, policy: &Settings) -> Decision {
     }
     let proved = match situation.outcome {
         Outcome::NotExecuted => true,
-        Outcome::Unknown => {
+        Outcome::Failed | Outcome::Unknown => {
             match situation.delivery {
                 Delivery::AtMostOnce => return Surface(Reason::NotIdempotent),
                 Delivery::AtLeastOnce | Delivery::ExactlyOnce => {}
@@ -125,17 +159,57 @@ pub(crate) fn decide(situation: &Situation, policy: &Settings) -> Decision {
             false
         }
     };
-    // an attempt that got no connection did the server no harm; the deadline bounds those
-    let counts = situation.reached_connection && matches!(fault, Fault::Disconnect(_));
+    let counts = counts_as_replay(situation);
     if counts && situation.replays >= policy.max_replays {
         return Surface(Reason::ReplaysExhausted);
     }
     // one dead connection says nothing about the next one
-    let delay = if counts && situation.replays == 0 { Duration::ZERO } else { situation.delay };
+    let at_once = counts && situation.replays == 0 && matches!(fault, Fault::Disconnect(_));
+    let delay = if at_once { Duration::ZERO } else { situation.delay };
     if delay >= situation.remaining {
         return Surface(Reason::Deadline);
     }
     if proved { Resend(delay) } else { Replay(delay) }
+}
+
+/// Whether sending the statement again counts as one of the policy's replays. An attempt that got no connection did the
+/// server no harm, and a server that refuses for its own condition is waited for: the deadline alone bounds those.
+pub(crate) fn counts_as_replay(situation: &Situation) -> bool {
+    match situation.classification.fault() {
+        Fault::Disconnect(_) => situation.reached_connection,
+        Fault::Refused => situation.reached_connection && !situation.of_the_server,
+        Fault::RolledBack | Fault::Other => false,
+    }
+}
+
+/// The reason that an error names when this stands in the way.
+pub(crate) const fn reason_of(obstacle: Obstacle) -> Reason {
+    match obstacle {
+        Obstacle::RowsDelivered => Reason::RowsDelivered,
+        Obstacle::StateLost => Reason::StateLost,
+        Obstacle::InSession => Reason::InSession,
+        Obstacle::InTransaction => Reason::InTransaction,
+        Obstacle::CommitLost => Reason::CommitLost,
+        Obstacle::Unfenced => Reason::Unfenced,
+        Obstacle::BudgetSpent => Reason::BudgetExhausted,
+        Obstacle::DownForTooLong => Reason::FailFast,
+        Obstacle::NotWaited => Reason::SwitchedOff,
+        Obstacle::OutOfTime | Obstacle::PoolBusy => Reason::Deadline,
+    }
+}
+
+/// Whether a statement may be replayed although the session of its lost attempt is not known to have ended.
+///
+/// A transaction that nobody commits has no effect, wherever it lingers, and a guard keeps two copies apart.
+pub(crate) fn may_go_unfenced(outcome: Outcome, delivery: Delivery, policy: &Settings) -> bool {
+    let matters = match outcome {
+        Outcome::NotExecuted => false,
+        Outcome::Failed | Outcome::Unknown => match delivery {
+            Delivery::AtMostOnce | Delivery::AtLeastOnce => true,
+            Delivery::ExactlyOnce => false,
+        },
+    };
+    policy.replay_unfenced || !matters
 }
 
 #[cfg(test)]

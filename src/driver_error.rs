@@ -14,9 +14,25 @@ pub(crate) fn io_error(error: &IoError) -> Option<&io::Error> {
     }
 }
 
-/// A time-out of ours, in the driver's error type, so that one table classifies everything.
+/// What this crate says itself, in the driver's error type, so that one table classifies everything.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Own(String);
+
+/// An error of this crate's making.
+pub(crate) fn own(kind: io::ErrorKind, message: impl Into<String>) -> Error {
+    io::Error::new(kind, Own(message.into())).into()
+}
+
+/// A time-out of this crate's.
 pub(crate) fn timed_out(message: String) -> Error {
-    io::Error::new(io::ErrorKind::TimedOut, message).into()
+    own(io::ErrorKind::TimedOut, message)
+}
+
+/// Whether the error is of this crate's making, or a copy of another one.
+pub(crate) fn is_own(error: &Error) -> bool {
+    let Error::Io(error) = error else { return false };
+    io_error(error).and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<Own>())
 }
 
 /// The driver's errors cannot be cloned. A copy says the same; of an I/O error it keeps the kind, not what is inside.
@@ -26,7 +42,7 @@ pub(crate) fn copy(error: &Error) -> Error {
     }
     let io = if let Error::Io(error) = error { io_error(error) } else { None };
     match io {
-        Some(error) => io::Error::new(error.kind(), error.to_string()).into(),
-        None => io::Error::other(error.to_string()).into(),
+        Some(error) => own(error.kind(), error.to_string()),
+        None => own(io::ErrorKind::Other, error.to_string()),
     }
 }

@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use crate::{
     classify::{Classification, Disconnect, Fault, Outcome},
+    conditions::is_time_out,
     connections::SetupFailed,
     decide::Reason,
     reading::StateKinds,
@@ -30,8 +31,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// # async fn f(exec: mysql_retry::Executor) {
 /// match exec.exec_drop("INSERT INTO payment (amount) VALUES (?)", (100,)).await {
 ///     Ok(_) => println!("booked"),
-///     Err(e) if e.outcome() == Outcome::NotExecuted => println!("not booked: {e}"),
-///     Err(e) => println!("look before you book again: {e}"),
+///     Err(e) => match e.outcome() {
+///         Outcome::NotExecuted => println!("not booked: {e}"),
+///         Outcome::Failed => println!("the server said no: {e}"),
+///         Outcome::Unknown => println!("look before you book again: {e}"),
+///     },
 /// }
 /// # }
 /// ```
@@ -72,6 +76,10 @@ pub(crate) enum Kind {
     Classified(Classification),
     /// The deadline had passed before anything was sent.
     Deadline,
+    /// All connections of the pool, so many, were in use until the deadline.
+    Busy { size: usize },
+    /// The request is larger than any packet that this client sends, which is this long.
+    Unsendable { limit: usize },
     /// The statement succeeded, but a row does not fit the type that the caller asked for.
     Conversion { wanted: &'static str },
     /// Options or settings that make no sense.
@@ -109,7 +117,8 @@ impl Error {
     }
 
     /// What became of the statement. [`NotExecuted`](Outcome::NotExecuted) is a proof, and holds for the whole call,
-    /// all its attempts together.
+    /// all its attempts together. [`Failed`](Outcome::Failed) says that no attempt of the call was lost after it may have
+    /// reached the server.
     pub fn outcome(&self) -> Outcome {
         self.0.outcome
     }
@@ -137,12 +146,16 @@ impl Error {
         self.0.kind == Kind::Deadline || self.0.reason == Reason::Deadline
     }
 
-    /// Whether the last attempt was cut by a time-out (of the attempt, of connecting, or of the pool).
+    /// Whether the last attempt was cut by a time-out (of the attempt, of connecting, or of the wait for a connection of the
+    /// pool).
     pub fn is_timeout(&self) -> bool {
-        match &self.0.source {
-            Some(mysql_async::Error::Io(mysql_async::IoError::Io(io))) => io.kind() == std::io::ErrorKind::TimedOut,
-            _ => false,
-        }
+        self.0.source.as_ref().is_some_and(is_time_out)
+    }
+
+    /// Whether the call ended because all connections of the pool were in use until its deadline. Nothing was lost; if the
+    /// call was made while its caller held a stream, a session or a transaction, it may have waited for itself.
+    pub fn is_busy(&self) -> bool {
+        matches!(self.0.kind, Kind::Busy { .. })
     }
 
     /// Whether the statement succeeded but a row did not fit the type asked for.
@@ -222,7 +235,8 @@ impl Error {
     fn fault(&self) -> Option<Fault> {
         match &self.0.kind {
             Kind::Classified(classification) => Some(classification.fault()),
-            Kind::Deadline | Kind::Conversion { .. } | Kind::Config(_) => None,
+            Kind::Unsendable { .. } => Some(Fault::Other),
+            Kind::Deadline | Kind::Busy { .. } | Kind::Conversion { .. } | Kind::Config(_) => None,
         }
     }
 }

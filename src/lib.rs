@@ -26,8 +26,11 @@
 //! // at most once, the default: sent again only while it is proved that it was not executed
 //! match exec.exec_drop("INSERT INTO sale (item) VALUES (?)", (7,)).await {
 //!     Ok(summary) => println!("sale {:?}", summary.last_insert_id()),
-//!     Err(e) if e.outcome() == Outcome::NotExecuted => println!("certainly no sale: {e}"),
-//!     Err(e) => println!("look before you sell it again: {e}"),
+//!     Err(e) => match e.outcome() {
+//!         Outcome::NotExecuted => println!("certainly no sale: {e}"),
+//!         Outcome::Failed => println!("the server said no: {e}"),
+//!         Outcome::Unknown => println!("look before you sell it again: {e}"),
+//!     },
 //! }
 //! # Ok(()) }
 //! ```
@@ -77,6 +80,7 @@
 //! | outcome of the attempts so far | [`AtMostOnce`](Delivery::AtMostOnce) | [`AtLeastOnce`](Delivery::AtLeastOnce) | [`ExactlyOnce`](Delivery::ExactlyOnce) |
 //! |---|---|---|---|
 //! | [`NotExecuted`](Outcome::NotExecuted) | sent again | sent again | run again |
+//! | [`Failed`](Outcome::Failed) | surfaces | surfaces | surfaces |
 //! | [`Unknown`](Outcome::Unknown) | surfaces | replayed | run again, unless its token is there |
 //!
 //! within the bounds of the [`RetryPolicy`]. An error that is no loss (a syntax error, a duplicate key, a caller's bug)
@@ -115,28 +119,75 @@
 //!
 //! `mysql_async` never returns 2006 or 2013, codes of MySQL's C client library. It reports I/O errors, and neither its
 //! `is_fatal()` nor its `is_disconnected()` tells a lost connection from a caller's bug. This is the table that does, for
-//! a statement whose reply has not begun; [`RetryPolicyBuilder::classify_with`] widens or narrows it.
+//! a statement that is one command and whose reply has not begun; [`RetryPolicyBuilder::classify_with`] widens or narrows it.
+//! The last column says what the same report means while a connection is being made, where nothing was executed.
 //!
-//! | what arrives | meaning | outcome |
-//! |---|---|---|
-//! | no connection: refused, unreachable, no socket file, DNS, handshake, 1040, 1203, 1226 | [`ServerGone`](Disconnect::ServerGone) | `NotExecuted` |
-//! | connection lost while the statement was being prepared | `ServerGone` | `NotExecuted` |
-//! | the driver says `ConnectionClosed`; the write failed (`BrokenPipe`, not over TLS) | `ServerGone` | `NotExecuted` |
-//! | 4031 idle disconnect, 9001 a proxy that reached no backend | `ServerGone` | `NotExecuted` |
-//! | end of file, connection reset, time-out, TLS error, packets out of order or unreadable | [`ServerLost`](Disconnect::ServerLost) | `Unknown` |
-//! | 1053, 1077, 1079, 1080, 1152, 1158 to 1161, 1184, 1927, 3169, 1180 of a cluster node that lost the others, and 2006, 2013, 2055 relayed by a proxy | `ServerLost` | `Unknown` |
-//! | 1047 node not ready, 1290 and 1836 read-only, 1243 unknown prepared statement | refused | `NotExecuted` |
-//! | a loss under a text that is longer than the server's `max_allowed_packet` | no loss | `NotExecuted` |
-//! | 1213 deadlock, 1205 lock wait time-out | rolled back | `NotExecuted` |
-//! | 1064 syntax error; wrong parameters (found before anything is sent) | no loss | `NotExecuted` |
-//! | every other error | no loss | `Unknown` |
+//! | what arrives | what it means | fault | outcome | while connecting |
+//! |---|---|---|---|---|
+//! | 1184 that says `init_connect` | the server's own `init_connect` fails on each connection | `ServerLost` | `Unknown` | surfaces |
+//! | 1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3169 | the server shuts down, killed the session or lost its peer; it says so before, during and after an execution | `ServerLost` | `Unknown` | waits: it cannot be reached |
+//! | 2000 to 2999 | an error of a client library, relayed by a proxy that lost its server | `ServerLost` | `Unknown` | waits: it cannot be reached |
+//! | 9001, 9501 | a proxy (ProxySQL, RDS Proxy) had no server in time; ProxySQL may have sent the statement to one before | `ServerLost` | `Unknown` | waits: it cannot be reached |
+//! | 1105 with SQLSTATE 08xxx, or that says `code = Unavailable` or `Seamless Scaling` | the tablet behind Vitess or PlanetScale is gone; Aurora Serverless is being scaled | `ServerLost` | `Unknown` | waits: it cannot be reached |
+//! | 3100 | Group Replication could not bring the transaction to its end; the group may do it later | `ServerLost` | `Unknown` | waits: it cannot be reached |
+//! | 1180 that says `Not connected to Primary Component` | a Galera node lost the others under a COMMIT: they may have it (seen on MariaDB 10.11 with Galera 4.23) | `ServerLost` | `Unknown` | waits: it cannot be reached |
+//! | 4031 that says `inactivity` | the server closed the connection because it idled for too long | `ServerGone` | `NotExecuted` | waits: it cannot be reached |
+//! | 1047 | a cluster node without quorum or not yet in step | refused | `NotExecuted` | waits: it is not ready to serve |
+//! | 3032, 6400 | offline mode | refused | `NotExecuted` | waits: it is not ready to serve |
+//! | 4094 that says `group_replication_set_as_primary` | the primary of the group is being changed | refused | `NotExecuted` | waits: it is not ready to serve |
+//! | 1290 that says `read-only` or `read_only` | read-only: a demoted primary, a replica | refused | `NotExecuted` | surfaces |
+//! | 1792 | read-only: Aurora's demoted writer, `SET GLOBAL transaction_read_only`; in a session or transaction that the caller made read-only it is the answer to the statement | refused | `NotExecuted` | surfaces |
+//! | 1836, 1874, 1036 | read-only: the server, its InnoDB, or the table | refused | `NotExecuted` | surfaces |
+//! | 1040, 1203 | full: no connection more; from a proxy also as the answer to a statement | refused | `NotExecuted` | waits: it takes no more connections |
+//! | 1243 | the server has forgotten a prepared statement; it is prepared again | refused | `NotExecuted` | surfaces |
+//! | 1615 | the prepared statement has to be prepared again, which is done | refused | `NotExecuted` | surfaces |
+//! | 1205 | lock wait time-out | rolled back | `NotExecuted` | surfaces |
+//! | 1213 | deadlock | rolled back | `NotExecuted` | surfaces |
+//! | 1020 | the record has changed since the transaction read it (`innodb_snapshot_isolation`) | rolled back | `NotExecuted` | surfaces |
+//! | 1412 | the table's definition has changed since the transaction began | rolled back | `NotExecuted` | surfaces |
+//! | 1206 | InnoDB has no room for more locks | rolled back | `NotExecuted` | surfaces |
+//! | 3101 | Group Replication found a conflict | rolled back | `NotExecuted` | surfaces |
+//! | 1180 that says `error 149` or `Deadlock` or `deadlock` | a conflict found at COMMIT | rolled back | `NotExecuted` | surfaces |
+//! | 8002, 8022, 8028 | TiDB: the schema changed, or the transaction has to be run again | rolled back | `NotExecuted` | surfaces |
+//! | 9007 that says `Write conflict` or `write conflict` | TiDB: write conflict | rolled back | `NotExecuted` | surfaces |
+//! | 9000 to 9999 | every other error of a proxy, or of TiDB about its storage | `ServerLost` | `Unknown` | waits: it cannot be reached |
+//! | 1226 | the account has used up its quota | no loss | `NotExecuted` | waits: it takes no more connections |
+//! | 1064 | syntax error | no loss | `NotExecuted` | surfaces |
+//! | 1290 | another option forbids the statement (`--secure-file-priv`, `--skip-grant-tables`) | no loss | `NotExecuted` | surfaces |
+//! | 1180 | the storage engine failed under COMMIT | no loss | `Unknown` | surfaces |
+//! | 1153 | a packet larger than the server's `max_allowed_packet`, and the server closes the connection | no loss | `Unknown` | surfaces |
+//! | 1317 | interrupted by a KILL, which may have been one of the connection (MySQL 9.7 after `KILL CONNECTION_ID()`) | no loss | `Failed` | surfaces |
+//! | 1815 | internal error | no loss | `Failed` | waits: it is not ready to serve |
+//! | 3168 | a proxy (Vitess) has no server | `ServerLost` | `Unknown` | waits: it is not ready to serve |
+//! | 1129, 1130 | this host is not let in; another target may let it in | no loss | `Failed` | another target is tried |
+//! | every other number with SQLSTATE 08xxx | connection exception | `ServerLost` | `Unknown` | waits: it cannot be reached |
+//! | every other number with SQLSTATE 40xxx | transaction rollback | rolled back | `NotExecuted` | surfaces |
+//! | the driver finds its own connection closed | nothing was sent | `ServerGone` | `NotExecuted` | waits: it cannot be reached |
+//! | the write failed (`BrokenPipe`) | the server cannot have the whole command; not over TLS, nor where a LOCAL INFILE may be under way | `ServerGone` | `NotExecuted` | waits: it cannot be reached |
+//! | end of file, connection reset, every other I/O error | the connection ended after bytes of the statement may have reached the server | `ServerLost` | `Unknown` | waits: it cannot be reached |
+//! | time-out | no reply in time | `ServerLost` | `Unknown` | waits: it does not answer |
+//! | packets out of order or unreadable | the driver closes the connection | `ServerLost` | `Unknown` | waits: it cannot be reached |
+//! | TLS or compression failed | the connection cannot be read any more | `ServerLost` | `Unknown` | surfaces |
+//! | the driver's `PacketTooLarge` | the reply is larger than the client reads; a text that is larger than the client sends is `NotExecuted` | no loss | `Unknown` | surfaces |
+//! | wrong parameters, a bad URL | found by the driver before it sends the command | no loss | `NotExecuted` | surfaces |
+//! | every other error of the driver, or of a hook | no loss, and nobody can say what became of the statement | no loss | `Unknown` | surfaces |
+//! | every other error of a server | the server's answer: a duplicate key, a missing table, a bad value, a missing right | no loss | `Failed` | surfaces |
 //!
-//! A proof covers the command that it arrived at. After the reply has begun, or after an earlier command of the same
-//! call, everything is `Unknown`. Where one text may cause several commands (several statements, `CALL`, a function
-//! that is not built in), a refusal by the server is `Unknown` too; a failed write is no proof where a LOCAL INFILE
-//! may have been under way.
+//! A proof covers the command that it arrived at:
 //!
-//! "Rolled back" takes the word of the server, which speaks for transactional tables (InnoDB).
+//! * While a statement is being **prepared** nothing is executed: every error is `NotExecuted`, unless the text may call
+//!   stored code, which MariaDB runs there.
+//! * Where one text may cause **several commands** (several statements, `CALL`, a function that is not built in), and after
+//!   the reply has begun or an earlier command of the same call was answered (a batch), nothing proves `NotExecuted`. What
+//!   ends the connection, and a refusal, is `Unknown` there; the server's other answers are `Failed`.
+//! * **Rolled back** proves something for statements that change rows of transactional tables. After such an error the server
+//!   is asked for its warnings: where it warns that it could not undo everything (1196, a MyISAM table), and for DDL, the
+//!   outcome is `Failed`, and the statement is not sent again.
+//! * A loss under a text that is longer than the server takes (`max_allowed_packet`, `net_buffer_length`) is `NotExecuted`,
+//!   and so is a text that is longer than this client sends.
+//!
+//! [`Failed`](Outcome::Failed) is said only where no attempt of the call was lost after it may have reached the server. A
+//! duplicate key after a lost attempt is `Unknown`: that attempt may have made it.
 //!
 //! # What remains `Unknown`
 //!
@@ -255,6 +306,7 @@ mod attempt;
 mod budget;
 mod call;
 mod classify;
+mod conditions;
 mod connection;
 mod connections;
 mod decide;

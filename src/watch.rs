@@ -166,7 +166,7 @@ async fn look(shared: &Arc<Shared>, target: usize, silent: Vec<Silent>) {
         let left = patience.saturating_sub(began.elapsed());
         let error = match timeout(left, ask(shared, target, &silent)).await {
             Ok(Ok(doing)) => break Ok(doing),
-            Ok(Err(error)) if Unavailable::at_connect(&error).is_some_and(|why| !why.is_there()) => error,
+            Ok(Err(error)) if Unavailable::at_connect(&error, false).is_some_and(|why| !why.is_there()) => error,
             // it is there, and will not be asked
             Ok(Err(_)) => break Ok(vec![None; silent.len()]),
             Err(_) => timed_out(format!("no answer to another connection within {patience:.3?}")),

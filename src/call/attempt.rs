@@ -1,17 +1,20 @@
 //! One attempt of a call: a connection, the statement on it, and what its failure means.
 
-use std::{future::Future, pin::pin, task::Poll, time::Instant};
+use std::{future::Future, pin::pin, time::Instant};
 
-use mysql_async::prelude::Queryable;
+use mysql_async::{Row, prelude::Queryable};
 
 use super::{Call, Failed};
 use crate::{
     attempt::{Attempt, Progress},
-    classify::{Disconnect, Fault, Outcome, Situation, Stage, classify},
-    connections::{Lease, Place, poll_once},
-    decide::Reason,
+    classify::{Classification, Fault, Outcome, Situation},
+    conditions::{answers, condition, is_packet_too_large},
+    connections::{Lease, Place},
+    decide::Obstacle,
     driver_error::timed_out,
+    error::Kind,
     event::Event,
+    outage::Unavailable,
     watch::{BRIEF, watched},
 };
 
@@ -41,15 +44,18 @@ impl Call<'_> {
             Ok(output) => return Ok((output, lease)),
             Err(error) => error,
         };
-        let mut situation =
-            Situation { oversized: lease.is_too_small_for(self.facts.length), ..self.situation(progress.stage()) };
-        if situation.stage == Stage::Command
-            && matches!(classify(&error, situation).fault(), Fault::Disconnect(Disconnect::ServerLost) | Fault::Refused)
-            && was_not_prepared(&mut lease, attempt.prepared())
-        {
-            situation.stage = Stage::Prepare;
-        }
+        let limit = lease.sends_at_most().filter(|limit| attempt.longest_packet() > *limit);
+        let situation = Situation {
+            oversized: lease.is_too_small_for(self.facts.length),
+            unsendable: limit.is_some(),
+            rolls_back: self.rolls_back(&mut lease, &error).await,
+            ..self.situation(progress.stage())
+        };
         let mut failed = self.failed(error, situation, Some(lease.connection_id()));
+        if self.is_own_read_only(&failed) {
+            failed.classification = Classification::other(Outcome::Failed);
+        }
+        failed.kind = limit.filter(|_| is_packet_too_large(&failed.error)).map(|limit| Kind::Unsendable { limit });
         self.note_refusal(&failed, lease.target_index());
         if let Some(slot) = self.slot {
             self.bind(slot, &mut failed, &lease);
@@ -59,19 +65,51 @@ impl Call<'_> {
             self.past.add(&lease);
         }
         match (failed.classification.fault(), &failed.error) {
-            // it answers, and may close the connection: too large a packet; interrupted, by a KILL that need not have
-            // been one of the query only (MySQL 9.7 after KILL CONNECTION_ID())
-            (_, mysql_async::Error::Server(error)) if matches!(error.code, 1153 | 1317) => lease.retire(),
+            // it answers, and closes the connection, or may close it
+            (_, error) if !condition(error).keeps_connection && failed.obstacle.is_none() => lease.retire(),
             // the server answered, the connection is as good as before
             (Fault::Other | Fault::RolledBack, mysql_async::Error::Server(_)) => lease.finish(self.leaves()),
             // it would not take the statement, and there is more to it than the connection
-            (Fault::Refused, _) if failed.end.is_some() => lease.finish(self.leaves()),
+            (Fault::Refused, _) if failed.obstacle.is_some() => lease.finish(self.leaves()),
             _ => lease.retire(),
         }
         if self.slot.is_some_and(|slot| slot.is_at_a_loss()) {
-            failed.end = Some(Reason::StateLost);
+            failed.obstacle = Some(Obstacle::StateLost);
         }
         Err(failed)
+    }
+
+    /// Whether the caller's own session, or transaction, is read-only, and not the server.
+    fn is_own_read_only(&self, failed: &Failed) -> bool {
+        let may_be = condition(&failed.error).server == Some(Unavailable::ReadOnly)
+            && condition(&failed.error).of_the_session
+            && failed.classification.fault() == Fault::Refused;
+        may_be && self.slot.is_some_and(|slot| slot.is_read_only())
+    }
+
+    /// Whether a server that says that it rolled the statement back has undone all of it: not what it did to tables that are
+    /// not transactional, of which the server warns.
+    async fn rolls_back(&self, lease: &mut Lease, error: &mysql_async::Error) -> bool {
+        let asks = condition(error).fault == Fault::RolledBack
+            && !self.facts.reading.several()
+            && !self.facts.reading.may_commit();
+        let mysql_async::Error::Server(error) = error else { return false };
+        // a transaction is rolled back as a whole, whatever its statement was
+        if !asks || self.slot.is_some_and(|slot| slot.is_of_transaction()) {
+            return asks;
+        }
+        lease.sending();
+        let place = lease.place();
+        let asking = lease.conn().query::<Row, _>("SHOW WARNINGS");
+        let answer = self.in_time(place, || true, asking).await;
+        lease.unpark();
+        lease.answered();
+        let code = |row: &Row| row.get_opt::<u16, _>("Code").and_then(Result::ok);
+        // where the server keeps no warnings, the error itself is missing too
+        answer.is_ok_and(|rows| {
+            rows.iter().any(|row| code(row) == Some(error.code))
+                && rows.iter().all(|row| code(row).is_some_and(|code| code != answers::NOT_ROLLED_BACK))
+        })
     }
 
     /// The answer on a connection, if it comes within the attempt time-out; without one, for as long as there is somebody who
@@ -95,17 +133,4 @@ impl Call<'_> {
             },
         }
     }
-}
-
-/// Whether a statement whose connection was lost had not even been prepared, so that it cannot have been executed.
-///
-/// The driver prepares and executes in one call. What it prepared it keeps, and finds again without any I/O: so if
-/// preparing the same text on the lost connection is not ready at once, or fails, it had not been prepared there.
-/// The connection is closed afterwards in any case.
-fn was_not_prepared(lease: &mut Lease, prepared: Option<&[u8]>) -> bool {
-    let Some(text) = prepared else {
-        return false;
-    };
-    let again = pin!(lease.conn().prep(text));
-    !matches!(poll_once(again), Poll::Ready(Ok(_)))
 }

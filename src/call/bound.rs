@@ -8,9 +8,10 @@ use std::{io, sync::Arc, time::Instant};
 use super::{Call, Failed};
 use crate::{
     classify::{Classification, Disconnect, Fault, Outcome, Situation, Stage},
+    conditions::{Undone, condition},
     connections::{Lease, Rebuild, Slot, Trouble},
-    decide::Reason,
-    driver_error::{copy, timed_out},
+    decide::{Obstacle, reason_of},
+    driver_error::{copy, own, timed_out},
     error::{Error, Kind},
     statement::Delivery,
 };
@@ -65,7 +66,7 @@ impl<'c> Call<'c> {
     pub(crate) fn left_in_doubt(&self) -> Error {
         let what = "the closure failed, and whether an earlier COMMIT took effect is not known";
         let kind = Kind::Classified(Classification::disconnect(Disconnect::ServerLost, Outcome::Unknown));
-        self.surface(self.failure(kind, Reason::CommitLost, Some(io::Error::other(what).into())))
+        self.surface(self.failure(kind, reason_of(Obstacle::CommitLost), Some(own(io::ErrorKind::Other, what))))
     }
 
     /// The outcome that is true for the whole call so far.
@@ -82,9 +83,9 @@ impl<'c> Call<'c> {
         if doubtful {
             classification = classification.with_outcome(Outcome::Unknown);
         }
-        let end = doubtful.then_some(Reason::InTransaction);
-        let failed = self.failed(error, self.situation(Stage::Command), Some(connection_id));
-        let failed = Failed { classification, end, told: true, ..failed };
+        let obstacle = doubtful.then_some(Obstacle::InTransaction);
+        let connection_id = Some(connection_id);
+        let failed = Failed { connection_id, obstacle, told: true, ..Failed::known(error, classification) };
         self.note_refusal(&failed, target);
         self.with_state_lost(failed)
     }
@@ -104,12 +105,12 @@ impl<'c> Call<'c> {
                 (Delivery::ExactlyOnce, false) => {
                     failed.classification = Classification::disconnect(Disconnect::ServerLost, Outcome::Unknown);
                 }
-                (Delivery::ExactlyOnce, true) => failed.end = Some(Reason::InTransaction),
-                (Delivery::AtMostOnce | Delivery::AtLeastOnce, _) => failed.end = Some(Reason::CommitLost),
+                (Delivery::ExactlyOnce, true) => failed.obstacle = Some(Obstacle::InTransaction),
+                (Delivery::AtMostOnce | Delivery::AtLeastOnce, _) => failed.obstacle = Some(Obstacle::CommitLost),
             }
         } else if doubtful {
             failed.classification = failed.classification.with_outcome(Outcome::Unknown);
-            failed.end = Some(Reason::InTransaction);
+            failed.obstacle = Some(Obstacle::InTransaction);
         }
         lease.retire();
         self.with_state_lost(failed)
@@ -118,34 +119,33 @@ impl<'c> Call<'c> {
     /// The closure has returned although its transaction has no connection: its own doing. `abandoned` if it dropped the
     /// future of a statement; otherwise something that it has left behind still uses the connection.
     pub(crate) fn without_connection(&self, abandoned: bool, doubtful: bool) -> Failed {
-        let (what, classification, end) = if abandoned {
+        let (what, classification, obstacle) = if abandoned {
             let outcome = if doubtful { Outcome::Unknown } else { Outcome::NotExecuted };
             let lost = Classification::disconnect(Disconnect::ServerLost, outcome);
             (
                 "the future of a statement of the transaction was dropped",
                 lost,
-                doubtful.then_some(Reason::InTransaction),
+                doubtful.then_some(Obstacle::InTransaction),
             )
         } else {
             let what = "the transaction was still in use when its closure returned";
-            (what, Classification::other(Outcome::Unknown), Some(Reason::InTransaction))
+            (what, Classification::other(Outcome::Unknown), Some(Obstacle::InTransaction))
         };
-        let error = io::Error::other(what).into();
-        let failed = self.failed(error, self.situation(Stage::Command), None);
-        self.with_state_lost(Failed { classification, end, ..failed })
+        let error = own(io::ErrorKind::Other, what);
+        self.with_state_lost(Failed { obstacle, ..Failed::known(error, classification) })
     }
 
     fn with_state_lost(&self, failed: Failed) -> Failed {
         let misses = self.slot.is_some_and(|slot| slot.is_at_a_loss());
-        let end = if misses { failed.end.or(Some(Reason::StateLost)) } else { failed.end };
-        Failed { end, ..failed }
+        let obstacle = if misses { failed.obstacle.or(Some(Obstacle::StateLost)) } else { failed.obstacle };
+        Failed { obstacle, ..failed }
     }
 }
 
 impl Call<'_> {
     /// The connection of the session or transaction, alive; `None` if a session has none and misses nothing.
     pub(super) async fn bound_lease(&self, slot: &Arc<Slot>, now: Instant) -> Result<Option<Lease>, Failed> {
-        let no_more = |what: &str| mysql_async::Error::from(io::Error::new(io::ErrorKind::NotConnected, what));
+        let no_more = |what: &str| own(io::ErrorKind::NotConnected, what);
         if slot.with_standing(|standing| standing.over) == Some(true) {
             let error = no_more("the transaction was ended by an earlier statement, or by the server");
             return Err(self.ended_in(slot, error));
@@ -175,7 +175,7 @@ impl Call<'_> {
         if let Some(rebuild) = slot.rebuild() {
             return self.rebuilt(slot, &*rebuild, now).await.map(Some);
         }
-        Err(self.ended(no_more("the connection of the session was lost"), Reason::StateLost))
+        Err(self.ended(no_more("the connection of the session was lost"), Obstacle::StateLost))
     }
 
     /// Another connection, with the state of the session made anew by the user's hook.
@@ -195,14 +195,14 @@ impl Call<'_> {
                     Some(disconnect) => Classification::disconnect(disconnect, Outcome::NotExecuted),
                     None => Classification::other(Outcome::NotExecuted),
                 };
-                let error = io::Error::other(format!("the session could not be rebuilt: {error}"));
-                Err(Failed { classification, ..self.failed(error.into(), self.situation(Stage::Connect), None) })
+                let error = own(io::ErrorKind::Other, format!("the session could not be rebuilt: {error}"));
+                Err(Failed::known(error, classification))
             }
         }
     }
 
     fn ended_in(&self, slot: &Slot, error: mysql_async::Error) -> Failed {
-        let failed = self.ended(error, Reason::InTransaction);
+        let failed = self.ended(error, Obstacle::InTransaction);
         let outcome = in_doubt(slot, failed.classification.outcome());
         Failed { classification: failed.classification.with_outcome(outcome), ..failed }
     }
@@ -216,7 +216,7 @@ impl Call<'_> {
         }
         let noted = slot.with_standing(|standing| {
             // the server has rolled all of it back
-            standing.over |= is_deadlock(&failed.error);
+            standing.over |= has_undone_all(&failed.error);
             standing.trouble = Some(Trouble {
                 classification: failed.classification,
                 error: copy(&failed.error),
@@ -226,9 +226,9 @@ impl Call<'_> {
             });
         });
         if noted.is_some() {
-            failed.end = Some(Reason::InTransaction);
+            failed.obstacle = Some(Obstacle::InTransaction);
         } else if !matches!(fault, Fault::Disconnect(_)) && !slot.state().is_neutral() {
-            failed.end = Some(Reason::InSession);
+            failed.obstacle = Some(Obstacle::InSession);
         }
     }
 }
@@ -236,13 +236,17 @@ impl Call<'_> {
 /// The outcome of a statement of a transaction is that of the transaction if its closure goes no further: it is rolled
 /// back, unless a part of it, or an earlier run of it, may have been committed.
 pub(crate) fn in_doubt(slot: &Slot, own: Outcome) -> Outcome {
-    let of_transaction = slot.with_standing(|standing| match standing.doubtful || standing.lost_before {
-        true => Outcome::Unknown,
-        false => Outcome::NotExecuted,
+    let of_transaction = slot.with_standing(|standing| match own {
+        _ if standing.lost_before => Outcome::Unknown,
+        // the server's answer to this statement, whatever comes of the transaction
+        Outcome::Failed => Outcome::Failed,
+        Outcome::NotExecuted | Outcome::Unknown if standing.doubtful => Outcome::Unknown,
+        Outcome::NotExecuted | Outcome::Unknown => Outcome::NotExecuted,
     });
     of_transaction.unwrap_or(own)
 }
 
-fn is_deadlock(error: &mysql_async::Error) -> bool {
-    matches!(error, mysql_async::Error::Server(error) if error.code == 1213)
+/// Whether the server has rolled back the whole transaction.
+fn has_undone_all(error: &mysql_async::Error) -> bool {
+    condition(error).undone == Undone::Transaction
 }

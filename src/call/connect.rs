@@ -6,13 +6,13 @@ use super::{Call, Facts, Failed};
 use crate::{
     classify::{Classification, Disconnect, Fault, Outcome, Stage},
     connections::{Lease, NoConnection, Slot},
-    decide::Reason,
-    driver_error::timed_out,
+    decide::{Obstacle, may_go_unfenced},
+    driver_error::{own, timed_out},
+    error::Kind,
     event::Event,
     outage::{Closed, Unavailable},
     past::Settled,
     reading::StateKinds,
-    statement::Delivery,
 };
 
 impl Call<'_> {
@@ -44,6 +44,9 @@ impl Call<'_> {
         if !self.past.is_empty() {
             Box::pin(self.fence(&mut lease)).await?;
         }
+        if mem::take(&mut self.resends) {
+            self.shared.listeners.counting.resends.add_one();
+        }
         Ok(lease)
     }
 
@@ -52,10 +55,9 @@ impl Call<'_> {
         self.facts.attempts -= 1;
         let (error, classification) = self.last.take().unwrap_or_else(|| {
             let unknown = Classification::disconnect(Disconnect::ServerLost, self.facts.outcome);
-            (io::Error::other("the connection was lost").into(), unknown)
+            (own(io::ErrorKind::Other, "the connection was lost"), unknown)
         });
-        let failed = self.ended(error, Reason::BudgetExhausted);
-        Failed { classification, told: true, ..failed }
+        Failed { obstacle: Some(Obstacle::BudgetSpent), told: true, ..Failed::known(error, classification) }
     }
 
     pub(super) async fn pooled_lease(&self, now: Instant) -> std::result::Result<Lease, Failed> {
@@ -66,7 +68,16 @@ impl Call<'_> {
     fn not_connected(&self, none: NoConnection) -> Failed {
         let failed = |error| self.failed(error, self.situation(Stage::Connect), None);
         match none {
-            NoConnection::Busy(error) => failed(error),
+            NoConnection::Busy { size } => {
+                let error = timed_out(format!("all {size} connections of the pool were in use until the deadline"));
+                let nothing_sent = Classification::other(Outcome::NotExecuted);
+                Failed {
+                    obstacle: Some(Obstacle::PoolBusy),
+                    kind: Some(Kind::Busy { size }),
+                    ..Failed::known(error, nothing_sent)
+                }
+            }
+            NoConnection::Shut(error) => failed(error),
             NoConnection::Failed { error, target, started } => {
                 let failed = failed(error);
                 // a user's own classification may see it otherwise
@@ -75,12 +86,17 @@ impl Call<'_> {
                 }
                 failed
             }
-            NoConnection::Closed(Closed { reason, why, error, lasted }) => {
+            NoConnection::Closed(Closed { obstacle, why, error, lasted }) => {
                 let classification = match why.serves_reads() {
                     true => Classification::refused(Outcome::NotExecuted),
                     false => Classification::disconnect(Disconnect::ServerGone, Outcome::NotExecuted),
                 };
-                Failed { classification, end: Some(reason), told: true, down_for: Some(lasted), ..failed(error) }
+                Failed {
+                    obstacle: Some(obstacle),
+                    told: true,
+                    down_for: Some(lasted),
+                    ..Failed::known(error, classification)
+                }
             }
         }
     }
@@ -115,17 +131,13 @@ impl Call<'_> {
                 Ok(Settled::All) => return Ok(()),
                 Ok(Settled::Late) => {
                     let error = timed_out("the session of the lost attempt did not end in time".into());
-                    return Err(self.ended(error, Reason::Deadline));
+                    return Err(self.ended(error, Obstacle::OutOfTime));
                 }
                 Ok(Settled::Unfenced(why)) => {
                     self.shared.listeners.emit(&Event::Unfenced { why, attempt: self.facts.attempts });
-                    // a transaction that nobody commits has no effect, wherever it lingers
-                    // and a guard keeps two copies apart
-                    let matters =
-                        self.facts.outcome == Outcome::Unknown && self.facts.delivery != Delivery::ExactlyOnce;
-                    if !self.settings.replay_unfenced && matters {
-                        let error = io::Error::other(format!("the lost attempt may still be at work: {why}"));
-                        return Err(self.ended(error.into(), Reason::Unfenced));
+                    if !may_go_unfenced(self.facts.outcome, self.facts.delivery, self.settings) {
+                        let what = format!("the lost attempt may still be at work: {why}");
+                        return Err(self.ended(own(io::ErrorKind::Other, what), Obstacle::Unfenced));
                     }
                 }
                 Err(error) => return Err(self.failed(error, self.situation(Stage::Connect), None)),
@@ -133,7 +145,7 @@ impl Call<'_> {
         }
     }
 
-    pub(super) fn ended(&self, error: mysql_async::Error, reason: Reason) -> Failed {
-        Failed { end: Some(reason), ..self.failed(error, self.situation(Stage::Connect), None) }
+    pub(super) fn ended(&self, error: mysql_async::Error, obstacle: Obstacle) -> Failed {
+        Failed { obstacle: Some(obstacle), ..self.failed(error, self.situation(Stage::Connect), None) }
     }
 }

@@ -1,9 +1,11 @@
 //! How a call ends in an error.
 
+use std::time::Duration;
+
 use super::{Call, Mismatch};
 use crate::{
     classify::{Classification, Fault, Outcome, Stage},
-    decide::Reason,
+    decide::{Decision, Obstacle, Reason, decide, reason_of},
     error::{Error, Failure, Kind},
     event::Event,
     reading::StateKinds,
@@ -22,14 +24,15 @@ impl Call<'_> {
 
     /// A stream lost its connection after it had handed out rows.
     pub(crate) fn stream_broke(mut self, error: mysql_async::Error, connection_id: u32, rows: u64) -> Error {
-        let failed = self.failed(error, self.situation(Stage::Reply), Some(connection_id));
-        if failed.classification.outcome() == Outcome::Unknown {
-            self.facts.outcome = Outcome::Unknown;
+        let mut failed = self.failed(error, self.situation(Stage::Reply), Some(connection_id));
+        if failed.classification.fault() != Fault::Other {
+            failed.obstacle = Some(Obstacle::RowsDelivered);
         }
+        self.facts.outcome = self.facts.outcome.then(failed.classification.outcome());
         self.report(&failed);
-        let reason = match failed.classification.fault() {
-            Fault::Other => Reason::NotALoss,
-            Fault::Disconnect(_) | Fault::Refused | Fault::RolledBack => Reason::RowsDelivered,
+        let reason = match decide(&self.weighed(&failed, Duration::ZERO), self.settings) {
+            Decision::Surface(reason) => reason,
+            Decision::Resend(_) | Decision::Replay(_) => reason_of(Obstacle::RowsDelivered),
         };
         let failure = self.failure(Kind::Classified(failed.classification), reason, Some(failed.error));
         let lost_state = self.slot.map_or(StateKinds::NONE, |slot| slot.acknowledge());

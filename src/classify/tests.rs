@@ -1,16 +1,25 @@
 //! The table, cell by cell.
 
 use super::*;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
-use mysql_async::{LocalInfileError, UrlError, Value};
-use mysql_common::packets::BulkExecuteRequestError;
+use mysql_async::{DriverError, IoError, LocalInfileError, ServerError, UrlError, Value};
+use mysql_common::{packets::BulkExecuteRequestError, proto::codec::error::PacketCodecError};
 
 use Disconnect::{ServerGone, ServerLost};
-use Outcome::{NotExecuted, Unknown};
+use Outcome::{Failed, NotExecuted, Unknown};
 
-const PLAIN: Situation =
-    Situation { stage: Stage::Command, several: false, oversized: false, infile: false, tls: false };
+pub(super) const PLAIN: Situation = Situation {
+    stage: Stage::Command,
+    several: false,
+    rolls_back: true,
+    names_prepared: false,
+    oversized: false,
+    unsendable: false,
+    infile: false,
+    tls: false,
+    several_targets: false,
+};
 
 fn at(stage: Stage) -> Situation {
     Situation { stage, ..PLAIN }
@@ -32,6 +41,7 @@ pub(super) fn closed() -> Error {
 fn server(code: u16) -> Error {
     let message = match code {
         1290 => "The MariaDB server is running with the --read-only option so it cannot execute this statement",
+        4031 => "The client was disconnected by the server because of inactivity.",
         _ => "some message",
     };
     server_saying(code, message)
@@ -118,7 +128,7 @@ fn a_server_that_cannot_be_reached_counts_as_gone() {
     }
     for code in [
         1040, 1203, 1226, 1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3169, 1047, 3032, 2002,
-        2003, 2006, 2013, 2055, 4031, 9001,
+        2003, 2006, 2013, 2055, 4031, 9001, 9501, 6400, 1815, 3168,
     ] {
         assert_eq!(classify(&server(code), at(Stage::Connect)), GONE, "{code}");
     }
@@ -148,9 +158,11 @@ fn a_connection_that_was_dead_before_the_write_is_a_proof() {
     assert_eq!(classify(&closed(), PLAIN), GONE);
     assert_eq!(classify(&Error::Driver(DriverError::ConnectionClosed), PLAIN), GONE);
     assert_eq!(classify(&io(ErrorKind::BrokenPipe), PLAIN), GONE);
-    for code in [4031, 9001] {
-        assert_eq!(classify(&server(code), PLAIN), GONE, "{code}");
-    }
+    assert_eq!(classify(&server(4031), PLAIN), GONE);
+    // the same number on MariaDB
+    let of_a_trigger =
+        server_saying(4031, "Referenced trigger 'a' for the given action time and event type does not exist.");
+    assert_eq!(classify(&of_a_trigger, PLAIN), Classification::other(Failed));
 }
 
 #[test]
@@ -167,7 +179,16 @@ fn a_text_that_no_packet_holds_is_not_executed_and_not_sent_again() {
     {
         assert_eq!(classify(&error, oversized), Classification::other(NotExecuted), "{error:?}");
     }
-    assert_eq!(classify(&server(1062), oversized), Classification::other(Unknown));
+    assert_eq!(classify(&server(1062), oversized), Classification::other(Failed));
+}
+
+#[test]
+fn a_request_that_the_client_does_not_send_is_not_executed() {
+    let too_large = codec(PacketCodecError::PacketTooLarge);
+    let unsendable = Situation { unsendable: true, ..PLAIN };
+    assert_eq!(classify(&too_large, unsendable), Classification::other(NotExecuted));
+    assert_eq!(classify(&too_large, PLAIN), Classification::other(Unknown), "it may have been the reply");
+    assert_eq!(classify(&io(ErrorKind::ConnectionReset), unsendable), LOST);
 }
 
 #[test]
@@ -185,7 +206,10 @@ fn every_other_end_of_a_connection_is_unknown() {
     }
     assert_eq!(classify(&codec(PacketCodecError::PacketsOutOfSync), PLAIN), LOST);
     assert_eq!(classify(&codec(PacketCodecError::BadCompressedPacketHeader), PLAIN), LOST);
-    for code in [1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3169, 2006, 2013, 2055] {
+    for code in [
+        1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3169, 2002, 2003, 2006, 2013, 2055, 9001,
+        9501, 3100, 3168,
+    ] {
         assert_eq!(classify(&server(code), PLAIN), LOST, "{code}");
     }
     let of_a_node =
@@ -206,23 +230,25 @@ fn every_other_end_of_a_connection_is_unknown() {
 #[test]
 fn a_refusal_of_the_server_is_a_proof_for_a_text_that_is_one_command() {
     let several = Situation { several: true, ..PLAIN };
-    for code in [1047, 1290, 1836] {
+    for code in [1047, 1290, 1792, 1836, 1874, 1036, 3032, 6400, 1615, 1040, 1203] {
         let error = server(code);
         assert_eq!(classify(&error, PLAIN), Classification::refused(NotExecuted), "{code}");
         assert_eq!(classify(&error, several), Classification::refused(Unknown), "{code}");
     }
     assert_eq!(classify(&server(1243), PLAIN), Classification::refused(NotExecuted));
-    assert_eq!(classify(&server(1243), several), Classification::other(Unknown), "a name of SQL's own PREPARE");
+    assert_eq!(classify(&server(1243), several), Classification::other(Failed), "a name of SQL's own PREPARE");
+    let names_prepared = Situation { names_prepared: true, ..PLAIN };
+    assert_eq!(classify(&server(1243), names_prepared), Classification::other(Failed));
     for code in [1205, 1213] {
         let error = server(code);
         assert_eq!(classify(&error, PLAIN), Classification::rolled_back(NotExecuted));
-        assert_eq!(classify(&error, several), Classification::rolled_back(Unknown));
+        assert_eq!(classify(&error, several), Classification::rolled_back(Failed));
+        let with_traces = Situation { rolls_back: false, ..PLAIN };
+        assert_eq!(classify(&error, with_traces), Classification::rolled_back(Failed), "MyISAM, or DDL");
     }
-    for code in [4031, 9001] {
-        assert_eq!(classify(&server(code), several), LOST, "{code}");
-    }
+    assert_eq!(classify(&server(4031), several), LOST);
     assert_eq!(classify(&server(1064), PLAIN), Classification::other(NotExecuted));
-    assert_eq!(classify(&server(1064), several), Classification::other(Unknown));
+    assert_eq!(classify(&server(1064), several), Classification::other(Failed));
 }
 
 #[test]
@@ -238,7 +264,10 @@ fn an_option_that_is_not_read_only_is_not_waited_for() {
 
 #[test]
 fn errors_of_the_statement_or_of_the_caller_are_no_disconnect() {
-    for code in [1045, 1054, 1062, 1146, 1153, 1180, 1317, 1452, 1969, 3024, 1792, 3032, 2002, 2003, 65535] {
+    for code in [1045, 1054, 1062, 1105, 1146, 1317, 1452, 1969, 3024, 65535] {
+        assert_eq!(classify(&server(code), PLAIN), Classification::other(Failed), "{code}");
+    }
+    for code in [1153, 1180] {
         assert_eq!(classify(&server(code), PLAIN), Classification::other(Unknown), "{code}");
     }
     assert_eq!(classify(&codec(PacketCodecError::PacketTooLarge), PLAIN), Classification::other(Unknown));
@@ -260,7 +289,7 @@ fn errors_of_the_statement_or_of_the_caller_are_no_disconnect() {
 /// Errors of every kind, for the rules that hold whatever the error.
 fn sample() -> Vec<Error> {
     let kinds = [ErrorKind::BrokenPipe, ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset, ErrorKind::TimedOut];
-    let codes = [1040, 1045, 1047, 1053, 1062, 1064, 1205, 1213, 1243, 1290, 1836, 1927, 2013, 4031, 9001];
+    let codes = [1040, 1045, 1047, 1053, 1062, 1064, 1205, 1213, 1243, 1290, 1836, 1927, 2013, 4031, 9001, 1792, 1615];
     kinds
         .into_iter()
         .map(io)
@@ -286,10 +315,62 @@ fn preparing_executes_nothing() {
 }
 
 #[test]
+fn preparing_proves_nothing_where_stored_code_may_be_called() {
+    let several = Situation { several: true, ..at(Stage::Prepare) };
+    assert_eq!(classify(&io(ErrorKind::UnexpectedEof), several), LOST);
+    assert_eq!(classify(&server(1146), several), Classification::other(Failed));
+    assert_eq!(classify(&server(1146), at(Stage::Prepare)), Classification::other(NotExecuted));
+}
+
+#[test]
+fn a_number_that_is_not_in_the_table_is_told_by_the_class_of_its_sqlstate() {
+    let with =
+        |state: &str| Error::Server(ServerError { code: 45_678, message: "of a stranger".into(), state: state.into() });
+    assert_eq!(classify(&with("08S01"), PLAIN), LOST);
+    assert_eq!(classify(&with("08004"), at(Stage::Connect)), GONE);
+    assert_eq!(classify(&with("40001"), PLAIN), Classification::rolled_back(NotExecuted));
+    assert_eq!(classify(&with("23000"), PLAIN), Classification::other(Failed));
+    assert_eq!(classify(&with("HY000"), at(Stage::Connect)), Classification::other(NotExecuted));
+}
+
+#[test]
+fn a_host_that_one_of_several_targets_does_not_let_in_is_no_reason_to_give_up() {
+    let others = Situation { several_targets: true, ..at(Stage::Connect) };
+    for code in [1129, 1130] {
+        assert_eq!(classify(&server(code), others), GONE, "{code}");
+    }
+    assert_eq!(classify(&server(1045), others), Classification::other(NotExecuted));
+}
+
+#[test]
+fn an_init_connect_that_fails_is_not_waited_for() {
+    let broken =
+        server_saying(1184, "Aborted connection 5 to db: 'a' user: 'b' host: 'c' (init_connect command failed)");
+    assert_eq!(classify(&broken, at(Stage::Connect)), Classification::other(NotExecuted));
+}
+
+#[test]
+fn one_attempt_after_another_makes_the_outcome_of_the_call() {
+    for (first, second, both) in [
+        (NotExecuted, NotExecuted, NotExecuted),
+        (NotExecuted, Failed, Failed),
+        (NotExecuted, Unknown, Unknown),
+        (Failed, NotExecuted, Unknown),
+        (Failed, Failed, Failed),
+        (Failed, Unknown, Unknown),
+        (Unknown, NotExecuted, Unknown),
+        (Unknown, Failed, Unknown),
+        (Unknown, Unknown, Unknown),
+    ] {
+        assert_eq!(first.then(second), both, "{first} {second}");
+    }
+}
+
+#[test]
 fn once_the_reply_has_begun_nothing_is_proved() {
     for error in sample() {
         let got = classify(&error, at(Stage::Reply));
-        assert_eq!(got.outcome(), Unknown, "{error:?}");
+        assert_ne!(got.outcome(), NotExecuted, "{error:?}");
         assert_ne!(got.fault(), Fault::Disconnect(ServerGone), "{error:?}");
     }
 }
@@ -303,7 +384,8 @@ fn the_two_losses_have_the_codes_that_people_search_for() {
 }
 
 #[test]
-fn the_two_outcomes_can_be_told() {
+fn the_outcomes_can_be_told() {
+    assert_eq!(Failed.to_string(), "failed");
     assert_eq!(NotExecuted.to_string(), "not executed");
     assert_eq!(Unknown.to_string(), "unknown");
 }

@@ -43,7 +43,7 @@ impl Shared {
         }
     }
 
-    /// No connection could be made, for this reason: the others need not try.
+    /// No connection could be made, for this reason, which is worth another try: the others need not try.
     pub(crate) fn note_failure(
         self: &Arc<Self>,
         target: usize,
@@ -51,7 +51,8 @@ impl Shared {
         started: Instant,
         settings: &Settings,
     ) {
-        let Some(why) = Unavailable::at_connect(error) else { return };
+        // what the table calls no loss is one by the user's own classification
+        let why = Unavailable::at_connect(error, self.targets.len() > 1).unwrap_or(Unavailable::NotReady);
         if why != Unavailable::Silent || started.elapsed() >= settings.connect_within(SILENCE) {
             self.note(target, why, error, started);
         }

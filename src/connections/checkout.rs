@@ -28,8 +28,10 @@ const QUIET: Duration = Duration::from_micros(100);
 /// Why there is no connection.
 #[derive(Debug)]
 pub(crate) enum NoConnection {
-    /// The pool has none to give.
-    Busy(mysql_async::Error),
+    /// All connections of the pool were in use until the deadline.
+    Busy { size: usize },
+    /// No connection could be asked for.
+    Shut(mysql_async::Error),
     /// It could not be made, or was of no use; that was tried from `started` on.
     Failed { error: mysql_async::Error, target: usize, started: Instant },
     /// The server is down, and that has been known; nothing was tried.
@@ -106,8 +108,8 @@ impl Shared {
     async fn turn(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, NoConnection> {
         match timeout_at(deadline.into(), self.handshakes.acquire()).await {
             Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_)) => Err(NoConnection::Busy(mysql_async::DriverError::PoolDisconnected.into())),
-            Err(_) => Err(NoConnection::Busy(timed_out("too many connections were in the making".into()))),
+            Ok(Err(_)) => Err(NoConnection::Shut(mysql_async::DriverError::PoolDisconnected.into())),
+            Err(_) => Err(NoConnection::Shut(timed_out("too many connections were in the making".into()))),
         }
     }
 
@@ -116,8 +118,8 @@ impl Shared {
             Ok(permit) => permit,
             Err(_) => timeout_at(deadline.into(), self.permits.acquire())
                 .await
-                .map_err(|_| NoConnection::Busy(timed_out("no connection of the pool became free".into())))?
-                .map_err(|_| NoConnection::Busy(mysql_async::DriverError::PoolDisconnected.into()))?,
+                .map_err(|_| NoConnection::Busy { size: self.current().1.size })?
+                .map_err(|_| NoConnection::Shut(mysql_async::DriverError::PoolDisconnected.into()))?,
         };
         permit.forget();
         Ok(Permit(self))

@@ -108,6 +108,13 @@ impl Lease {
         self.conn.as_ref().expect("a lease has its connection until it ends")
     }
 
+    /// The client sends no packet that is longer than this, if it is known.
+    pub(crate) fn sends_at_most(&self) -> Option<usize> {
+        let own = self.connection().opts().max_allowed_packet();
+        // without one of its own the driver keeps to the server's
+        own.or_else(|| self.records().packet_limit(self.connection()))
+    }
+
     /// Whether the server takes no packet that holds a text of this length.
     pub(crate) fn is_too_small_for(&self, length: usize) -> bool {
         self.records().packet_limit(self.connection()).is_some_and(|limit| length > limit)

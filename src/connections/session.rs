@@ -19,7 +19,7 @@ use std::{
 use mysql_async::{Conn, Opts, Row, prelude::Queryable};
 
 use super::bounded;
-use crate::{policy::Settings, random::random};
+use crate::{conditions::answers::is_missing_session, policy::Settings, random::random};
 
 /// The name of the lock that marks one session. Unique among all processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,8 +263,8 @@ impl Session {
                 let killing = from.query_drop(format!("KILL {id}"));
                 match bounded(killing, "KILL", deadline, settings).await {
                     Ok(()) => {}
-                    // 1094: it ended in between
-                    Err(mysql_async::Error::Server(error)) if error.code == 1094 => {}
+                    // it ended in between
+                    Err(mysql_async::Error::Server(error)) if is_missing_session(&error) => {}
                     Err(mysql_async::Error::Server(_)) => return Ok(Fate::NotAllowed),
                     Err(error) => return Err(error),
                 }

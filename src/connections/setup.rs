@@ -4,7 +4,7 @@ use std::fmt;
 
 use mysql_async::{Conn, ServerError, prelude::Queryable};
 
-use crate::classify::is_worth_another_try;
+use crate::{conditions::Connect, conditions::condition};
 
 /// The set-up that is declared on the executor.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +36,7 @@ impl Setup {
         for (index, statement) in self.0.iter().enumerate() {
             match conn.query_drop(statement.as_str()).await {
                 Ok(()) => {}
-                Err(error) if is_worth_another_try(&error) => return Err(error),
+                Err(error) if matches!(condition(&error).connect, Connect::Waits(_)) => return Err(error),
                 Err(mysql_async::Error::Server(error)) => {
                     let failed = SetupFailed { number: index + 1, of: self.0.len(), error };
                     return Err(mysql_async::Error::Other(Box::new(failed)));

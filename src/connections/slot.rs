@@ -41,6 +41,8 @@ pub(crate) type Rebuilding = Pin<Box<dyn Future<Output = Result<Option<(Lease, S
 /// How a transaction stands, beside what its connection tells.
 #[derive(Default)]
 pub(crate) struct Standing {
+    /// It was asked for as read-only, or runs on a session that may be.
+    pub(crate) read_only: bool,
     /// A statement may have committed what came before it.
     pub(crate) doubtful: bool,
     /// An earlier run of it may have been committed on another node.
@@ -71,11 +73,13 @@ impl Slot {
 
     /// The slot of a transaction that has begun on this connection.
     pub(crate) fn of_transaction(mut lease: Lease) -> Arc<Self> {
+        let outer = lease.leave_home();
+        let read_only = outer.as_ref().is_some_and(|outer| outer.is_read_only());
         let held = Held {
-            outer: lease.leave_home(),
+            outer,
             lease: Some((lease, Instant::now())),
             in_transaction: true,
-            transaction: Some(Standing::default()),
+            transaction: Some(Standing { read_only, ..Standing::default() }),
             ..Held::default()
         };
         Arc::new(Slot(Mutex::new(held)))
@@ -83,6 +87,17 @@ impl Slot {
 
     pub(crate) fn is_of_transaction(&self) -> bool {
         self.lock().transaction.is_some()
+    }
+
+    /// Whether the caller may have made the session, or the transaction, read-only.
+    pub(crate) fn is_read_only(&self) -> bool {
+        let held = self.lock();
+        match &held.transaction {
+            Some(standing) => standing.read_only,
+            None => [StateKinds::SESSION_VARIABLES, StateKinds::TRANSACTION, StateKinds::UNKNOWN]
+                .into_iter()
+                .any(|kind| held.state.contains(kind)),
+        }
     }
 
     /// Whether a transaction is open on the connection.

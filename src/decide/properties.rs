@@ -7,10 +7,10 @@ use proptest::{prelude::*, sample::select};
 use crate::{classify::Disconnect, policy::Delays, schedule::Schedule};
 use Decision::{Replay, Resend, Surface};
 use Delivery::{AtLeastOnce, AtMostOnce, ExactlyOnce};
-use Outcome::{NotExecuted, Unknown};
+use Outcome::{Failed, NotExecuted, Unknown};
 
 fn outcomes() -> impl Strategy<Value = Outcome> {
-    select(vec![NotExecuted, Unknown])
+    select(vec![NotExecuted, Failed, Unknown])
 }
 
 fn classifications() -> impl Strategy<Value = Classification> {
@@ -43,14 +43,24 @@ prop_compose! {
         classification in classifications(),
         before in outcomes(),
         delivery in select(vec![AtMostOnce, AtLeastOnce, ExactlyOnce]),
-        [once_only, reached_connection] in any::<[bool; 2]>(),
+        [once_only, reached_connection, of_the_server] in any::<[bool; 3]>(),
         replays in counts(),
         delay in times(),
         remaining in times(),
     ) -> Situation {
-        // one unknown attempt makes the call unknown
-        let outcome = if classification.outcome() == Unknown { Unknown } else { before };
-        Situation { classification, outcome, delivery, once_only, reached_connection, replays, delay, remaining }
+        let outcome = before.then(classification.outcome());
+        Situation {
+            classification,
+            outcome,
+            delivery,
+            once_only,
+            reached_connection,
+            of_the_server,
+            replays,
+            delay,
+            remaining,
+            obstacle: None,
+        }
     }
 }
 
@@ -83,10 +93,6 @@ fn waits(decision: Decision) -> Option<Duration> {
         Resend(delay) | Replay(delay) => Some(delay),
         Surface(_) => None,
     }
-}
-
-fn counts_as_replay(situation: &Situation) -> bool {
-    situation.reached_connection && matches!(situation.classification.fault(), Fault::Disconnect(_))
 }
 
 proptest! {
@@ -156,7 +162,7 @@ proptest! {
         match decided(&situation, &policy) {
             Resend(_) => prop_assert_eq!(situation.outcome, NotExecuted),
             Replay(_) => {
-                prop_assert_eq!(situation.outcome, Unknown);
+                prop_assert_ne!(situation.outcome, NotExecuted);
                 prop_assert_ne!(situation.delivery, AtMostOnce);
                 prop_assert!(!situation.once_only);
             }
@@ -183,8 +189,8 @@ proptest! {
         let true_of_it = match reason {
             Reason::NotALoss => fault == Fault::Other,
             Reason::SwitchedOff => !policy.retries || (fault == Fault::RolledBack && !policy.resend_rolled_back),
-            Reason::NotIdempotent => (situation.outcome, situation.delivery) == (Unknown, AtMostOnce),
-            Reason::OnceOnly => (situation.outcome, situation.once_only) == (Unknown, true),
+            Reason::NotIdempotent => situation.outcome != NotExecuted && situation.delivery == AtMostOnce,
+            Reason::OnceOnly => situation.outcome != NotExecuted && situation.once_only,
             Reason::ReplaysExhausted => counts_as_replay(&situation) && situation.replays >= policy.max_replays,
             Reason::Deadline => situation.delay >= situation.remaining || situation.remaining.is_zero(),
             // of the loop, not of this function
@@ -220,9 +226,7 @@ proptest! {
         let (mut clock, mut replays, mut outcome, mut lost) = (Duration::ZERO, 0, NotExecuted, 0);
         for (classification, reached_connection, takes) in losses {
             clock += Duration::from_millis(takes);
-            if classification.outcome() == Unknown {
-                outcome = Unknown;
-            }
+            outcome = outcome.then(classification.outcome());
             let situation = Situation {
                 classification,
                 outcome,

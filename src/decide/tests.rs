@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::classify::Disconnect::{ServerGone, ServerLost};
-use Outcome::{NotExecuted, Unknown};
+use Outcome::{Failed, NotExecuted, Unknown};
 
 const DELAY: Duration = Duration::from_millis(50);
 
@@ -25,9 +25,11 @@ fn after(classification: Classification) -> Situation {
         delivery: Delivery::AtMostOnce,
         once_only: false,
         reached_connection: true,
+        of_the_server: true,
         replays: 0,
         delay: DELAY,
         remaining: Duration::from_secs(10),
+        obstacle: None,
     }
 }
 
@@ -68,6 +70,10 @@ fn the_matrix_of_outcome_and_delivery() {
         (Classification::rolled_back, NotExecuted, AtLeastOnce, Resend(DELAY)),
         (Classification::rolled_back, Unknown, AtMostOnce, Surface(Reason::NotIdempotent)),
         (Classification::rolled_back, Unknown, AtLeastOnce, Replay(DELAY)),
+        (Classification::rolled_back, Failed, AtMostOnce, Surface(Reason::NotIdempotent)),
+        (Classification::rolled_back, Failed, AtLeastOnce, Replay(DELAY)),
+        (Classification::other, Failed, AtMostOnce, Surface(Reason::NotALoss)),
+        (Classification::other, Failed, AtLeastOnce, Surface(Reason::NotALoss)),
         (Classification::other, NotExecuted, AtMostOnce, Surface(Reason::NotALoss)),
         (Classification::other, NotExecuted, AtLeastOnce, Surface(Reason::NotALoss)),
         (Classification::other, Unknown, AtMostOnce, Surface(Reason::NotALoss)),
@@ -156,6 +162,55 @@ fn nothing_is_tried_at_or_after_the_deadline() {
     }
     let at_once = Situation { remaining: Duration::ZERO, ..after(gone()) };
     assert_eq!(decided(at_once), Decision::Surface(Reason::Deadline));
+}
+
+#[test]
+fn a_refusal_that_is_about_the_statement_is_bounded_as_losses_are() {
+    let refused = Situation { of_the_server: false, ..after(Classification::refused(NotExecuted)) };
+    assert_eq!(decided(refused), Decision::Resend(DELAY));
+    let again = Situation { replays: 2, ..refused };
+    assert_eq!(decided(again), Decision::Surface(Reason::ReplaysExhausted));
+}
+
+#[test]
+fn what_stands_in_the_way_ends_the_call_whatever_the_error() {
+    use Obstacle::*;
+    let all = [
+        (RowsDelivered, Reason::RowsDelivered),
+        (StateLost, Reason::StateLost),
+        (InSession, Reason::InSession),
+        (InTransaction, Reason::InTransaction),
+        (CommitLost, Reason::CommitLost),
+        (Unfenced, Reason::Unfenced),
+        (BudgetSpent, Reason::BudgetExhausted),
+        (DownForTooLong, Reason::FailFast),
+        (NotWaited, Reason::SwitchedOff),
+        (OutOfTime, Reason::Deadline),
+        (PoolBusy, Reason::Deadline),
+    ];
+    for (obstacle, reason) in all {
+        for classification in [gone(), lost(), Classification::other(Failed), Classification::refused(NotExecuted)] {
+            let situation = Situation { obstacle: Some(obstacle), ..idempotent(classification) };
+            assert_eq!(decided(situation), Decision::Surface(reason), "{obstacle:?} {classification:?}");
+        }
+    }
+}
+
+#[test]
+fn a_statement_goes_unfenced_only_where_two_copies_do_no_harm_or_the_policy_takes_them() {
+    use Delivery::{AtLeastOnce, AtMostOnce, ExactlyOnce};
+    let strict = Settings { replay_unfenced: false, ..settings() };
+    for (outcome, delivery, may) in [
+        (NotExecuted, AtLeastOnce, true),
+        (NotExecuted, AtMostOnce, true),
+        (Unknown, AtLeastOnce, false),
+        (Unknown, AtMostOnce, false),
+        (Failed, AtLeastOnce, false),
+        (Unknown, ExactlyOnce, true),
+    ] {
+        assert_eq!(may_go_unfenced(outcome, delivery, &strict), may, "{outcome:?} {delivery:?}");
+        assert!(may_go_unfenced(outcome, delivery, &settings()), "{outcome:?} {delivery:?}");
+    }
 }
 
 #[test]

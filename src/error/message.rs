@@ -37,6 +37,23 @@ impl fmt::Display for Sentence<'_> {
                      its columns, or for mysql_async::Row"
                 );
             }
+            Kind::Busy { size } => {
+                write!(
+                    f,
+                    "the pool is busy: all {size} connections were in use until the deadline, of other calls, or of a stream, \
+                     session or transaction that this call is made within: give one back first, or let the pool have more"
+                )?;
+                return self.tail(f);
+            }
+            Kind::Unsendable { limit } => {
+                write!(
+                    f,
+                    "the request is larger than max_allowed_packet of this client ({limit} bytes, \
+                     OptsBuilder::max_allowed_packet): {}",
+                    Cause(failure.source.as_ref())
+                )?;
+                return self.tail(f);
+            }
             Kind::Deadline => {
                 f.write_str("the deadline passed before the statement could be sent")?;
                 return self.tail(f);
@@ -82,6 +99,8 @@ impl Sentence<'_> {
             (Outcome::NotExecuted, _) if failure.transaction => {
                 "; the transaction was not committed, it is safe to run it again"
             }
+            // as the bare driver would say it
+            (Outcome::Failed, _) => "; the server answered so, and nothing was lost on the way",
             (Outcome::Unknown, Delivery::ExactlyOnce) => {
                 "; it may have been committed, call again with the same token to find out"
             }
@@ -107,7 +126,7 @@ impl Sentence<'_> {
         }
         // the advice to use a guard is for those who do not
         let is_told = failure.reason == Reason::CommitLost && failure.delivery == Delivery::ExactlyOnce;
-        if failure.kind != Kind::Deadline && !is_told {
+        if !matches!(failure.kind, Kind::Deadline | Kind::Busy { .. }) && !is_told {
             write!(f, "; {}", failure.reason)?;
         }
         let plural = if failure.attempts == 1 { "" } else { "s" };

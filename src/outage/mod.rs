@@ -23,7 +23,10 @@ use std::{
 use mysql_async::Error;
 use tokio::{sync::Notify, time::timeout_at};
 
-use crate::{decide::Reason, driver_error::copy};
+use crate::{
+    decide::Obstacle,
+    driver_error::{copy, own},
+};
 
 mod probe;
 mod retake;
@@ -106,7 +109,7 @@ struct Spell {
 /// Why a call may not have a connection.
 #[derive(Debug)]
 pub(crate) struct Closed {
-    pub(crate) reason: Reason,
+    pub(crate) obstacle: Obstacle,
     pub(crate) why: Unavailable,
     pub(crate) error: Error,
     /// How long it has lasted.
@@ -236,15 +239,15 @@ impl Outage {
                 let Some(spell) = state.obstacle(need, idle()) else {
                     return Ok(());
                 };
-                let (limit, reason) = match self.tuning.fail_fast_after {
-                    _ if at_once => (Some(spell.since), Reason::SwitchedOff),
-                    limit => (limit.and_then(|limit| spell.since.checked_add(limit)), Reason::FailFast),
+                let (limit, obstacle) = match self.tuning.fail_fast_after {
+                    _ if at_once => (Some(spell.since), Obstacle::NotWaited),
+                    limit => (limit.and_then(|limit| spell.since.checked_add(limit)), Obstacle::DownForTooLong),
                 };
                 if is_fresh && limit.is_some_and(|limit| now >= limit) {
-                    return Err(spell.closed(reason, now));
+                    return Err(spell.closed(obstacle, now));
                 }
                 if now >= deadline {
-                    return Err(spell.closed(Reason::Deadline, now));
+                    return Err(spell.closed(Obstacle::OutOfTime, now));
                 }
                 limit.filter(|&limit| limit > now).map_or(deadline, |limit| limit.min(deadline))
             };
@@ -290,6 +293,13 @@ impl Outage {
             return Plan::Rest;
         }
         Plan::Probe(why)
+    }
+
+    /// The error that the table would not wait for, and that the user's own classification calls a loss.
+    fn patient_with(&self, several: bool) -> Option<Error> {
+        let state = self.lock();
+        let spell = state.down.as_ref()?;
+        Unavailable::at_connect(&spell.error, several).is_none().then(|| copy(&spell.error))
     }
 
     /// How long ago the last outage ended.
@@ -339,7 +349,7 @@ impl Outage {
     fn note_read_only(&self) {
         let mut state = self.lock();
         if state.read_only.is_none() {
-            let error = io::Error::other(Unavailable::ReadOnly.to_string()).into();
+            let error = own(io::ErrorKind::Other, Unavailable::ReadOnly.to_string());
             let now = Instant::now();
             state.read_only = Some(Spell { since: now, why: Unavailable::ReadOnly, error, heard: now });
             self.troubled.store(true, SeqCst);
@@ -373,8 +383,8 @@ impl State {
 }
 
 impl Spell {
-    fn closed(&self, reason: Reason, now: Instant) -> Closed {
-        Closed { reason, why: self.why, error: copy(&self.error), lasted: now.saturating_duration_since(self.since) }
+    fn closed(&self, obstacle: Obstacle, now: Instant) -> Closed {
+        Closed { obstacle, why: self.why, error: copy(&self.error), lasted: now.saturating_duration_since(self.since) }
     }
 }
 

@@ -85,6 +85,8 @@ struct Prober {
     gentle: Schedule,
     accept_read_only: bool,
     current: usize,
+    /// A login that fails in this way is worth another try, by the user's own classification.
+    patient_with: Option<Error>,
     asking: JoinSet<(usize, Verdict)>,
     targets: Vec<Asked>,
     probes: u64,
@@ -120,6 +122,7 @@ impl Prober {
             gentle: Schedule::new(&delays(interval)),
             accept_read_only: tuning.accept_read_only,
             current: shared.outage.current(),
+            patient_with: None,
             asking: JoinSet::new(),
             targets: shared
                 .targets
@@ -141,6 +144,7 @@ impl Prober {
     fn begin_round(&mut self, shared: &Shared, why: Unavailable) -> Duration {
         self.current = shared.outage.current();
         let alone = self.targets.len() == 1;
+        self.patient_with = shared.outage.patient_with(!alone);
         let question = match why {
             // the server is the one that it was
             Unavailable::Unreachable | Unavailable::Silent | Unavailable::Full if alone => Question::Login,
@@ -193,9 +197,20 @@ impl Prober {
         }
     }
 
+    /// What a server says that does not let us in, as the user sees it.
+    fn by_the_user(&self, verdict: Verdict) -> Verdict {
+        match (verdict, &self.patient_with) {
+            (Verdict::Objects(error), Some(expected)) if is_the_same(&error, expected) => {
+                Verdict::Unable(Unavailable::NotReady, error)
+            }
+            (verdict, _) => verdict,
+        }
+    }
+
     /// The better of what was found and what has been said now.
     fn weigh(&mut self, found: Found, index: usize, verdict: Verdict) -> Found {
         let alone = self.targets.len() == 1;
+        let verdict = self.by_the_user(verdict);
         let asked = &mut self.targets[index];
         asked.is_awaited = false;
         let now = match verdict {
@@ -266,6 +281,14 @@ impl Prober {
     }
 }
 
+fn is_the_same(error: &Error, other: &Error) -> bool {
+    match (error, other) {
+        (Error::Server(error), Error::Server(other)) => error.code == other.code,
+        (Error::Io(_) | Error::Driver(_) | Error::Other(_) | Error::Url(_), Error::Io(_)) => true,
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,6 +303,7 @@ mod tests {
             gentle: Schedule::new(&delays),
             accept_read_only,
             current,
+            patient_with: None,
             asking: JoinSet::new(),
             targets: (0..targets).map(asked).collect(),
             probes: 0,

@@ -120,7 +120,7 @@ async fn nobody_waits_beyond_a_deadline_or_for_what_is_closed() {
     let outage = outage(None);
     outage.note(0, Unavailable::Full, &refused(), Instant::now());
     let closed = pass(&outage, Need::Read, soon(), false).await.expect_err("still down");
-    assert_eq!((closed.reason, closed.why), (Reason::Deadline, Unavailable::Full));
+    assert_eq!((closed.obstacle, closed.why), (Obstacle::OutOfTime, Unavailable::Full));
     assert!(closed.lasted >= Duration::from_millis(50), "{:?}", closed.lasted);
     outage.close();
     pass(&outage, Need::Read, far(), false).await.expect("the pool will tell");
@@ -131,16 +131,16 @@ async fn what_does_not_wait_is_refused_on_fresh_news_only() {
     let outage = outage(Some(INTERVAL));
     outage.note(0, Unavailable::Unreachable, &refused(), Instant::now());
     let at_once = pass(&outage, Need::Read, far(), true).await.expect_err("at once");
-    assert_eq!(at_once.reason, Reason::SwitchedOff);
+    assert_eq!(at_once.obstacle, Obstacle::NotWaited);
     let fast = pass(&outage, Need::Read, far(), false).await.expect_err("after the limit");
-    assert_eq!(fast.reason, Reason::FailFast);
+    assert_eq!(fast.obstacle, Obstacle::DownForTooLong);
     // nobody has looked for a long time
     outage.lock().confirmed = Instant::now().checked_sub(Duration::from_secs(5));
     let looking = pass(&outage, Need::Read, far(), false);
     assert!(tokio::time::timeout(INTERVAL * 3, looking).await.is_err(), "refused for what may not be true any more");
     let looking = pass(&outage, Need::Read, far(), false);
     let (found, ()) = tokio::join!(looking, async { outage.confirm(None) });
-    assert_eq!(found.expect_err("still down").reason, Reason::FailFast);
+    assert_eq!(found.expect_err("still down").obstacle, Obstacle::DownForTooLong);
 }
 
 #[test]

@@ -1,13 +1,10 @@
 //! Why a server cannot be used: what its errors say of itself.
 
-use std::{fmt, io};
+use std::fmt;
 
-use mysql_async::{Error, ServerError};
+use mysql_async::Error;
 
-use crate::{
-    classify::{is_worth_another_try, says_read_only},
-    driver_error::io_error,
-};
+use crate::conditions::condition;
 
 /// Why a server is not available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,11 +15,11 @@ pub enum Unavailable {
     Unreachable,
     /// It accepts, or does not even refuse, and then says nothing: a black hole, a stopped process.
     Silent,
-    /// It has all the connections that it takes (1040, 1203, 1226). Those that are open work.
+    /// It has all the connections that it takes. Those that are open work.
     Full,
-    /// It is up and does not serve: a cluster node without quorum (1047), offline mode (3032).
+    /// It is up and does not serve: a cluster node without quorum, offline mode, a host that is not let in.
     NotReady,
-    /// It takes no writes (1290, 1836): a demoted primary, a replica.
+    /// It takes no writes: a demoted primary, a replica.
     ReadOnly,
 }
 
@@ -39,29 +36,15 @@ impl fmt::Display for Unavailable {
 }
 
 impl Unavailable {
-    /// What the failure to make a connection says; `None` if the server is there and waiting cannot help.
-    pub(crate) fn at_connect(error: &Error) -> Option<Self> {
-        if !is_worth_another_try(error) {
-            return None;
-        }
-        Some(match error {
-            Error::Server(ServerError { code: 1040 | 1203 | 1226, .. }) => Unavailable::Full,
-            Error::Server(ServerError { code: 1047 | 3032, .. }) => Unavailable::NotReady,
-            Error::Io(io) if io_error(io).is_some_and(|io| io.kind() == io::ErrorKind::TimedOut) => Unavailable::Silent,
-            Error::Server(_) | Error::Io(_) | Error::Driver(_) | Error::Other(_) | Error::Url(_) => {
-                Unavailable::Unreachable
-            }
-        })
+    /// What the failure to make a connection says; `None` if the server is there and waiting cannot help. `several` says that
+    /// there are other targets.
+    pub(crate) fn at_connect(error: &Error, several: bool) -> Option<Self> {
+        condition(error).connect.unavailable(several)
     }
 
     /// What the refusal of a statement says; `None` if it is not about the server's condition.
     pub(crate) fn at_statement(error: &Error) -> Option<Self> {
-        match error {
-            Error::Server(ServerError { code: 1047 | 3032, .. }) => Some(Unavailable::NotReady),
-            Error::Server(ServerError { code: 1836, .. }) => Some(Unavailable::ReadOnly),
-            Error::Server(error) if error.code == 1290 && says_read_only(error) => Some(Unavailable::ReadOnly),
-            Error::Server(_) | Error::Io(_) | Error::Driver(_) | Error::Other(_) | Error::Url(_) => None,
-        }
+        condition(error).server
     }
 
     /// It answers.
@@ -91,6 +74,10 @@ impl Unavailable {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
+    use mysql_async::ServerError;
+
     use super::*;
 
     fn server(code: u16) -> Error {
@@ -124,7 +111,7 @@ mod tests {
             (server(1130), None),
             (io(io::ErrorKind::InvalidData), None),
         ] {
-            assert_eq!(Unavailable::at_connect(&error), said, "{error}");
+            assert_eq!(Unavailable::at_connect(&error, false), said, "{error}");
         }
     }
 

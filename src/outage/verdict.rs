@@ -47,7 +47,7 @@ pub(super) async fn ask(opts: Opts, question: Question, limit: Duration) -> Verd
         Ok(None) => Verdict::Able,
         Ok(Some(Unavailable::ReadOnly)) => Verdict::ReadOnly,
         Ok(Some(why)) => Verdict::Unable(why, std::io::Error::other(why.to_string()).into()),
-        Err(error) => match Unavailable::at_connect(&error) {
+        Err(error) => match Unavailable::at_connect(&error, false) {
             Some(why) => Verdict::Unable(why, error),
             None => Verdict::Objects(error),
         },
@@ -58,16 +58,21 @@ pub(super) async fn ask(opts: Opts, question: Question, limit: Duration) -> Verd
 async fn condition(conn: &mut Conn) -> Result<Option<Unavailable>, Error> {
     // a server that is no cluster's node is never 'ready' either
     let node: Option<Row> = answered(conn.query_first("SELECT @@global.wsrep_on").await)?;
-    if node.is_some_and(|row| row.unwrap().iter().any(is_on)) {
-        let ready = answered(conn.query_first("SHOW GLOBAL STATUS LIKE 'wsrep_ready'").await)?;
-        if ready.is_some_and(|(_, ready): (String, String)| ready != "ON") {
+    if node.is_some_and(|row| row.as_ref(0).is_some_and(is_on)) {
+        let ready: Option<Row> = answered(conn.query_first("SHOW GLOBAL STATUS LIKE 'wsrep_ready'").await)?;
+        if ready.is_some_and(|row| !row.as_ref(1).is_some_and(is_on)) {
             return Ok(Some(Unavailable::NotReady));
         }
     }
-    let flags: Option<Row> = answered(conn.query_first("SELECT @@global.read_only, @@global.innodb_read_only").await)?;
-    let read_only = flags.is_some_and(|row| row.unwrap().iter().any(is_on));
-    Ok(read_only.then_some(Unavailable::ReadOnly))
+    let flags: Option<Vec<Row>> = answered(conn.query(READ_ONLY_FLAGS).await.map(Some))?;
+    let is_set = |row: &Row| row.as_ref(1).is_some_and(is_on);
+    Ok(flags.unwrap_or_default().iter().any(is_set).then_some(Unavailable::ReadOnly))
 }
+
+/// Each of them keeps an ordinary account, or everybody, from writing. Asked for so that a server that does not know one of
+/// them still tells about the others.
+const READ_ONLY_FLAGS: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
+    ('read_only', 'super_read_only', 'innodb_read_only', 'transaction_read_only', 'tx_read_only')";
 
 /// What stands in front of a server need not know the question: then logging in has to do.
 fn answered<T>(answer: Result<Option<T>, Error>) -> Result<Option<T>, Error> {

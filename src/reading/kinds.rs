@@ -7,9 +7,10 @@ use std::fmt;
 pub(crate) struct StateKinds(u16);
 
 /// Each kind by itself, in the order in which [`StateKinds::names`] tells them.
-const NAMED: [(StateKinds, &str); 10] = [
+const NAMED: [(StateKinds, &str); 11] = [
     (StateKinds::USER_VARIABLES, "user variables"),
     (StateKinds::SESSION_VARIABLES, "session variables"),
+    (StateKinds::ROLE, "the role"),
     (StateKinds::DATABASE, "the current database"),
     (StateKinds::TEMPORARY_TABLE, "temporary tables"),
     (StateKinds::TABLE_LOCKS, "table locks"),
@@ -41,6 +42,8 @@ impl StateKinds {
     pub(crate) const HANDLER: Self = Self(1 << 7);
     /// Begins, ends or shapes a transaction, `SET autocommit` included.
     pub(crate) const TRANSACTION: Self = Self(1 << 8);
+    /// `SET ROLE`
+    pub(crate) const ROLE: Self = Self(1 << 10);
     /// Not recognised as neutral: it may leave anything.
     pub(crate) const UNKNOWN: Self = Self(1 << 9);
 

@@ -69,6 +69,12 @@ impl<'a> Lexer<'a> {
         u32::try_from(self.sql.len()).is_err()
     }
 
+    /// True if there is a semicolon anywhere, in a string or comment as well.
+    #[cold]
+    pub(super) fn has_semicolon(&self) -> bool {
+        self.sql.contains(&b';')
+    }
+
     /// Where the latest token ended.
     pub(super) fn end(&self) -> usize {
         self.at

@@ -15,6 +15,7 @@
 //! server and is called by it, all read as neutral.
 
 mod classes;
+mod effect;
 mod kinds;
 mod lexer;
 mod lists;
@@ -25,6 +26,8 @@ mod targets;
 mod tests;
 mod verbs;
 
+#[allow(unused_imports)]
+pub(crate) use effect::{Control, Then};
 pub(crate) use kinds::StateKinds;
 
 /// What the text of a call says about its effects.
@@ -34,6 +37,7 @@ pub(crate) struct Reading {
     several: bool,
     local_infile: bool,
     reads_only: bool,
+    effect: effect::Effect,
 }
 
 impl Reading {
@@ -56,6 +60,48 @@ impl Reading {
     /// True only if the call certainly changes nothing, neither data nor session nor files. Row locks do not count.
     pub(crate) const fn reads_only(self) -> bool {
         self.reads_only
+    }
+
+    /// False only if the call certainly leaves the transaction that it runs in alone: neither commits nor ends it.
+    pub(crate) const fn may_commit(self) -> bool {
+        self.effect.is_committing() || self.effect.is_calling()
+    }
+
+    /// True if what may commit is the code of a stored procedure, and nothing else of the text.
+    pub(crate) const fn is_call(self) -> bool {
+        self.effect.is_calling() && !self.effect.is_committing()
+    }
+
+    /// True if a statement of the text begins a transaction.
+    pub(crate) const fn begins_transaction(self) -> bool {
+        self.effect.is_beginning()
+    }
+
+    /// What the text is to a transaction, if it is one statement.
+    #[allow(dead_code)]
+    pub(crate) const fn control(self) -> Control {
+        self.effect.control()
+    }
+
+    #[cfg(test)]
+    pub(super) fn without_effect(self) -> Self {
+        Reading { effect: effect::Effect::default(), ..self }
+    }
+
+    /// The same without its `end`, which depends on where the statement stands.
+    #[cfg(test)]
+    pub(super) const fn without_end(self) -> Self {
+        Reading { effect: self.effect.without_end(), ..self }
+    }
+
+    /// Where the last token of the only statement ends, so that `text[..end]` can be followed by `;` and another statement.
+    /// `None` if there is no statement, more than one, or if it is not certain where it ends.
+    #[allow(dead_code)]
+    pub(crate) const fn end(self) -> Option<usize> {
+        match self.effect.end() {
+            0 => None,
+            end => Some(end),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! statement, or when the statement is of a kind whose further words matter (see `verbs`).
 
 use super::Reading;
+use super::effect::Effect;
 use super::kinds::StateKinds;
 use super::lexer::{Kind, Lexer};
 use super::names::{self, Name, is};
@@ -49,6 +50,8 @@ pub(super) struct Reader<'a> {
     pub(super) begun: bool,
     /// A semicolon has been seen.
     pub(super) ended: bool,
+    /// What the statements so far do to a transaction.
+    pub(super) effect: Effect,
 
     // The current statement.
     pub(super) mode: Mode,
@@ -77,6 +80,7 @@ impl<'a> Reader<'a> {
             reads_only: true,
             begun: false,
             ended: false,
+            effect: Effect::default(),
             mode: Mode::Start,
             watched: true,
             reads: false,
@@ -116,8 +120,10 @@ impl<'a> Reader<'a> {
         if self.lexer.odd {
             self.unknown();
         }
+        let effect = self.effect.of_text(self.begun, &self.lexer);
         Reading {
             state: self.state,
+            effect,
             several: self.several,
             local_infile: self.local_infile,
             reads_only: self.reads_only && self.begun && self.state.is_neutral(),
@@ -128,6 +134,7 @@ impl<'a> Reader<'a> {
         self.finish();
         if !matches!(self.mode, Mode::Start) {
             self.reads_only &= self.reads;
+            self.effect.end_statement(self.last.end(), self.lexer.odd);
         }
         self.mode = Mode::Start;
         self.watched = true;
@@ -153,6 +160,11 @@ impl<'a> Reader<'a> {
 
     pub(super) fn text(&self, token: Token) -> &'a [u8] {
         self.lexer.text(token.start(), token.end())
+    }
+
+    /// The text of a quoted name, without the quotes.
+    pub(super) fn unquoted(&self, token: Token) -> &'a [u8] {
+        self.lexer.text(token.start() + 1, token.end().saturating_sub(1))
     }
 
     #[inline(always)]

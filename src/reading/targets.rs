@@ -1,8 +1,10 @@
 //! What is created, altered, dropped or set? The verb alone does not tell what such a statement leaves behind.
 
+use super::effect;
 use super::kinds::StateKinds;
 use super::lexer::Kind;
-use super::reader::Reader;
+use super::names::{Capitals, is};
+use super::reader::{Reader, Token};
 use super::verbs::Mode;
 
 impl Reader<'_> {
@@ -21,6 +23,10 @@ impl Reader<'_> {
                 self.leaves(StateKinds::TEMPORARY_TABLE);
             }
             (_, b"TABLE" | b"TABLES") | (Mode::Create | Mode::CreateOrReplace, b"INDEX") => {
+                // A sequence commits although it is temporary (seen on MariaDB 10.11 and 11.8).
+                if is(self.text(self.last), b"TEMPORARY") {
+                    self.keeps();
+                }
                 self.accounts = false;
                 self.calls = false;
                 self.mode = Mode::Definition;
@@ -39,7 +45,10 @@ impl Reader<'_> {
             (Mode::Drop | Mode::CreateOrReplace, b"DATABASE" | b"SCHEMA") => {
                 self.object_known(StateKinds::DATABASE);
             }
-            (Mode::Drop, b"PREPARE") => self.object_known(StateKinds::PREPARED),
+            (Mode::Drop, b"PREPARE") => {
+                self.keeps();
+                self.object_known(StateKinds::PREPARED);
+            }
             (Mode::Drop, b"FUNCTION" | b"PROCEDURE" | b"TRIGGER" | b"EVENT" | b"INDEX")
             | (
                 _,
@@ -56,39 +65,96 @@ impl Reader<'_> {
     }
 
     /// `SET target = value, ..`. Everything that is set counts, except what is certainly not the session's.
-    pub(super) fn set(&mut self, kind: Kind, word: &[u8]) {
-        if self.mode != Mode::SetTarget {
-            if kind == Kind::Comma && self.depth == 0 {
-                // After `GLOBAL` the scope of the next target depends on the version.
-                if self.mode == Mode::SetGlobalValue {
-                    self.leaves(StateKinds::SESSION_VARIABLES);
-                }
-                self.mode = Mode::SetTarget;
-            }
+    pub(super) fn set(&mut self, token: Token) {
+        let kind = token.kind;
+        if self.mode == Mode::SetAutocommit {
+            return self.set_autocommit(token);
+        }
+        if !matches!(self.mode, Mode::SetTarget | Mode::SetGlobalTarget) {
+            return self.set_value(kind);
+        }
+        // A variable may be named in quotes, a keyword may not.
+        let quoted = matches!(kind, Kind::Backquoted | Kind::DoubleQuoted);
+        let name = Capitals::new(if quoted { self.unquoted(token) } else { self.text(token) });
+        let name = name.as_bytes();
+        if matches!(kind, Kind::AtAt | Kind::Dot) || (!quoted && matches!(name, b"SESSION" | b"LOCAL")) {
+            // The target is still to come.
             return;
         }
-        match (kind, word) {
-            // The target is still to come; `@` is counted where it is taken.
-            (Kind::AtAt | Kind::Dot, _) | (Kind::Word, b"SESSION" | b"LOCAL") => {}
-            (Kind::At, _) => self.mode = Mode::SetValue,
-            (Kind::Word, b"GLOBAL" | b"PERSIST" | b"PERSIST_ONLY") => {
-                self.mode = Mode::SetGlobalValue;
+        if effect::is_momentous(name) {
+            self.effect.may_commit();
+        }
+        if self.mode == Mode::SetGlobalTarget {
+            self.mode = Mode::SetGlobalValue;
+            return;
+        }
+        match name {
+            // counted where it is taken
+            _ if kind == Kind::At => self.mode = Mode::SetValue,
+            b"AUTOCOMMIT" => {
+                self.leaves(StateKinds::TRANSACTION);
+                self.mode = Mode::SetAutocommit;
             }
-            (Kind::Word, b"PASSWORD") => {
+            _ if quoted => self.set_variable(),
+            b"GLOBAL" | b"PERSIST" | b"PERSIST_ONLY" => self.mode = Mode::SetGlobalTarget,
+            b"PASSWORD" => {
+                self.effect.may_commit();
                 self.accounts = true;
                 self.mode = Mode::SetGlobalValue;
             }
-            (Kind::Word, b"TRANSACTION") => self.known(StateKinds::TRANSACTION),
-            (Kind::Word, b"AUTOCOMMIT") => {
-                self.leaves(StateKinds::TRANSACTION);
-                self.mode = Mode::SetValue;
+            b"TRANSACTION" => {
+                // Without a scope it is about the next transaction only.
+                let lasts = is(self.text(self.last), b"SESSION") || is(self.text(self.last), b"LOCAL");
+                self.known(if lasts { StateKinds::SESSION_VARIABLES } else { StateKinds::TRANSACTION });
+            }
+            b"ROLE" => {
+                self.accounts();
+                self.known(StateKinds::ROLE);
+            }
+            // `SET DEFAULT ROLE` is about an account.
+            b"DEFAULT" => {
+                self.effect.may_commit();
+                self.accounts();
             }
             // `SET STATEMENT name = value FOR statement`
-            (Kind::Word, b"STATEMENT") => self.lost(),
-            _ => {
-                self.leaves(StateKinds::SESSION_VARIABLES);
-                self.mode = Mode::SetValue;
+            b"STATEMENT" => {
+                self.effect.begins_within();
+                self.unknown();
+                self.mode = Mode::SetStatement;
             }
+            _ => self.set_variable(),
         }
+    }
+
+    fn set_variable(&mut self) {
+        self.leaves(StateKinds::SESSION_VARIABLES);
+        self.mode = Mode::SetValue;
+    }
+
+    /// After an assignment another target may follow.
+    fn set_value(&mut self, kind: Kind) {
+        if kind == Kind::Comma && self.depth == 0 {
+            // After `GLOBAL` the scope of the next target depends on the version.
+            if self.mode == Mode::SetGlobalValue {
+                self.leaves(StateKinds::SESSION_VARIABLES);
+            }
+            self.mode = Mode::SetTarget;
+        }
+    }
+
+    /// `SET autocommit = value`: switched on, it commits; switched off, it does not.
+    fn set_autocommit(&mut self, token: Token) {
+        let sign = |token: Token| matches!(token.kind, Kind::Equals | Kind::Operator);
+        let value = self.text(token);
+        let off = is(value, b"0") || is(value, b"OFF") || is(value, b"FALSE");
+        if sign(token) || (sign(self.last) && off) {
+            return;
+        }
+        if token.kind == Kind::Comma {
+            self.mode = Mode::SetTarget;
+            return;
+        }
+        self.effect.may_commit();
+        self.mode = Mode::SetValue;
     }
 }

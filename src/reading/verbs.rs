@@ -3,6 +3,7 @@
 //! Everything here is a list of what is known to be harmless or known to leave something; the rest is unknown. The
 //! forms are those of the chapter 'SQL Statements' of the MySQL manual and of 'SQL Statements' in the MariaDB docs.
 
+use super::effect::{self, Control, Then};
 use super::kinds::StateKinds;
 use super::lexer::Kind;
 use super::names::{Capitals, is};
@@ -32,12 +33,20 @@ pub(super) enum Mode {
     SetTarget,
     /// The end of an assignment, after which another target may follow.
     SetValue,
+    /// The global variable that is set.
+    SetGlobalTarget,
     /// As `SetValue`, and nothing so far was the session's.
     SetGlobalValue,
+    /// The value of `autocommit`.
+    SetAutocommit,
+    /// `FOR`, after which the statement itself begins.
+    SetStatement,
     /// `DATA` or `XML`.
     Load,
     /// `LOCAL`, until `INTO`.
     LoadOptions,
+    /// `INSTANCE`, or tables.
+    Lock,
     Flush,
     /// A lock in `FLUSH TABLES`.
     FlushTables,
@@ -45,6 +54,10 @@ pub(super) enum Mode {
     ShowCreate,
     /// Nothing but `WORK`.
     Begin,
+    /// How `COMMIT` and `ROLLBACK` go on.
+    Ending,
+    /// `START`, `BEGIN` .. of a distributed transaction.
+    Xa,
     /// `TRANSACTION`.
     StartWhat,
     /// The table that is analysed, or the statement.
@@ -65,6 +78,8 @@ impl Reader<'_> {
                 self.several |= self.ended;
                 self.begun = true;
                 self.reads = query;
+                self.effect.begin_statement(self.ended);
+                self.keeps();
                 self.go(Mode::Plain);
                 return;
             }
@@ -88,9 +103,19 @@ impl Reader<'_> {
                     self.go(Mode::Plain);
                 }
             }
-            Mode::SetTarget | Mode::SetValue | Mode::SetGlobalValue => self.set(token.kind, word),
+            Mode::SetTarget | Mode::SetGlobalTarget | Mode::SetValue | Mode::SetGlobalValue | Mode::SetAutocommit => {
+                self.set(token)
+            }
+            Mode::SetStatement => {
+                if word == b"FOR" && self.depth == 0 {
+                    self.mode = Mode::Start;
+                }
+            }
             Mode::Load => match word {
-                b"DATA" | b"XML" => self.mode = Mode::LoadOptions,
+                b"DATA" | b"XML" => {
+                    self.keeps();
+                    self.mode = Mode::LoadOptions;
+                }
                 _ => self.lost(),
             },
             Mode::LoadOptions => match word {
@@ -137,28 +162,42 @@ impl Reader<'_> {
             Mode::Begin => {
                 // `BEGIN NOT ATOMIC`, or a block of Oracle's mode
                 if word != b"WORK" || !is(self.text(self.last), b"BEGIN") {
+                    self.effect.says(Control::None);
                     self.lost();
                 }
+            }
+            Mode::Ending => self.ending(word),
+            Mode::Xa => {
+                match word {
+                    b"START" | b"BEGIN" => self.effect.begins(Control::None),
+                    b"RECOVER" => {
+                        self.reads = true;
+                        self.keeps();
+                        self.go(Mode::Plain);
+                        return;
+                    }
+                    _ => {}
+                }
+                self.known(StateKinds::TRANSACTION);
             }
             Mode::StartWhat => match word {
                 b"TRANSACTION" => {
                     self.leaves(StateKinds::TRANSACTION);
+                    self.effect.begins(Control::Begin);
                     self.go(Mode::Plain);
                 }
                 _ => self.lost(),
             },
+            Mode::Lock => {
+                if word == b"INSTANCE" {
+                    self.keeps();
+                }
+                self.go(Mode::Plain);
+            }
             Mode::Analyze => match word {
-                b"TABLE"
-                | b"TABLES"
-                | b"LOCAL"
-                | b"NO_WRITE_TO_BINLOG"
-                | b"FORMAT"
-                | b"SELECT"
-                | b"INSERT"
-                | b"REPLACE"
-                | b"UPDATE"
-                | b"DELETE"
-                | b"WITH" => {
+                b"TABLE" | b"TABLES" | b"LOCAL" | b"NO_WRITE_TO_BINLOG" => self.go(Mode::Plain),
+                b"FORMAT" | b"SELECT" | b"INSERT" | b"REPLACE" | b"UPDATE" | b"DELETE" | b"WITH" => {
+                    self.keeps();
                     self.go(Mode::Plain);
                 }
                 _ => self.lost(),
@@ -182,9 +221,12 @@ impl Reader<'_> {
             | Mode::Drop
             | Mode::Rename
             | Mode::SetTarget
+            | Mode::SetGlobalTarget
             | Mode::Load
             | Mode::LoadOptions
+            | Mode::SetStatement
             | Mode::StartWhat
+            | Mode::Xa
             | Mode::Analyze
             | Mode::Maintain => self.unknown(),
             Mode::Start => {
@@ -198,12 +240,42 @@ impl Reader<'_> {
             | Mode::Explain
             | Mode::Definition
             | Mode::SetValue
+            | Mode::SetAutocommit
             | Mode::SetGlobalValue
+            | Mode::Lock
             | Mode::Flush
             | Mode::FlushTables
             | Mode::Show
             | Mode::ShowCreate
-            | Mode::Begin => {}
+            | Mode::Begin
+            | Mode::Ending => {}
+        }
+    }
+
+    /// The statement leaves a transaction alone, whatever else it holds.
+    #[inline]
+    pub(super) fn keeps(&mut self) {
+        self.effect.keeps(self.lexer.odd);
+    }
+
+    /// `COMMIT [WORK] [AND [NO] CHAIN] [[NO] RELEASE]`, the same of `ROLLBACK`, or `ROLLBACK [WORK] TO ..`.
+    fn ending(&mut self, word: &[u8]) {
+        let negated = is(self.text(self.last), b"NO");
+        match word {
+            b"WORK" | b"AND" | b"NO" => {}
+            b"CHAIN" if negated => {}
+            b"CHAIN" => self.effect.then(Then::Chains),
+            b"RELEASE" if negated => {}
+            b"RELEASE" => self.effect.then(Then::Disconnects),
+            b"TO" => {
+                self.effect.says(Control::Savepoint);
+                self.keeps();
+                self.go(Mode::Plain);
+            }
+            _ => {
+                self.effect.says(Control::None);
+                self.go(Mode::Plain);
+            }
         }
     }
 
@@ -236,6 +308,7 @@ impl Reader<'_> {
         if self.depth == 0 {
             self.several |= self.ended;
             self.begun = true;
+            self.effect.begin_statement(self.ended);
         }
         if kind == Kind::Open {
             return;
@@ -244,18 +317,18 @@ impl Reader<'_> {
             self.lost();
             return;
         }
+        if effect::keeps(word) {
+            self.keeps();
+        }
         match word {
             b"SELECT" | b"VALUES" | b"TABLE" | b"HELP" => {
                 self.reads = true;
                 self.go(Mode::Plain);
             }
-            b"INSERT" | b"UPDATE" | b"DELETE" | b"REPLACE" | b"DO" | b"TRUNCATE" | b"KILL" | b"PURGE" | b"GRANT"
-            | b"REVOKE" => {
-                if matches!(word, b"GRANT" | b"REVOKE") {
-                    self.accounts();
-                }
+            b"INSERT" | b"UPDATE" | b"DELETE" | b"REPLACE" | b"DO" | b"TRUNCATE" | b"KILL" | b"PURGE" => {
                 self.go(Mode::Plain);
             }
+            b"GRANT" | b"REVOKE" => self.accounts(),
             b"WITH" => {
                 self.reads = true;
                 self.go(Mode::With);
@@ -268,17 +341,37 @@ impl Reader<'_> {
                 self.reads = true;
                 self.go(Mode::Explain);
             }
-            b"SET" => self.mode = Mode::SetTarget,
+            b"SET" => {
+                self.effect.keeps_if_plain();
+                self.mode = Mode::SetTarget;
+            }
             b"USE" => self.known(StateKinds::DATABASE),
             b"BEGIN" => {
                 self.leaves(StateKinds::TRANSACTION);
+                self.effect.begins(Control::Begin);
                 self.mode = Mode::Begin;
             }
             b"START" => self.mode = Mode::StartWhat,
-            b"COMMIT" | b"ROLLBACK" | b"SAVEPOINT" | b"RELEASE" | b"XA" => {
+            b"COMMIT" | b"ROLLBACK" => {
+                let end = if word == b"COMMIT" { Control::Commit } else { Control::Rollback };
+                self.leaves(StateKinds::TRANSACTION);
+                self.effect.says(end(Then::Ends));
+                self.mode = Mode::Ending;
+            }
+            b"SAVEPOINT" | b"RELEASE" => {
+                self.effect.says(Control::Savepoint);
                 self.known(StateKinds::TRANSACTION);
             }
-            b"LOCK" | b"UNLOCK" | b"BACKUP" => self.known(StateKinds::TABLE_LOCKS),
+            b"XA" => self.mode = Mode::Xa,
+            b"CALL" => {
+                self.effect.calls();
+                self.lost();
+            }
+            b"LOCK" | b"UNLOCK" => {
+                self.leaves(StateKinds::TABLE_LOCKS);
+                self.mode = Mode::Lock;
+            }
+            b"BACKUP" => self.known(StateKinds::TABLE_LOCKS),
             b"PREPARE" | b"DEALLOCATE" => self.known(StateKinds::PREPARED),
             b"EXECUTE" => {
                 self.leaves(StateKinds::PREPARED);

@@ -1,6 +1,5 @@
 //! Transactions that are run again from their start when they were certainly rolled back.
 
-mod effect;
 mod guarded;
 mod run;
 mod tx;

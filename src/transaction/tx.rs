@@ -4,7 +4,6 @@ use std::{fmt, sync::Arc};
 
 use mysql_async::Params;
 
-use super::effect;
 use crate::{
     call::in_doubt,
     classify::Outcome,
@@ -12,6 +11,7 @@ use crate::{
     delegate::statement_methods,
     error::{Error, Result},
     executor::Executor,
+    reading,
     statement::AsStatement,
     summary::Summary,
 };
@@ -52,11 +52,12 @@ impl Tx {
             return Err(self.refused("a guarded statement is a transaction of its own: guard the outer one instead"));
         }
         let text = statement.text();
-        if effect::begins_another(&text) {
+        let reading = reading::read(&text);
+        if reading.begins_transaction() {
             return Err(self.refused("a transaction within a transaction would commit the outer one: use SAVEPOINT"));
         }
-        if effect::may_commit(&text) {
-            if self.guarded && !effect::is_call(&text) {
+        if reading.may_commit() {
+            if self.guarded && !reading.is_call() {
                 return Err(self.refused(
                     "a statement that may commit has no place in an exactly-once transaction: run it before or after",
                 ));

@@ -154,9 +154,9 @@ async fn errors_of_the_server_pass_through_untouched_and_keep_the_connection() {
     let mut bare = mysql_async::Conn::new(server.opts()).await.expect("a connection");
     let statements = [
         ("SELECT FROM dual", 1064, Outcome::NotExecuted),
-        (duplicate.as_str(), 1062, Outcome::Unknown),
-        ("SELECT * FROM no_such_table", 1146, Outcome::Unknown),
-        ("SELECT no_such_column FROM dual", 1054, Outcome::Unknown),
+        (duplicate.as_str(), 1062, Outcome::Failed),
+        ("SELECT * FROM no_such_table", 1146, Outcome::Failed),
+        ("SELECT no_such_column FROM dual", 1054, Outcome::Failed),
     ];
     for (sql, code, outcome) in statements {
         let drivers = bare.query_drop(sql).await.unwrap_err();

@@ -151,7 +151,7 @@ async fn a_closure_that_fails_leaves_its_token_free() {
         })
         .exactly_once("t")
         .await;
-    assert_eq!(failed.expect_err("no such table").outcome(), Outcome::NotExecuted);
+    assert_eq!(failed.expect_err("no such table").outcome(), Outcome::Failed);
     assert_eq!(insert(&exec, &ledger, "t").await.expect("done"), Done::Now(1));
 }
 

@@ -6,6 +6,8 @@ mod bounds;
 mod budget;
 mod callers_bugs;
 mod cancelling;
+mod conditions;
+mod conditions_servers;
 mod down;
 mod dropped;
 mod errors;

@@ -91,7 +91,6 @@ async fn an_insert_that_the_server_refused_is_sent_to_another_connection_and_run
         (1290, "The MySQL server is running with the --read-only option so it cannot execute this statement"),
         (1836, "Running in read-only mode"),
         (4031, "The client was disconnected by the server because of inactivity."),
-        (9001, "Max connect timeout reached while reaching hostgroup 0 after 10000ms"),
         (1243, "Unknown prepared statement handler (1) given to mysqld_stmt_execute"),
     ];
     for (code, message) in refusals {

@@ -1,6 +1,6 @@
 //! Random texts: no panic, and nothing that is put around or between the tokens hides what a statement leaves.
 
-use super::{StateKinds, read};
+use super::{Reading, StateKinds, read};
 
 /// Numerical Recipes' linear congruential generator, its high bits.
 struct Random(u64);
@@ -27,6 +27,16 @@ const TOKENS: &[&[u8]] = &[
 ];
 const GAPS: &[&[u8]] =
     &[b" ", b"\n", b"\t", b"/**/", b"/* x */", b"/* ' */", b"-- \n", b"-- ` x\n", b"# \" (\n", b" /* ; */ "];
+
+/// A gap more changes nothing but where the statement ends; a semicolon in it may matter where nothing is certain.
+#[track_caller]
+fn assert_alike(gapped: Reading, plain: Reading, shown: &str) {
+    if plain.state().contains(StateKinds::UNKNOWN) && !plain.may_commit() {
+        assert_eq!(gapped.without_effect(), plain.without_effect(), "{shown:?}");
+    } else {
+        assert_eq!(gapped.without_end(), plain.without_end(), "{shown:?}");
+    }
+}
 
 #[test]
 fn random_bytes_never_panic() {
@@ -55,7 +65,7 @@ fn gaps_around_a_text_hide_nothing() {
         let mut before = random.pick(GAPS).to_vec();
         before.extend_from_slice(&sql);
         let shown = String::from_utf8_lossy(&before).into_owned();
-        assert_eq!(read(&before), bare, "{shown:?}");
+        assert_alike(read(&before), bare, &shown);
         let mut after = sql.clone();
         after.push(b'\n');
         if !bare.state().contains(StateKinds::UNKNOWN) {
@@ -94,7 +104,7 @@ fn gaps_between_tokens_change_nothing() {
             gapped.extend_from_slice(random.pick(GAPS));
         }
         let shown = String::from_utf8_lossy(&gapped).into_owned();
-        assert_eq!(read(&gapped), read(&plain), "{shown:?}");
+        assert_alike(read(&gapped), read(&plain), &shown);
     }
 }
 

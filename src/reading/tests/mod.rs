@@ -1,12 +1,13 @@
 //! Statements and what they leave behind, as tables.
 
+mod effect;
 mod fuzz;
 mod neutral;
 mod several;
 mod state;
 
 use super::lists::{FUNCTIONS, KEYWORDS, MARIADB_FUNCTIONS, MYSQL_FUNCTIONS};
-use super::{StateKinds, read};
+use super::{Reading, StateKinds, read};
 
 /// Every statement of the table leaves exactly these kinds behind and is one statement.
 #[track_caller]

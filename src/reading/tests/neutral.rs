@@ -100,6 +100,7 @@ fn queries_only_read() {
             "DESCRIBE t",
             "DESC t a",
             "HELP 'SELECT'",
+            "XA RECOVER",
         ],
     );
 }
@@ -223,6 +224,9 @@ fn definitions_leave_nothing_in_the_session() {
             "SET PASSWORD = 'x'",
             "SET PASSWORD FOR 'u'@'h' = PASSWORD('x')",
             "SET GLOBAL x = 1",
+            "SET GLOBAL TRANSACTION READ ONLY",
+            "SET DEFAULT ROLE r TO u",
+            "SET DEFAULT ROLE r FOR 'u'@'h'",
             "SET PERSIST x = 1",
             "SET @@global.x = 1, @@GLOBAL.y = 2".split(',').next().unwrap_or(""),
         ],

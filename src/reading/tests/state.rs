@@ -72,8 +72,6 @@ fn session_variables() {
             "SET `a` = 1",
             "SET NAMES utf8mb4",
             "SET CHARACTER SET utf8",
-            "SET ROLE r",
-            "SET DEFAULT ROLE r TO u",
             "SET RESOURCE GROUP g",
             "SET GLOBAL a = 1, b = 2",
             "SET PASSWORD = 'x', a = 1",
@@ -82,11 +80,14 @@ fn session_variables() {
             "SET sql_mode = 'ANSI_QUOTES'",
             "SET foreign_key_checks = (SELECT 1)",
             "SET transaction_isolation = 'READ-COMMITTED'",
+            "SET SESSION TRANSACTION READ ONLY",
+            "SET LOCAL TRANSACTION ISOLATION LEVEL SERIALIZABLE",
             "SELECT LAST_INSERT_ID(5)",
             "SELECT last_insert_id /* x */ ( /* y */ a)",
             "UPDATE t SET id = LAST_INSERT_ID(id + 1)",
         ],
     );
+    all_leave(StateKinds::ROLE, &["SET ROLE r", "SET ROLE 'r'@'h', `s`", "SET ROLE NONE", "SET ROLE ALL EXCEPT r"]);
     let both = StateKinds::SESSION_VARIABLES.union(StateKinds::USER_VARIABLES);
     all_leave(both, &["SET @a = 1, b = 2", "SET b = 2, @a = 1", "SET a = @b"]);
 }
@@ -186,8 +187,8 @@ fn prepared_statements_handlers_and_transactions() {
             "XA START 'x'",
             "XA COMMIT 'x'",
             "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY",
-            "SET SESSION TRANSACTION READ ONLY",
             "SET autocommit = 0",
+            "SET `autocommit` = 0",
             "SET @@autocommit=0",
             "SET SESSION autocommit = 0",
             "SET @@session.autocommit = 0",
