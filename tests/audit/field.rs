@@ -16,8 +16,7 @@ use mysql_retry_fixture::{Flavour, Server};
 use crate::{
     calibrate::{self, Effect},
     cases::{self, Case, Question, Selection},
-    corpus,
-    errors,
+    corpus, errors,
     judge::{self, Crime},
     ledger::Ledger,
     prepared,
@@ -67,8 +66,7 @@ pub async fn play(selection: Selection) -> Findings {
     let databases: Vec<String> = stages.iter().map(|stage| stage.database.clone()).collect();
     let (alone, together): (Vec<_>, Vec<_>) = by_form(selection).into_iter().partition(|cases| cases[0].form().serial);
     let queue = Arc::new(Mutex::new(VecDeque::from(together)));
-    let workers: Vec<_> =
-        stages.into_iter().map(|stage| tokio::spawn(work_through(stage, queue.clone()))).collect();
+    let workers: Vec<_> = stages.into_iter().map(|stage| tokio::spawn(work_through(stage, queue.clone()))).collect();
     let (mut records, mut known, mut rested) = (Vec::new(), BTreeMap::new(), Vec::new());
     for worker in workers {
         let (stage, played, forms) = worker.await.expect("a worker that does not panic");
@@ -77,7 +75,8 @@ pub async fn play(selection: Selection) -> Findings {
         rested.push(stage);
     }
     let alone = Arc::new(Mutex::new(VecDeque::from(alone)));
-    let (_, played, forms) = work_through(rested.pop().expect("a stage"), alone).await;
+    let (stage, played, forms) = work_through(rested.pop().expect("a stage"), alone).await;
+    rested.push(stage);
     records.extend(played);
     known.extend(forms);
     let errors = errors::play(&server, selection, rested).await;
@@ -184,7 +183,8 @@ async fn wait_until_alone(server: &Server) {
     };
     if tokio::time::timeout(Duration::from_secs(10), alone).await.is_err() {
         let mut conn = server.connect().await;
-        let rows: Vec<mysql_async::Row> = mysql_async::prelude::Queryable::query(&mut conn, "SHOW FULL PROCESSLIST").await.expect("a list");
+        let rows: Vec<mysql_async::Row> =
+            mysql_async::prelude::Queryable::query(&mut conn, "SHOW FULL PROCESSLIST").await.expect("a list");
         for row in rows {
             println!("left: {row:?}");
         }
@@ -236,7 +236,8 @@ fn pronounce(server: &Server, records: &[Record], known: &BTreeMap<usize, Effect
             Played::Prepared(played) => {
                 row.prepared += 1;
                 said = format!("told {}", played.told);
-                let named = form.before.is_empty() && form.sql.contains("{n} ") && ledger.names_one(case.number) && false;
+                let named =
+                    form.before.is_empty() && form.sql.contains("{n} ") && ledger.names_one(case.number) && false;
                 crimes.extend(judge::of_prepared(played, ledger.of(case.number).effects, named));
             }
         }

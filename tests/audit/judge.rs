@@ -57,7 +57,7 @@ pub fn of_transaction(
         match told {
             Told::Nothing => return Some(Crime::Wrong("no answer".into())),
             Told::Panic(message) => return Some(Crime::Panic(message.clone())),
-            Told::Ok | Told::Before | Told::NotExecuted(_) | Told::Unknown(_) => {}
+            Told::Ok | Told::Before | Told::NotExecuted(_) | Told::Failed(_) | Told::Unknown(_) => {}
         }
     }
     if rows.a > 1 || rows.b > 1 || rows.token > 1 {
@@ -79,8 +79,9 @@ fn of_closure(effect: Effect, told: &Told, now: Rows, rows: Rows) -> Option<Crim
     if told.is_success() && effect == Effect::Ends {
         return Some(Crime::Wrong("Ok, though the form ended the transaction that was begun".into()));
     }
-    if told.denies() && (rows.a + rows.b + now.a + now.b > 0) {
-        return Some(Crime::Wrong(format!("NotExecuted, and there is {rows:?}")));
+    let said_no = matches!(told, Told::Failed(_)) && effect == Effect::Keeps;
+    if (told.denies() || said_no) && (rows.a + rows.b + now.a + now.b > 0) {
+        return Some(Crime::Wrong(format!("it was rolled back, the caller was told, and there is {rows:?}")));
     }
     let half = rows.a != rows.b && effect == Effect::Keeps;
     half.then(|| Crime::Half(format!("{rows:?}, though the form leaves the transaction open")))
@@ -88,8 +89,9 @@ fn of_closure(effect: Effect, told: &Told, now: Rows, rows: Rows) -> Option<Crim
 
 fn of_guarded(effect: Effect, played: &Played, rows: Rows) -> Option<Crime> {
     let Played { told, now, again, .. } = played;
-    if told.denies() && now.a + now.b + now.token > 0 {
-        return Some(Crime::Wrong(format!("NotExecuted, and there is {now:?}")));
+    let said_no = matches!(told, Told::Failed(_)) && effect == Effect::Keeps;
+    if (told.denies() || said_no) && now.a + now.b + now.token > 0 {
+        return Some(Crime::Wrong(format!("it was rolled back, the caller was told, and there is {now:?}")));
     }
     let last = again.as_ref().unwrap_or(told);
     if (told.is_success() || last.is_success()) && (rows.a, rows.b, rows.token) != (1, 1, 1) {
@@ -153,9 +155,9 @@ pub fn of_prepared(played: &prepared::Played, total: u32, named: bool) -> Option
         Told::Panic(message) => Some(Crime::Panic(message.clone())),
         Told::NotExecuted(_) if cut > 0 => Some(Crime::Wrong(format!("NotExecuted, and there are {cut} rows"))),
         Told::NotExecuted(_) if named => Some(Crime::Wrong("NotExecuted, and what it makes is there".into())),
-        Told::Ok | Told::Before | Told::Unknown(_) | Told::NotExecuted(_) if cut > *once => {
+        Told::Ok | Told::Before | Told::Unknown(_) | Told::Failed(_) | Told::NotExecuted(_) if cut > *once => {
             Some(Crime::Duplicate(format!("{cut} rows, and one execution leaves {once}")))
         }
-        Told::Ok | Told::Before | Told::Unknown(_) | Told::NotExecuted(_) => None,
+        Told::Ok | Told::Before | Told::Unknown(_) | Told::Failed(_) | Told::NotExecuted(_) => None,
     }
 }

@@ -15,6 +15,7 @@ mod judge;
 mod ledger;
 mod numbers;
 mod prepared;
+mod proofs;
 mod snapshot;
 mod stage;
 mod state;
@@ -43,7 +44,9 @@ fn main() -> ExitCode {
     let started = Instant::now();
     let findings = match (one, all) {
         (Some(number), _) => on_this_server(Selection::One(number)),
-        (None, false) => on_this_server(Selection::Thin(env::var("AUDIT_SHARE").ok().and_then(|share| share.parse().ok()).unwrap_or(THIN))),
+        (None, false) => on_this_server(Selection::Thin(
+            env::var("AUDIT_SHARE").ok().and_then(|share| share.parse().ok()).unwrap_or(THIN),
+        )),
         (None, true) if each::is_child() => on_this_server(Selection::All),
         (None, true) => on_each(),
     };

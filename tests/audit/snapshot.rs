@@ -32,49 +32,34 @@ const RESTLESS: [&str; 19] = [
     "wsrep_last_seen",
 ];
 
-/// Questions with one answer each. Those that a server does not know have an error as their answer, the same each time.
-fn questions(flavour: Flavour) -> Vec<(&'static str, &'static str)> {
-    let common = [
-        // first: a statement that inserts would change it, and none follows
-        ("last insert id", "SELECT LAST_INSERT_ID()"),
-        ("user", "SELECT CONCAT_WS('|', CURRENT_USER(), USER())"),
-        ("role", "SELECT CURRENT_ROLE()"),
-        ("database", "SELECT DATABASE()"),
-        ("fixed time", "SELECT ABS(UNIX_TIMESTAMP(SYSDATE()) - UNIX_TIMESTAMP(NOW())) < 1000000"),
-        ("seeded RAND()", "SELECT RAND() < 0.000001"),
-        ("insert id", "SELECT @@insert_id"),
-        ("a user variable", "SELECT CONCAT_WS('|', @left_behind, @other, @`left behind`, @n, @into, @assigned)"),
-        ("profiles", "SELECT COUNT(*) FROM information_schema.PROFILING"),
-        ("optimizer trace", "SELECT COUNT(*) FROM information_schema.OPTIMIZER_TRACE"),
-        (
-            "SQL prepared statements",
-            "SELECT GROUP_CONCAT(STATEMENT_NAME) FROM performance_schema.prepared_statements_instances \
-             WHERE OWNER_THREAD_ID = (SELECT THREAD_ID FROM performance_schema.threads \
-             WHERE PROCESSLIST_ID = CONNECTION_ID()) AND STATEMENT_NAME IS NOT NULL",
-        ),
-        (
-            "metadata locks",
-            "SELECT GROUP_CONCAT(OBJECT_TYPE, ' ', LOCK_TYPE, ' ', COALESCE(OBJECT_NAME, '') ORDER BY 1) \
-             FROM performance_schema.metadata_locks WHERE OBJECT_SCHEMA NOT IN ('performance_schema') \
-             AND OBJECT_TYPE <> 'USER LEVEL LOCK' AND OWNER_THREAD_ID = (SELECT THREAD_ID FROM performance_schema.threads \
-             WHERE PROCESSLIST_ID = CONNECTION_ID())",
-        ),
-    ];
+/// One question for what every server tells.
+const COMMON: &str = "LAST_INSERT_ID() AS last_insert_id, CURRENT_USER() AS user, CURRENT_ROLE() AS role, DATABASE() AS current_database, \
+    ABS(UNIX_TIMESTAMP(SYSDATE()) - UNIX_TIMESTAMP(NOW())) < 1000000 AS has_the_time, RAND() < 0.000001 AS seeded_rand, \
+    @@insert_id AS insert_id, CONCAT_WS('|', @left_behind, @other, @`left behind`, @n, @into, @assigned) AS user_variables, \
+    (SELECT COUNT(*) FROM information_schema.PROFILING) AS profiles, \
+    (SELECT COUNT(*) FROM information_schema.OPTIMIZER_TRACE) AS optimizer_traces, \
+    (SELECT GROUP_CONCAT(STATEMENT_NAME) FROM performance_schema.prepared_statements_instances \
+    WHERE OWNER_THREAD_ID = @@THREAD AND STATEMENT_NAME IS NOT NULL) AS sql_prepared_statements, \
+    (SELECT GROUP_CONCAT(OBJECT_TYPE, ' ', LOCK_TYPE, ' ', COALESCE(OBJECT_NAME, '') ORDER BY 1) \
+    FROM performance_schema.metadata_locks WHERE OBJECT_SCHEMA NOT IN ('performance_schema') \
+    AND OBJECT_TYPE <> 'USER LEVEL LOCK' AND OWNER_THREAD_ID = @@THREAD) AS metadata_locks, \
+    (SELECT BIT_XOR(CRC32(CONCAT(VARIABLE_NAME, '=', COALESCE(VARIABLE_VALUE, '')))) FROM performance_schema.session_variables \
+    WHERE VARIABLE_NAME NOT IN (@@RESTLESS)) AS sum_of_variables";
+
+const OF_MARIADB: &str = "(SELECT GROUP_CONCAT(VARIABLE_NAME) FROM information_schema.USER_VARIABLES) AS names_of_user_variables, \
+    LASTVAL(seq) AS sequence";
+const OF_MYSQL: &str = "(SELECT GROUP_CONCAT(VARIABLE_NAME) FROM performance_schema.user_variables_by_thread \
+    WHERE THREAD_ID = @@THREAD) AS names_of_user_variables, \
+    (SELECT RESOURCE_GROUP FROM performance_schema.threads WHERE THREAD_ID = @@THREAD) AS resource_group";
+const THREAD: &str = "(SELECT THREAD_ID FROM performance_schema.threads WHERE PROCESSLIST_ID = CONNECTION_ID())";
+
+fn question(flavour: Flavour) -> String {
     let own = match flavour {
-        Flavour::MariaDb => [
-            ("user variables", "SELECT GROUP_CONCAT(VARIABLE_NAME) FROM information_schema.USER_VARIABLES"),
-            ("sequence", "SELECT LASTVAL(seq)"),
-        ],
-        Flavour::MySql => [
-            (
-                "user variables",
-                "SELECT GROUP_CONCAT(VARIABLE_NAME) FROM performance_schema.user_variables_by_thread \
-                 WHERE THREAD_ID = PS_CURRENT_THREAD_ID()",
-            ),
-            ("resource group", "SELECT RESOURCE_GROUP FROM performance_schema.threads WHERE THREAD_ID = PS_CURRENT_THREAD_ID()"),
-        ],
+        Flavour::MariaDb => OF_MARIADB,
+        Flavour::MySql => OF_MYSQL,
     };
-    common.into_iter().chain(own).collect()
+    let restless = RESTLESS.map(|name| format!("'{name}'")).join(", ");
+    format!("SELECT {COMMON}, {own}").replace("@@THREAD", THREAD).replace("@@RESTLESS", &restless)
 }
 
 /// Questions that end what they look for, or cannot be asked twice.
@@ -86,7 +71,7 @@ const PROBES: [(&str, &str); 12] = [
     ("handler t", "HANDLER t READ FIRST LIMIT 0"),
     ("prepared statement", "EXECUTE ps"),
     ("transaction", "START TRANSACTION"),
-    ("writing in the next transaction", "DELETE FROM on_var WHERE x = -1"),
+    ("writing in the next transaction", "DELETE FROM only_probed WHERE x = -1"),
     (
         "isolation of the next transaction",
         "SELECT CONCAT_WS('|', ISOLATION_LEVEL, ACCESS_MODE) FROM performance_schema.events_transactions_current \
@@ -94,11 +79,12 @@ const PROBES: [(&str, &str); 12] = [
     ),
     ("end of the next transaction", "ROLLBACK"),
     ("locks held", "SELECT RELEASE_ALL_LOCKS()"),
-    ("write without transaction", "DELETE FROM on_var WHERE x = -1"),
+    ("write without transaction", "DELETE FROM only_probed WHERE x = -1"),
 ];
 
 impl Snapshot {
-    pub async fn take(conn: &mut Conn, flavour: Flavour) -> Snapshot {
+    /// `known`: another one of this server, whose list of variables will do if their sum is the same.
+    pub async fn take(conn: &mut Conn, flavour: Flavour, known: Option<&Snapshot>) -> Snapshot {
         let mut answers = BTreeMap::new();
         let pinged = conn.ping().await;
         let status = conn.last_ok_packet().map(|ok| ok.status_flags());
@@ -107,21 +93,20 @@ impl Snapshot {
             | StatusFlags::SERVER_STATUS_IN_TRANS_READONLY
             | StatusFlags::SERVER_STATUS_NO_BACKSLASH_ESCAPES;
         answers.insert("status".into(), format!("{:?} {:?}", pinged.is_ok(), status.map(|status| status & flags)));
-        for (name, question) in questions(flavour) {
-            answers.insert(name.into(), ask(conn, question).await);
-        }
-        match conn.query::<Row, _>("SHOW SESSION VARIABLES").await {
-            Ok(rows) => {
-                for row in rows {
-                    let name = shown(row.as_ref(0)).to_lowercase();
-                    if !RESTLESS.contains(&&*name) {
-                        answers.insert(format!("@@{name}"), shown(row.as_ref(1)));
-                    }
+        match conn.query_first::<Row, _>(question(flavour)).await {
+            Ok(Some(row)) => {
+                for (index, column) in row.columns_ref().iter().enumerate() {
+                    answers.insert(column.name_str().into_owned(), shown(row.as_ref(index)));
                 }
             }
-            Err(error) => {
-                answers.insert("variables".into(), error.to_string());
-            }
+            other => drop(answers.insert("question".into(), format!("{other:?}"))),
+        }
+        // they are many, and nearly always the same
+        if known.is_none_or(|known| known.0.get(SUM) != answers.get(SUM)) {
+            variables(conn, &mut answers).await;
+        } else if let Some(known) = known {
+            let same = known.0.iter().filter(|(name, _)| name.starts_with("@@"));
+            answers.extend(same.map(|(name, value)| (name.clone(), value.clone())));
         }
         for (name, question) in PROBES {
             answers.insert(format!("probe: {name}"), ask(conn, question).await);
@@ -134,20 +119,31 @@ impl Snapshot {
         let names = self.0.keys().chain(other.0.keys());
         let here = |snapshot: &Snapshot, name: &String| snapshot.0.get(name).cloned().unwrap_or_default();
         names
-            .filter(|name| self.0.get(*name) != other.0.get(*name))
-            .map(|name| (name.clone(), format!("{name}: {} instead of {}", short(here(self, name)), short(here(other, name)))))
+            .filter(|name| name.as_str() != SUM && self.0.get(*name) != other.0.get(*name))
+            .map(|name| {
+                (name.clone(), format!("{name}: {} instead of {}", short(here(self, name)), short(here(other, name))))
+            })
             .collect()
     }
 }
 
-async fn ask(conn: &mut Conn, question: &str) -> String {
-    let begun = std::time::Instant::now();
-    let answer = ask2(conn, question).await;
-    if std::env::var_os("AUDIT_TIMES").is_some() { eprintln!("{:>8} us {}", begun.elapsed().as_micros(), &question[..question.len().min(60)]); }
-    answer
+const SUM: &str = "sum_of_variables";
+
+async fn variables(conn: &mut Conn, answers: &mut BTreeMap<String, String>) {
+    match conn.query::<Row, _>("SHOW SESSION VARIABLES").await {
+        Ok(rows) => {
+            for row in rows {
+                let name = shown(row.as_ref(0)).to_lowercase();
+                if !RESTLESS.contains(&&*name) {
+                    answers.insert(format!("@@{name}"), shown(row.as_ref(1)));
+                }
+            }
+        }
+        Err(error) => drop(answers.insert("variables".into(), error.to_string())),
+    }
 }
 
-async fn ask2(conn: &mut Conn, question: &str) -> String {
+async fn ask(conn: &mut Conn, question: &str) -> String {
     match conn.query_first::<Row, _>(question).await {
         Ok(Some(row)) => (0..row.len()).map(|column| shown(row.as_ref(column))).collect::<Vec<_>>().join("|"),
         Ok(None) => "no row".into(),

@@ -51,13 +51,21 @@ impl Stage {
     }
 
     pub fn executor_with(&self, connections: usize, deadline: Duration) -> Executor {
+        self.build(self.proxy.opts(), connections, deadline)
+    }
+
+    /// One with one connection, for cases in which nothing strikes.
+    pub fn executor_without_proxy(&self) -> Executor {
+        self.build(self.server.opts(), 1, DEADLINE)
+    }
+
+    fn build(&self, opts: OptsBuilder, connections: usize, deadline: Duration) -> Executor {
         let ms = Duration::from_millis;
         let policy = RetryPolicy::builder().deadline(deadline).connect_timeout(ms(500)).max_replays(5);
         let policy = policy.initial_delay(ms(1)).max_delay(ms(5)).build().expect("a good policy");
         let builder = Executor::builder().policy(policy).ping_after(None).retry_budget(None);
         let constraints = PoolConstraints::new(1, connections).expect("at least one connection");
-        let opts: OptsBuilder = self.proxy.opts().db_name(Some(&self.database));
-        let opts = opts.pool_opts(PoolOpts::default().with_constraints(constraints));
+        let opts = opts.db_name(Some(&self.database)).pool_opts(PoolOpts::default().with_constraints(constraints));
         builder.probe_interval(ms(5)).build(opts).expect("good options")
     }
 }

@@ -20,7 +20,7 @@ pub struct Left {
 }
 
 pub async fn play(stage: &mut Stage, case: &Case, way: Way) -> Left {
-    let exec = stage.executor(1);
+    let exec = stage.executor_without_proxy();
     // the connection, and what the executor asks it when it is new
     let _ = exec.query_drop("DO 0").await;
     let resets = exec.counters().resets;
@@ -28,19 +28,21 @@ pub async fn play(stage: &mut Stage, case: &Case, way: Way) -> Left {
     let Ok(mut next) = exec.connection().await else { return Left::default() };
     let read_as_neutral = exec.counters().resets == resets;
     let flavour = stage.server.flavour();
-    let seen = Snapshot::take(&mut next, flavour).await;
-    drop(next);
-    let _ = exec.close().await;
     if stage.baseline.is_none() {
         stage.baseline = Some(fresh(stage).await);
     }
+    let seen = Snapshot::take(&mut next, flavour, stage.baseline.as_ref()).await;
+    drop(next);
+    let _ = exec.close().await;
     let known = stage.baseline.as_ref().expect("it was just taken");
     if seen.differences(known).is_empty() {
         return Left { leaks: Vec::new(), read_as_neutral };
     }
     // what is true of every new connection by now was changed for all
     let again = fresh(stage).await;
-    let leaks: BTreeMap<String, String> = seen.differences(&again);
+    let before = seen.differences(known);
+    let mut leaks: BTreeMap<String, String> = seen.differences(&again);
+    leaks.retain(|name, _| before.contains_key(name));
     stage.baseline = Some(again);
     Left { leaks: leaks.into_values().collect(), read_as_neutral }
 }
@@ -66,9 +68,9 @@ async fn run(exec: &Executor, stage: &Stage, case: &Case, way: Way) {
 
 /// What a connection shows that nobody has used.
 async fn fresh(stage: &Stage) -> Snapshot {
-    let exec = stage.executor(1);
+    let exec = stage.executor_without_proxy();
     let mut conn = exec.connection().await.expect("a connection");
-    let snapshot = Snapshot::take(&mut conn, stage.server.flavour()).await;
+    let snapshot = Snapshot::take(&mut conn, stage.server.flavour(), None).await;
     drop(conn);
     let _ = exec.close().await;
     snapshot

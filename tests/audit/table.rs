@@ -25,7 +25,8 @@ const COUNTS: &str = "counts: ";
 
 impl Findings {
     fn numbers(&mut self) -> [&mut u64; 11] {
-        let Findings { forms, states, transactions, errors, prepared, leaks, half, wrong, duplicates, panics, unknown } = self;
+        let Findings { forms, states, transactions, errors, prepared, leaks, half, wrong, duplicates, panics, unknown } =
+            self;
         [forms, states, transactions, errors, prepared, leaks, half, wrong, duplicates, panics, unknown]
     }
 
@@ -80,13 +81,26 @@ impl fmt::Display for Findings {
 pub fn print_head() {
     println!(
         "{:<18} {:<22} {:>5} {:>6} {:>12} {:>8} {:>6} {:>7} {:>5} {:>4} {:>5} {:>10} {:>6}",
-        "server", "area", "forms", "states", "transactions", "prepared", "errors", "Unknown", "leaks", "half", "wrong", "duplicates", "panics"
+        "server",
+        "area",
+        "forms",
+        "states",
+        "transactions",
+        "prepared",
+        "errors",
+        "Unknown",
+        "leaks",
+        "half",
+        "wrong",
+        "duplicates",
+        "panics"
     );
 }
 
 pub fn print_rows(server: &str, rows: &BTreeMap<&'static str, Findings>) {
     for (area, findings) in rows {
-        let Findings { forms, states, transactions, errors, prepared, leaks, half, wrong, duplicates, panics, unknown } = findings;
+        let Findings { forms, states, transactions, errors, prepared, leaks, half, wrong, duplicates, panics, unknown } =
+            findings;
         println!(
             "{server:<18} {area:<22} {forms:>5} {states:>6} {transactions:>12} {prepared:>8} {errors:>6} {unknown:>7} {leaks:>5} \
              {half:>4} {wrong:>5} {duplicates:>10} {panics:>6}"

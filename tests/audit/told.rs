@@ -10,6 +10,8 @@ pub enum Told {
     /// Exactly-once work that another call has done.
     Before,
     NotExecuted(String),
+    /// The server's own answer.
+    Failed(String),
     Unknown(String),
     /// No answer for much longer than the deadline.
     Nothing,
@@ -28,7 +30,8 @@ impl Told {
     pub fn of_error(error: &Error) -> Self {
         match error.outcome() {
             Outcome::NotExecuted => Told::NotExecuted(error.to_string()),
-            _ => Told::Unknown(error.to_string()),
+            Outcome::Failed => Told::Failed(error.to_string()),
+            Outcome::Unknown => Told::Unknown(error.to_string()),
         }
     }
 
@@ -52,7 +55,7 @@ impl Told {
     /// The message, where there is one.
     pub fn message(&self) -> Option<&str> {
         match self {
-            Told::NotExecuted(message) | Told::Unknown(message) => Some(message),
+            Told::NotExecuted(message) | Told::Failed(message) | Told::Unknown(message) => Some(message),
             Told::Ok | Told::Before | Told::Nothing | Told::Panic(_) => None,
         }
     }
@@ -64,6 +67,7 @@ impl fmt::Display for Told {
             Told::Ok => f.write_str("Ok"),
             Told::Before => f.write_str("done before"),
             Told::NotExecuted(error) => write!(f, "NotExecuted: {error}"),
+            Told::Failed(error) => write!(f, "Failed: {error}"),
             Told::Unknown(error) => write!(f, "Unknown: {error}"),
             Told::Nothing => f.write_str("nothing"),
             Told::Panic(message) => write!(f, "a panic: {message}"),

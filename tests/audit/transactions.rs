@@ -129,7 +129,9 @@ async fn guarded_call(
     script: &Script,
     first: bool,
 ) -> Result<Done<()>, Error> {
-    exec.transaction(TxOpts::default(), |tx| run(proxy, script, first && tx.attempt() == 1, tx)).exactly_once(token).await
+    exec.transaction(TxOpts::default(), |tx| run(proxy, script, first && tx.attempt() == 1, tx))
+        .exactly_once(token)
+        .await
 }
 
 /// The form alone, as exactly-once work.

@@ -62,6 +62,8 @@ CREATE VIEW v_var AS SELECT f_var() AS x
 
 CREATE VIEW v_effect AS SELECT f(x) AS x FROM t2
 
+CREATE TABLE only_probed (x INT) ENGINE=InnoDB
+
 CREATE TABLE on_var (x INT) ENGINE=InnoDB
 
 CREATE TRIGGER on_var_before BEFORE INSERT ON on_var FOR EACH ROW SET @left_behind = NEW.x
