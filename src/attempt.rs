@@ -85,17 +85,21 @@ pub(crate) trait Request: Send + Sync {
 }
 
 /// A statement as text.
-pub(crate) struct Text<'q>(pub(crate) &'q [u8]);
+pub(crate) struct Text<'q> {
+    pub(crate) sql: &'q [u8],
+    /// A statement of our own stands before the caller's COMMIT.
+    pub(crate) is_led: bool,
+}
 
 impl Request for Text<'_> {
     type Protocol = TextProtocol;
 
     fn size(&self) -> usize {
-        self.0.len()
+        self.sql.len()
     }
 
     fn longest_packet(&self) -> usize {
-        1 + self.0.len()
+        1 + self.sql.len()
     }
 
     async fn send<'c>(
@@ -103,7 +107,14 @@ impl Request for Text<'_> {
         conn: &'c mut Conn,
         _: &Progress,
     ) -> mysql_async::Result<QueryResult<'c, 'static, TextProtocol>> {
-        conn.query_iter(self.0).await
+        let mut result = conn.query_iter(self.sql).await?;
+        if self.is_led {
+            // the caller's is a COMMIT, which has no rows: an error of it shows here, and not as one of a reply that had begun
+            for _ in 0..2 {
+                while result.next().await?.is_some() {}
+            }
+        }
+        Ok(result)
     }
 }
 

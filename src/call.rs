@@ -27,9 +27,11 @@ use crate::{
 mod attempt;
 mod bound;
 mod connect;
+mod ended;
 mod ending;
 
 pub(crate) use bound::in_doubt;
+pub(crate) use ended::rolls_back_transaction;
 
 /// One logical call: its bounds, and what has happened to it so far.
 pub(crate) struct Call<'c> {

@@ -14,9 +14,11 @@ use mysql_async::{TxOpts, prelude::FromRow};
 use crate::{
     connections::Slot,
     delegate::statement_methods,
+    effect::Effect,
     error::{Error, Result},
     executor::Executor,
     policy::RetryPolicy,
+    reading,
     statement::AsStatement,
     stream::RowStream,
     transaction::{Transaction, Tx},
@@ -123,7 +125,12 @@ impl Session {
         self.exec.ping().await
     }
 
-    fn statements(&self, _: &impl AsStatement) -> Result<&Executor> {
+    async fn statements(&self, statement: &impl AsStatement) -> Result<&Executor> {
+        let effect = Effect::of(reading::read(&statement.text()));
+        if let (Effect::Commits(_), Some(broken)) = (effect, self.slot.broken()) {
+            return Err(self.exec.cannot_commit(statement, broken));
+        }
+        self.slot.announce(effect);
         Ok(&self.exec)
     }
 }

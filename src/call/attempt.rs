@@ -45,10 +45,11 @@ impl Call<'_> {
             Err(error) => error,
         };
         let limit = lease.sends_at_most().filter(|limit| attempt.longest_packet() > *limit);
+        let rolls_back = self.rolls_back(&mut lease, &error).await;
         let situation = Situation {
             oversized: lease.is_too_small_for(self.facts.length),
             unsendable: limit.is_some(),
-            rolls_back: self.rolls_back(&mut lease, &error).await,
+            rolls_back,
             ..self.situation(progress.stage())
         };
         let mut failed = self.failed(error, situation, Some(lease.connection_id()));
@@ -58,7 +59,14 @@ impl Call<'_> {
         failed.kind = limit.filter(|_| is_packet_too_large(&failed.error)).map(|limit| Kind::Unsendable { limit });
         self.note_refusal(&failed, lease.target_index());
         if let Some(slot) = self.slot {
-            self.bind(slot, &mut failed, &lease);
+            if is_whole_after(&failed)
+                && let Err(lost) = Box::pin(self.after_error(slot, &mut failed, &mut lease, rolls_back)).await
+            {
+                return Err(self.lost_after_error(slot, lost, lease));
+            }
+            if failed.obstacle.is_none() {
+                self.bind(slot, &mut failed, &lease);
+            }
         }
         let lost = matches!(failed.classification.fault(), Fault::Disconnect(_));
         if lost && failed.classification.outcome() == Outcome::Unknown {
@@ -133,4 +141,12 @@ impl Call<'_> {
             },
         }
     }
+}
+
+/// Whether the connection has answered, and can be used further.
+fn is_whole_after(failed: &Failed) -> bool {
+    let is_lost = matches!(failed.classification.fault(), Fault::Disconnect(_));
+    matches!(failed.error, mysql_async::Error::Server(_))
+        && !is_lost
+        && (condition(&failed.error).keeps_connection || failed.classification.fault() == Fault::Refused)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Call, Mismatch};
 use crate::{
     classify::{Classification, Fault, Outcome, Stage},
+    connections::Lease,
     decide::{Decision, Obstacle, Reason, decide, reason_of},
     error::{Error, Failure, Kind},
     event::Event,
@@ -23,8 +24,13 @@ impl Call<'_> {
     }
 
     /// A stream lost its connection after it had handed out rows.
-    pub(crate) fn stream_broke(mut self, error: mysql_async::Error, connection_id: u32, rows: u64) -> Error {
-        let mut failed = self.failed(error, self.situation(Stage::Reply), Some(connection_id));
+    pub(crate) fn stream_broke(mut self, error: mysql_async::Error, lease: Lease, rows: u64) -> Error {
+        let mut failed = self.failed(error, self.situation(Stage::Reply), Some(lease.connection_id()));
+        // with the connection the transaction that it was in is gone, whatever the closure makes of that
+        if let Some(slot) = self.slot {
+            self.bind(slot, &mut failed, &lease);
+        }
+        lease.retire();
         if failed.classification.fault() != Fault::Other {
             failed.obstacle = Some(Obstacle::RowsDelivered);
         }

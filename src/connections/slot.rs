@@ -12,7 +12,13 @@ use std::{
 };
 
 use super::{Lease, Session};
-use crate::{classify::Classification, error::Result, reading::StateKinds};
+use crate::{
+    classify::Classification,
+    decide::Obstacle,
+    effect::Effect,
+    error::Result,
+    reading::StateKinds,
+};
 
 /// The place of one session's connection.
 #[derive(Default)]
@@ -24,6 +30,16 @@ struct Held {
     /// What statements have left on the connection: on the one that is here, or on the one that was lost.
     state: StateKinds,
     in_transaction: bool,
+    /// The transaction that is open has our savepoint: it was begun by a text that sets it.
+    has_savepoint: bool,
+    /// What the statement under way does to the transaction by its text.
+    effect: Effect,
+    /// The statement under way was answered with an error.
+    erred: bool,
+    /// What became of the transaction that the caller has begun by text, and has not ended yet.
+    broken: Option<Broken>,
+    /// It was rolled back, and nobody has been told.
+    untold: bool,
     /// The connection was lost, with state, and nobody has been told.
     lost: bool,
     /// Makes the state anew on another connection.
@@ -32,6 +48,15 @@ struct Held {
     transaction: Option<Standing>,
     /// The session that the transaction runs on: it has lost its connection if it does not get it back.
     outer: Option<Arc<Slot>>,
+}
+
+/// Why a transaction of a session, begun by text, can no longer be committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// Its connection was lost, or the server has rolled it back.
+    RolledBack,
+    /// A statement has ended it, and whether that committed what came before is not known.
+    Ended,
 }
 
 /// Works on the connection of a new slot, and gives it back with its state, if it was not lost.
@@ -47,6 +72,8 @@ pub(crate) struct Standing {
     pub(crate) doubtful: bool,
     /// An earlier run of it may have been committed on another node.
     pub(crate) lost_before: bool,
+    /// The row of its token is marked: a statement that may commit was to be sent.
+    pub(crate) marked: bool,
     /// It has ended: it was committed or rolled back by a statement, or by the server.
     pub(crate) over: bool,
     /// Its connection was closed under a statement whose future was dropped.
@@ -63,6 +90,8 @@ pub(crate) struct Trouble {
     /// Where it may still be at work.
     pub(crate) session: Option<Session>,
     pub(crate) target: usize,
+    /// The transaction is not to be run again, for this reason.
+    pub(crate) obstacle: Option<Obstacle>,
 }
 
 impl Slot {
@@ -138,28 +167,97 @@ impl Slot {
         let began_with = lease.began_with_autocommit();
         let mut held = self.lock();
         held.state = held.state.union(leaves);
-        // after an error of the server there are no flags: then all is as it was, as far as anybody knows
+        let (erred, effect) = (mem::take(&mut held.erred), mem::take(&mut held.effect));
+        // an error of the server has no flags, and where they were not asked for all is as it was
         if let Some(status) = status {
             if status.in_transaction || status.autocommit != began_with {
                 held.state = held.state.union(StateKinds::TRANSACTION);
             } else if held.in_transaction {
                 held.state = held.state.without(StateKinds::TRANSACTION);
             }
-            held.in_transaction = status.in_transaction;
-            if let Some(standing) = &mut held.transaction {
-                standing.over |= !status.in_transaction;
-                standing.doubtful |= standing.over;
-                standing.trouble = None;
+            let was_open = mem::replace(&mut held.in_transaction, status.in_transaction);
+            match &mut held.transaction {
+                Some(standing) => {
+                    standing.over |= !status.in_transaction;
+                    if !erred {
+                        standing.doubtful |= standing.over;
+                        standing.trouble = None;
+                    }
+                }
+                None => held.note_end(was_open, erred, effect),
             }
         }
         held.lease = Some((lease, Instant::now()));
+    }
+
+    /// A statement with this effect is about to be sent on a session.
+    pub(crate) fn announce(&self, effect: Effect) {
+        self.lock().effect = effect;
+    }
+
+    /// What travels with the statement under way, which the caller sends as text.
+    pub(crate) fn rider(&self) -> Rider {
+        let held = self.lock();
+        match held.effect {
+            Effect::Begins(Some(end)) if held.transaction.is_none() => Rider::Begins(end),
+            Effect::Commits(true) if held.has_savepoint => Rider::Commits,
+            Effect::Begins(_)
+            | Effect::Commits(_)
+            | Effect::Keeps
+            | Effect::RollsBack
+            | Effect::Shapes
+            | Effect::CommitsImplicitly
+            | Effect::Several
+            | Effect::MayDoAnything => Rider::None,
+        }
+    }
+
+    /// The text that begins a transaction was answered, and its savepoint is set.
+    pub(crate) fn note_savepoint(&self) {
+        let mut held = self.lock();
+        held.has_savepoint = held.in_transaction;
+    }
+
+    /// The statement under way was answered with an error.
+    pub(crate) fn note_error(&self) {
+        self.lock().erred = true;
+    }
+
+    /// Whether the open transaction has our savepoint.
+    pub(crate) fn has_savepoint(&self) -> bool {
+        self.lock().has_savepoint
+    }
+
+    /// Why the transaction that the caller has begun can no longer be committed, if it cannot.
+    pub(crate) fn broken(&self) -> Option<Broken> {
+        self.lock().broken
+    }
+
+    /// The caller is to be told with the error under way that the server has rolled the transaction back.
+    pub(crate) fn rolled_back(&self) {
+        let mut held = self.lock();
+        held.untold = true;
+        held.broken = Some(Broken::RolledBack);
+    }
+
+    /// A statement has ended the transaction of the session.
+    pub(crate) fn ended(&self) {
+        self.lock().broken = Some(Broken::Ended);
+    }
+
+    /// Another transaction is begun, not by text.
+    pub(crate) fn begin_transaction(&self) {
+        self.lock().broken = None;
     }
 
     /// The connection will not come back.
     pub(crate) fn lost(&self) {
         let mut held = self.lock();
         held.lost = !held.state.is_neutral();
-        held.in_transaction = false;
+        if mem::take(&mut held.in_transaction) {
+            held.broken = Some(Broken::RolledBack);
+        }
+        (held.has_savepoint, held.erred) = (false, false);
         if let Some(standing) = &mut held.transaction {
             standing.abandoned = true;
         }
@@ -200,10 +298,15 @@ impl Slot {
     /// Tells the caller what was lost, if anything was and nobody will make it anew: the session begins without it.
     pub(crate) fn acknowledge(&self) -> StateKinds {
         let mut held = self.lock();
-        if held.rebuild.is_some() {
-            return StateKinds::NONE;
+        // what the server has rolled back no hook makes anew
+        let rolled_back = match mem::take(&mut held.untold) {
+            true => StateKinds::TRANSACTION,
+            false => StateKinds::NONE,
+        };
+        if held.rebuild.is_some() || !mem::take(&mut held.lost) {
+            return rolled_back;
         }
-        if mem::take(&mut held.lost) { mem::take(&mut held.state) } else { StateKinds::NONE }
+        mem::take(&mut held.state).union(rolled_back)
     }
 
     /// Takes the connection away for good, with what is on it.
@@ -221,6 +324,39 @@ impl Slot {
     fn lock(&self) -> MutexGuard<'_, Held> {
         // no code of a user runs under the lock
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is sent along with a statement of a session, in the same text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rider {
+    None,
+    /// The command that begins a transaction ends at this byte: the savepoint is set behind it.
+    Begins(usize),
+    /// The savepoint is released before the command that commits.
+    Commits,
+}
+
+impl Held {
+    /// A statement of a session was answered, and the server's flags are known.
+    fn note_end(&mut self, was_open: bool, erred: bool, effect: Effect) {
+        // a text that says that it ends or begins a transaction is no surprise
+        let is_surprise = match effect {
+            Effect::Keeps | Effect::MayDoAnything => true,
+            // a `CREATE TABLE` within a transaction commits it, as its user knows; one that failed may have done so
+            Effect::CommitsImplicitly => erred,
+            Effect::Begins(_) | Effect::Commits(_) | Effect::RollsBack | Effect::Shapes | Effect::Several => false,
+        };
+        if was_open && !self.in_transaction && is_surprise {
+            self.broken = self.broken.or(Some(Broken::Ended));
+        }
+        if !erred {
+            match effect {
+                Effect::Begins(_) | Effect::RollsBack | Effect::Shapes | Effect::Several => self.broken = None,
+                Effect::Keeps | Effect::Commits(_) | Effect::CommitsImplicitly | Effect::MayDoAnything => {}
+            }
+        }
+        self.has_savepoint &= self.in_transaction && !effect.is_explicit();
     }
 }
 

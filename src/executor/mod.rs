@@ -12,11 +12,12 @@ use crate::{
     attempt::Untouched,
     call::{Call, Facts},
     connection::Connection,
-    connections::{Shared, Slot},
+    connections::{Broken, Shared, Slot},
     error::{Error, Result},
     event::Counters,
     guard::Table,
     policy::RetryPolicy,
+    reading::StateKinds,
     session::Session,
     span::CallSpan,
     statement::{AsStatement, Delivery},
@@ -190,20 +191,35 @@ impl Executor {
             let message = "a transaction is open already, and another one would commit it: end it first";
             return Err(Error::config(message.into(), None));
         }
+        if let Some(slot) = &self.slot {
+            slot.begin_transaction();
+        }
         Ok(self.call(&begin).of_transaction(delivery))
+    }
+
+    /// The error of a COMMIT that is not sent, because the transaction that it is meant for is gone.
+    pub(crate) fn cannot_commit(&self, statement: &impl AsStatement, broken: Broken) -> Error {
+        self.call(statement).cannot_commit(broken)
     }
 
     pub(crate) fn guard_table(&self) -> &Table {
         &self.shared.guard
     }
 
-    /// Whether the guard's table has been looked at, and found good.
-    pub(crate) fn guard_is_good(&self) -> bool {
-        self.shared.guard_is_good.load(Relaxed)
+    /// The table of the guard at a target, once it has been looked at and found good.
+    pub(crate) fn guard_at(&self, target: usize) -> Option<&Arc<Table>> {
+        self.shared.guards[target].get()
     }
 
-    pub(crate) fn note_good_guard(&self) {
-        self.shared.guard_is_good.store(true, Relaxed);
+    pub(crate) fn note_good_guard(&self, target: usize, table: Arc<Table>) {
+        // whoever came first has found the same
+        let _ = self.shared.guards[target].set(table);
+    }
+
+    /// Whether statements of the session that this belongs to may have changed the current database.
+    pub(crate) fn may_be_in_another_database(&self) -> bool {
+        let elsewhere = |state: StateKinds| state.contains(StateKinds::DATABASE) || state.contains(StateKinds::UNKNOWN);
+        self.slot.as_ref().is_some_and(|slot| elsewhere(slot.state()))
     }
 
     /// The longest deadline of the policies so far.
