@@ -131,7 +131,9 @@ impl fmt::Display for Reason {
             Reason::CommitLost => {
                 "the reply to COMMIT was lost, which a guarded transaction would have found out about"
             }
-            Reason::TransactionEnded => "the transaction was ended before its COMMIT, by a statement of it or by the server",
+            Reason::TransactionEnded => {
+                "the transaction was ended before its COMMIT, by a statement of it or by the server"
+            }
             Reason::NotRolledBack => "changes to tables without transactions could not be rolled back",
             Reason::Unfenced => "it was not sent again because an earlier copy of it may still be executed",
             Reason::BudgetExhausted => "it was not sent again because the retry budget is empty",

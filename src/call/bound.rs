@@ -72,7 +72,8 @@ impl<'c> Call<'c> {
     /// The token's row says that its work was ended in the middle.
     pub(crate) fn done_in_part(&self, message: String) -> Error {
         let kind = Kind::Classified(Classification::other(Outcome::Unknown));
-        let failure = self.failure(kind, reason_of(Obstacle::TransactionEnded), Some(own(io::ErrorKind::Other, message)));
+        let failure =
+            self.failure(kind, reason_of(Obstacle::TransactionEnded), Some(own(io::ErrorKind::Other, message)));
         self.surface(failure).with_outcome(Outcome::Unknown)
     }
 

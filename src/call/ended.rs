@@ -58,9 +58,9 @@ impl Call<'_> {
         lease.unpark();
         lease.answered();
         match warnings {
-            Ok(warnings) => {
-                Ok(warnings.iter().any(|row| row.get_opt::<u16, _>(1).and_then(Result::ok) == Some(answers::NOT_ROLLED_BACK)))
-            }
+            Ok(warnings) => Ok(warnings
+                .iter()
+                .any(|row| row.get_opt::<u16, _>(1).and_then(Result::ok) == Some(answers::NOT_ROLLED_BACK))),
             // it does not tell
             Err(mysql_async::Error::Server(_)) => Ok(true),
             Err(error) => Err(error),

@@ -12,13 +12,7 @@ use std::{
 };
 
 use super::{Lease, Session};
-use crate::{
-    classify::Classification,
-    decide::Obstacle,
-    effect::Effect,
-    error::Result,
-    reading::StateKinds,
-};
+use crate::{classify::Classification, decide::Obstacle, effect::Effect, error::Result, reading::StateKinds};
 
 /// The place of one session's connection.
 #[derive(Default)]

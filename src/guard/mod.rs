@@ -10,8 +10,8 @@ mod once;
 mod table;
 mod token;
 
-pub use once::{Done, ExactlyOnce};
 pub(crate) use claim::{Claim, Guard, Taken, checked};
+pub use once::{Done, ExactlyOnce};
 pub(crate) use table::Table;
 pub use token::Token;
 
@@ -60,7 +60,10 @@ impl Executor {
         let seconds = age.as_secs().saturating_add(1);
         let mut purged = 0;
         loop {
-            let batch = self.query_drop(self.guard_table().purge(seconds, claim::MARK, BATCH).idempotent()).await?.affected_rows();
+            let batch = self
+                .query_drop(self.guard_table().purge(seconds, claim::MARK, BATCH).idempotent())
+                .await?
+                .affected_rows();
             purged += batch;
             if batch < u64::from(BATCH) {
                 return Ok(purged);

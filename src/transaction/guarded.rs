@@ -158,7 +158,9 @@ async fn take(exec: &Executor, call: &mut Call<'_>, now: Instant, opts: &TxOpts,
         }
     }
     lease.finish(StateKinds::NONE);
-    let message = format!("the guard's table says {TRIES} times that it has the token, and does not have it when it is looked up");
+    let message = format!(
+        "the guard's table says {TRIES} times that it has the token, and does not have it when it is looked up"
+    );
     Begun::Refused(Error::config(message, None))
 }
 

@@ -134,6 +134,23 @@ impl fmt::Display for Case {
     }
 }
 
+impl Case {
+    /// Whether the case is one of the run. What ends transactions by stored code, or in several statements, meets everything; other
+    /// forms are much alike, and take turns in what they meet.
+    pub fn is_in_turn(&self) -> bool {
+        let turn = |of: usize| (self.index + of) % 3;
+        let alike = !["transactions, CALL", "functions"].contains(&self.area());
+        match self.question {
+            Question::State(Way::Text) => true,
+            Question::State(way) => turn(0) != 0 || way == Way::Session && self.form().on_session,
+            Question::Transaction(..) if self.area() == "transactions, CALL" => true,
+            Question::Transaction(Manner::Statement, trouble) => turn(trouble as usize) == 0,
+            Question::Transaction(manner, trouble) => turn(trouble as usize) == manner as usize,
+            Question::Prepared(cut) => !alike || (self.index + cut as usize).is_multiple_of(2),
+        }
+    }
+}
+
 /// All cases, whatever the server.
 pub fn all() -> Vec<Case> {
     let questions = questions();

@@ -256,5 +256,7 @@ fn judge(case: &Case, told: &Told, lost: bool, times: u32) -> Option<Crime> {
         return Some(Crime::Duplicate(format!("it is there {times} times")));
     }
     let message = told.message()?;
-    (message.trim().len() < 20).then(|| Crime::Wrong("a message that says nothing".into()))
+    let says_what_to_do = !matches!(told, Told::Unknown(_)) || message.contains("may have been");
+    let is_good = message.trim().len() >= 20 && says_what_to_do;
+    (!is_good).then(|| Crime::Wrong("a message that does not say what to do".into()))
 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
+use mysql_retry::Executor;
 use mysql_retry_fixture::{Flavour, Server};
 
 use crate::{
@@ -111,7 +112,11 @@ async fn start_server() -> Server {
 /// The chosen cases, those of a form together.
 fn by_form(selection: Selection) -> Vec<Vec<Case>> {
     let mut forms: BTreeMap<usize, Vec<Case>> = BTreeMap::new();
-    for case in cases::all().into_iter().filter(|case| selection.has(case.number)) {
+    let chosen = |case: &Case| match selection {
+        Selection::One(_) => selection.has(case.number),
+        Selection::All | Selection::Thin(_) => case.is_in_turn() && selection.has(case.number),
+    };
+    for case in cases::all().into_iter().filter(chosen) {
         forms.entry(case.index).or_default().push(case);
     }
     forms.into_values().collect()
@@ -135,30 +140,36 @@ async fn work_through(mut stage: Stage, queue: Queue) -> (Stage, Vec<Record>, BT
             continue;
         };
         known.insert(index, effect);
+        let exec = stage.executor(2);
         for case in cases {
             calibrate::prepare(&mut stage, form, case.number).await;
             let begun = Instant::now();
-            let playing = AssertUnwindSafe(play_one(&mut stage, &case, effect)).catch_unwind();
+            let playing = AssertUnwindSafe(play_one(&mut stage, &exec, &case, effect)).catch_unwind();
             let played = match tokio::time::timeout(STUCK, playing).await {
                 Ok(Ok(played)) => played,
                 Ok(Err(panic)) => Played::Panic(message_of(&*panic)),
                 Err(_) => Played::Stuck,
             };
             stage.proxy.clear_rules();
+            if matches!(played, Played::Stuck | Played::Panic(_)) {
+                // it may have been in the middle of a question of the worker's own
+                stage.own = stage.bare().await;
+            }
             calibrate::clean_up(&mut stage, form, case.number).await;
             records.push(Record { case, played, took: begun.elapsed() });
         }
+        let _ = tokio::time::timeout(Duration::from_secs(1), exec.close()).await;
     }
     (stage, records, known)
 }
 
-async fn play_one(stage: &mut Stage, case: &Case, effect: Effect) -> Played {
+async fn play_one(stage: &mut Stage, exec: &Executor, case: &Case, effect: Effect) -> Played {
     match case.question {
         Question::State(way) => Played::State(state::play(stage, case, way).await),
         Question::Transaction(manner, trouble) => {
-            Played::Transaction(effect, transactions::play(stage, case, manner, trouble).await)
+            Played::Transaction(effect, transactions::play(stage, exec, case, manner, trouble).await)
         }
-        Question::Prepared(cut) => match prepared::play(stage, case, cut).await {
+        Question::Prepared(cut) => match prepared::play(stage, exec, case, cut).await {
             Some(played) => Played::Prepared(played),
             None => Played::Nothing,
         },

@@ -36,8 +36,10 @@ impl fmt::Display for Crime {
 }
 
 /// A form that was not executed has done nothing to the transaction.
-fn actual(effect: Effect, trouble: Trouble) -> Effect {
+fn actual(effect: Effect, trouble: Trouble, struck: bool) -> Effect {
     match trouble {
+        // the library did not send it
+        Trouble::FailedAfter if !struck => Effect::Keeps,
         Trouble::Refused | Trouble::Swallowed | Trouble::Deadlock | Trouble::DeadlockSwallowed => Effect::Keeps,
         Trouble::None | Trouble::Lost | Trouble::CommitLost | Trouble::FailedAfter => effect,
     }
@@ -52,7 +54,7 @@ pub fn of_transaction(
     played: &Played,
     rows: Rows,
 ) -> Option<Crime> {
-    let effect = actual(effect, trouble);
+    let first = actual(effect, trouble, played.struck);
     for told in [Some(&played.told), played.again.as_ref()].into_iter().flatten() {
         match told {
             Told::Nothing => return Some(Crime::Wrong("no answer".into())),
@@ -64,9 +66,9 @@ pub fn of_transaction(
         return Some(Crime::Duplicate(format!("{rows:?}")));
     }
     match manner {
-        Manner::Plain => of_closure(effect, &played.told, played.now, rows),
-        Manner::Guarded => of_guarded(effect, played, rows),
-        Manner::Session => of_session(effect, played, rows),
+        Manner::Plain => of_closure(first, &played.told, played.now, rows),
+        Manner::Guarded => of_guarded(first, effect, played, rows),
+        Manner::Session => of_session(first, trouble, played, rows),
         Manner::Statement => of_statement(fails, played, rows),
     }
 }
@@ -87,9 +89,10 @@ fn of_closure(effect: Effect, told: &Told, now: Rows, rows: Rows) -> Option<Crim
     half.then(|| Crime::Half(format!("{rows:?}, though the form leaves the transaction open")))
 }
 
-fn of_guarded(effect: Effect, played: &Played, rows: Rows) -> Option<Crime> {
+/// `first`: what the first call's form did; a second call executes it as it is.
+fn of_guarded(first: Effect, effect: Effect, played: &Played, rows: Rows) -> Option<Crime> {
     let Played { told, now, again, .. } = played;
-    let said_no = matches!(told, Told::Failed(_)) && effect == Effect::Keeps;
+    let said_no = matches!(told, Told::Failed(_)) && first == Effect::Keeps;
     if (told.denies() || said_no) && now.a + now.b + now.token > 0 {
         return Some(Crime::Wrong(format!("it was rolled back, the caller was told, and there is {now:?}")));
     }
@@ -97,7 +100,7 @@ fn of_guarded(effect: Effect, played: &Played, rows: Rows) -> Option<Crime> {
     if (told.is_success() || last.is_success()) && (rows.a, rows.b, rows.token) != (1, 1, 1) {
         return Some(Crime::Half(format!("first {told}, then {last}, and there is {rows:?}")));
     }
-    if told.is_success() && effect == Effect::Ends {
+    if told.is_success() && first == Effect::Ends {
         return Some(Crime::Wrong("Ok, though the form ended the transaction that was begun".into()));
     }
     if told.denies() && *last == Told::Before {
@@ -113,9 +116,9 @@ fn of_guarded(effect: Effect, played: &Played, rows: Rows) -> Option<Crime> {
     half.then(|| Crime::Half(format!("{rows:?}, though the form leaves the transaction open")))
 }
 
-fn of_session(effect: Effect, played: &Played, rows: Rows) -> Option<Crime> {
+fn of_session(effect: Effect, trouble: Trouble, played: &Played, rows: Rows) -> Option<Crime> {
     let Played { told, was_told_of_loss, all_well, .. } = played;
-    if *was_told_of_loss {
+    if *was_told_of_loss && (effect == Effect::Keeps || trouble == Trouble::Lost) {
         // what the caller sent after the loss, outside of a transaction, is there
         return (*told == Told::Ok).then(|| Crime::Wrong("COMMIT is Ok after a loss that was reported".into()));
     }
@@ -149,15 +152,83 @@ fn of_statement(fails: bool, played: &Played, rows: Rows) -> Option<Crime> {
 /// `total`: the rows of its effects in the end; `named`: something bears its number as its name.
 pub fn of_prepared(played: &prepared::Played, total: u32, named: bool) -> Option<Crime> {
     let prepared::Played { told, once } = played;
-    let cut = total.saturating_sub(*once);
     match told {
         Told::Nothing => Some(Crime::Wrong("no answer".into())),
         Told::Panic(message) => Some(Crime::Panic(message.clone())),
-        Told::NotExecuted(_) if cut > 0 => Some(Crime::Wrong(format!("NotExecuted, and there are {cut} rows"))),
-        Told::NotExecuted(_) if named => Some(Crime::Wrong("NotExecuted, and what it makes is there".into())),
-        Told::Ok | Told::Before | Told::Unknown(_) | Told::Failed(_) | Told::NotExecuted(_) if cut > *once => {
-            Some(Crime::Duplicate(format!("{cut} rows, and one execution leaves {once}")))
+        Told::NotExetotaled(_) if total > 0 => Some(Crime::Wrong(format!("NotExetotaled, and there are {total} rows"))),
+        Told::NotExetotaled(_) if named => Some(Crime::Wrong("NotExetotaled, and what it makes is there".into())),
+        Told::Ok | Told::Before | Told::Unknown(_) | Told::Failed(_) | Told::NotExetotaled(_) if total > *once => {
+            Some(Crime::Duplicate(format!("{total} rows, and one exetotalion leaves {once}")))
         }
-        Told::Ok | Told::Before | Told::Unknown(_) | Told::Failed(_) | Told::NotExecuted(_) => None,
+        Told::Ok | Told::Before | Told::Unknown(_) | Told::Failed(_) | Told::NotExetotaled(_) => None,
     }
+}
+
+/// Whether the judge can find anything at all: it is asked about what must not be.
+pub fn assert_that_it_can_fail() {
+    let played = |told: Told, again: Option<Told>, now: Rows| Played {
+        told,
+        now,
+        again,
+        was_told_of_loss: false,
+        all_well: true,
+        struck: true,
+    };
+    let rows = |a, b, token| Rows { a, b, effects: 0, token };
+    let no = || Told::NotExecuted("no".into());
+    let unknown = || Told::Unknown("who knows".into());
+    let judge = |manner, effect, fails, played: Played, rows| {
+        of_transaction(manner, Trouble::None, effect, fails, &played, rows).map(|crime| format!("{crime:?}"))
+    };
+    let of = |manner, effect, played, rows| judge(manner, effect, false, played, rows);
+    let bad: [(&str, Option<String>); 16] = [
+        ("Half", of(Manner::Plain, Effect::Keeps, played(Told::Ok, None, rows(0, 1, 0)), rows(0, 1, 0))),
+        ("Half", of(Manner::Plain, Effect::Keeps, played(unknown(), None, rows(1, 0, 0)), rows(1, 0, 0))),
+        ("Wrong", of(Manner::Plain, Effect::Ends, played(Told::Ok, None, rows(1, 1, 0)), rows(1, 1, 0))),
+        ("Wrong", of(Manner::Plain, Effect::Keeps, played(no(), None, rows(0, 0, 0)), rows(1, 1, 0))),
+        (
+            "Wrong",
+            of(Manner::Plain, Effect::Keeps, played(Told::Failed("no".into()), None, rows(1, 1, 0)), rows(1, 1, 0)),
+        ),
+        ("Duplicate", of(Manner::Plain, Effect::Keeps, played(Told::Ok, None, rows(2, 2, 0)), rows(2, 2, 0))),
+        (
+            "Panic",
+            of(Manner::Plain, Effect::Keeps, played(Told::Panic(String::new()), None, rows(0, 0, 0)), rows(0, 0, 0)),
+        ),
+        (
+            "Half",
+            of(Manner::Guarded, Effect::Keeps, played(Told::Ok, Some(Told::Before), rows(1, 1, 0)), rows(1, 1, 0)),
+        ),
+        (
+            "Half",
+            of(Manner::Guarded, Effect::Ends, played(unknown(), Some(Told::Before), rows(1, 0, 1)), rows(1, 0, 1)),
+        ),
+        ("Wrong", of(Manner::Guarded, Effect::Keeps, played(no(), Some(Told::Before), rows(0, 0, 0)), rows(1, 1, 1))),
+        ("Wrong", of(Manner::Guarded, Effect::Keeps, played(no(), Some(no()), rows(0, 0, 1)), rows(0, 0, 0))),
+        ("Wrong", of(Manner::Guarded, Effect::Keeps, played(Told::Ok, Some(Told::Ok), rows(1, 1, 1)), rows(1, 1, 1))),
+        ("Half", of(Manner::Session, Effect::Keeps, played(Told::Ok, None, rows(0, 1, 0)), rows(0, 1, 0))),
+        ("Wrong", of(Manner::Session, Effect::Keeps, played(no(), None, rows(0, 0, 0)), rows(1, 1, 0))),
+        ("Half", of(Manner::Statement, Effect::Keeps, played(Told::Ok, None, rows(0, 0, 0)), rows(0, 0, 0))),
+        (
+            "Wrong",
+            judge(
+                Manner::Statement,
+                Effect::Ends,
+                true,
+                played(unknown(), Some(Told::Before), rows(0, 0, 1)),
+                rows(0, 0, 1),
+            ),
+        ),
+    ];
+    for (index, (wanted, found)) in bad.into_iter().enumerate() {
+        assert!(found.as_ref().is_some_and(|found| found.starts_with(wanted)), "{index}: {found:?} is not {wanted}");
+    }
+    let mut after_loss = played(Told::Ok, None, rows(0, 1, 0));
+    after_loss.was_told_of_loss = true;
+    assert!(of(Manner::Session, Effect::Keeps, after_loss, rows(0, 1, 0)).is_some());
+    let good = played(Told::Ok, Some(Told::Before), rows(1, 1, 1));
+    assert_eq!(of(Manner::Guarded, Effect::Keeps, good, rows(1, 1, 1)), None);
+    let cut = |told, once| prepared::Played { told, once };
+    assert!(of_prepared(&cut(no(), 1), 1, false).is_some() && of_prepared(&cut(Told::Ok, 1), 2, false).is_some());
+    assert!(of_prepared(&cut(no(), 0), 0, true).is_some() && of_prepared(&cut(Told::Ok, 1), 1, false).is_none());
 }

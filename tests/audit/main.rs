@@ -38,6 +38,7 @@ fn main() -> ExitCode {
     if arguments.any(|argument| argument == "--list" || !(argument.starts_with('-') || "audit".contains(&*argument))) {
         return ExitCode::SUCCESS;
     }
+    judge::assert_that_it_can_fail();
     let one = env::var("AUDIT_CASE").ok().filter(|number| !number.is_empty());
     let one = one.map(|number| number.parse().unwrap_or_else(|_| panic!("AUDIT_CASE is `{number}`, and no number")));
     let all = env::var("AUDIT").is_ok_and(|which| which == "all");

@@ -23,6 +23,8 @@ pub struct Played {
     pub was_told_of_loss: bool,
     /// On a session: all statements before COMMIT succeeded, apart from an error that was swallowed.
     pub all_well: bool,
+    /// What was to strike the form did so. If not, the library did not send it.
+    pub struck: bool,
 }
 
 /// What is sent, and what strikes it.
@@ -73,17 +75,16 @@ fn on_commit() -> Rule {
     Rule::new(When::text("COMMIT"), Place::AfterRequestWhenAnswered, Fault::Fin)
 }
 
-pub async fn play(stage: &mut Stage, case: &Case, manner: Manner, trouble: Trouble) -> Played {
-    let exec = stage.executor(2);
+/// The executor is one for all cases of a form.
+pub async fn play(stage: &mut Stage, exec: &Executor, case: &Case, manner: Manner, trouble: Trouble) -> Played {
     let script = Script::new(stage, case, trouble);
     let played = match manner {
-        Manner::Plain => plain(stage, &exec, case, &script).await,
-        Manner::Guarded => guarded(stage, &exec, case, &script).await,
-        Manner::Session => on_session(stage, &exec, case, &script).await,
-        Manner::Statement => statement(stage, &exec, case, &script).await,
+        Manner::Plain => plain(stage, exec, case, &script).await,
+        Manner::Guarded => guarded(stage, exec, case, &script).await,
+        Manner::Session => on_session(stage, exec, case, &script).await,
+        Manner::Statement => statement(stage, exec, case, &script).await,
     };
     stage.proxy.clear_rules();
-    let _ = exec.close().await;
     played
 }
 
@@ -109,17 +110,19 @@ async fn run(proxy: &Proxy, script: &Script, first: bool, mut tx: Tx) -> Result<
 
 async fn plain(stage: &mut Stage, exec: &Executor, case: &Case, script: &Script) -> Played {
     let result = exec.transaction(TxOpts::default(), |tx| run(&stage.proxy, script, tx.attempt() == 1, tx)).await;
+    let struck = stage.proxy.rules_left().is_empty();
     let now = ledger::now(stage, case.number).await;
-    Played { told: Told::of(&result), now, again: None, was_told_of_loss: false, all_well: true }
+    Played { told: Told::of(&result), now, again: None, was_told_of_loss: false, all_well: true, struck }
 }
 
 async fn guarded(stage: &mut Stage, exec: &Executor, case: &Case, script: &Script) -> Played {
     let token = case.number.to_string();
     let told = Told::of_done(&guarded_call(&stage.proxy, exec, &token, script, true).await);
+    let struck = stage.proxy.rules_left().is_empty();
     let now = ledger::now(stage, case.number).await;
     stage.proxy.clear_rules();
     let again = Some(Told::of_done(&guarded_call(&stage.proxy, exec, &token, script, false).await));
-    Played { told, now, again, was_told_of_loss: false, all_well: true }
+    Played { told, now, again, was_told_of_loss: false, all_well: true, struck }
 }
 
 async fn guarded_call(
@@ -149,10 +152,11 @@ async fn statement(stage: &mut Stage, exec: &Executor, case: &Case, script: &Scr
         _ => stage.proxy.rules(script.on_form.clone()),
     }
     let told = call().await;
+    let struck = stage.proxy.rules_left().is_empty();
     let now = ledger::now(stage, case.number).await;
     stage.proxy.clear_rules();
     let again = Some(call().await);
-    Played { told, now, again, was_told_of_loss: false, all_well: true }
+    Played { told, now, again, was_told_of_loss: false, all_well: true, struck }
 }
 
 /// A caller that takes no notice of a loss, and one that stops at any other error.
@@ -163,6 +167,7 @@ async fn on_session(stage: &mut Stage, exec: &Executor, case: &Case, script: &Sc
         again: None,
         was_told_of_loss: false,
         all_well: true,
+        struck: true,
     };
     let Ok(mut session) = exec.session().await else { return played };
     let mut texts: Vec<&str> = vec!["BEGIN", &script.a];
@@ -194,6 +199,8 @@ async fn on_session(stage: &mut Stage, exec: &Executor, case: &Case, script: &Sc
         (Ok(_), "ROLLBACK") => Told::NotExecuted("rolled back by the caller".into()),
         (result, _) => Told::of(&result),
     };
+    // it may have locked the tables
+    drop(session);
     played.now = ledger::now(stage, case.number).await;
     played
 }

@@ -72,7 +72,9 @@ async fn case_41_a_snapshot_that_is_out_of_date_is_run_again() {
     server.query_drop(format!("CREATE TABLE {table} (id INT PRIMARY KEY, v INT)")).await;
     server.query_drop(format!("INSERT INTO {table} VALUES (1, 0)")).await;
     for (round, (prepared, swallowed, token)) in
-        [(false, false, None), (true, false, Some("t")), (false, true, None), (true, true, Some("u"))].into_iter().enumerate()
+        [(false, false, None), (true, false, Some("t")), (false, true, None), (true, true, Some("u"))]
+            .into_iter()
+            .enumerate()
     {
         let ledger = Ledger::new(server).await;
         let work = |mut tx: Tx| {
@@ -117,7 +119,8 @@ async fn case_42_a_swallowed_error_that_rolled_everything_back_is_no_ok() {
                 if swallowed { Ok(()) } else { updated }
             }
         };
-        let error = in_time(exec.transaction(TxOpts::default(), work).into_future()).await.expect_err("nothing is there");
+        let error =
+            in_time(exec.transaction(TxOpts::default(), work).into_future()).await.expect_err("nothing is there");
         assert_eq!((error.outcome(), error.code()), (Outcome::NotExecuted, Some(1205)), "{error}");
         let error = in_time(exec.transaction(TxOpts::default(), work).exactly_once("t").into_future()).await;
         let error = error.expect_err("nothing is there");
@@ -175,7 +178,8 @@ async fn case_43_what_comes_after_the_rollback_does_not_run_by_itself() {
                 Ok::<_, Error>(())
             }
         };
-        let error = in_time(exec.transaction(TxOpts::default(), work).into_future()).await.expect_err("nothing is there");
+        let error =
+            in_time(exec.transaction(TxOpts::default(), work).into_future()).await.expect_err("nothing is there");
         assert_eq!((error.outcome(), error.code()), (Outcome::NotExecuted, Some(1205)), "{error}");
         let done = in_time(exec.transaction(TxOpts::default(), work).exactly_once("t").into_future()).await;
         assert_eq!(done.expect_err("nothing is there").outcome(), Outcome::NotExecuted);

@@ -55,7 +55,8 @@ async fn case_45_a_role_that_was_set_has_committed_what_came_before() {
                 if lost { set.map(drop) } else { Ok::<_, Error>(()) }
             }
         };
-        let error = in_time(exec.transaction(TxOpts::default(), work).into_future()).await.expect_err("a part is committed");
+        let error =
+            in_time(exec.transaction(TxOpts::default(), work).into_future()).await.expect_err("a part is committed");
         assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
         assert_eq!((runs.load(Relaxed), ledger.rows().await), (1, 1));
     }
@@ -81,7 +82,8 @@ async fn case_45_ddl_in_a_closure_is_no_ok() {
                 Ok::<_, Error>(())
             }
         };
-        let error = in_time(exec.transaction(TxOpts::default(), work).into_future()).await.expect_err("a part is committed");
+        let error =
+            in_time(exec.transaction(TxOpts::default(), work).into_future()).await.expect_err("a part is committed");
         assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::TransactionEnded), "{error}");
         assert!(error.to_string().contains("check its effect"), "{error}");
         assert_eq!((runs.load(Relaxed), ledger.rows().await), (1, 1));
@@ -96,7 +98,9 @@ async fn case_46_a_procedure_that_ends_the_transaction_is_never_done() {
     let handler = format!("DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END; {insert}; {fail}");
     let bodies = [
         format!("START TRANSACTION; {insert}; ROLLBACK;"),
-        format!("DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END; START TRANSACTION; {insert}; {fail}"),
+        format!(
+            "DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END; START TRANSACTION; {insert}; {fail}"
+        ),
         format!("START TRANSACTION; {insert}; {fail}"),
         format!("{insert}; COMMIT; START TRANSACTION;"),
         "ROLLBACK; START TRANSACTION;".to_owned(),
@@ -119,7 +123,11 @@ async fn case_46_a_procedure_that_ends_the_transaction_is_never_done() {
             assert_ne!(error.outcome(), Outcome::NotExecuted, "{body}: {error}");
             let after = ledger.rows().await;
             let error = in_time(exec.query_drop(statement)).await.expect_err(&body);
-            assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::TransactionEnded), "{body}: {error}");
+            assert_eq!(
+                (error.outcome(), error.reason()),
+                (Outcome::Unknown, Reason::TransactionEnded),
+                "{body}: {error}"
+            );
             assert!(error.to_string().contains("delete the row of the token"), "{error}");
             assert_eq!(ledger.rows().await, after, "{body}: it ran again");
             assert!(after <= before + 1);
@@ -149,7 +157,8 @@ async fn case_46_a_procedure_that_leaves_the_transaction_alone_is_done_once() {
     let good = procedure(server, &format!("{};", ledger.insert())).await;
     let proxy = Proxy::start(server).await;
     let exec = guarded(proxy.opts()).await;
-    for (number, lost) in [None, Some(Place::AfterRequestWhenAnswered), Some(Place::Request(0))].into_iter().enumerate() {
+    for (number, lost) in [None, Some(Place::AfterRequestWhenAnswered), Some(Place::Request(0))].into_iter().enumerate()
+    {
         if let Some(place) = lost {
             proxy.rule(Rule::new(When::text("COMMIT"), place, Fault::Fin));
         }

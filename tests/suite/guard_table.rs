@@ -57,7 +57,8 @@ async fn case_84_tokens_are_as_old_as_they_are_when_the_clocks_are_changed() {
         let sent = proxy.commands().into_iter().rev().filter_map(|seen| seen.text);
         let purge = sent.filter(|text| text.starts_with("DELETE FROM")).next().expect("a purge");
         let plan: Option<mysql_async::Row> = server.query_first(format!("EXPLAIN {purge}")).await;
-        let keys = plan.expect("a plan").get_opt::<Option<String>, _>("possible_keys").expect("a column").expect("a text");
+        let keys =
+            plan.expect("a plan").get_opt::<Option<String>, _>("possible_keys").expect("a column").expect("a text");
         assert_eq!(keys.as_deref(), Some("created"));
     }
 }
@@ -88,7 +89,9 @@ async fn case_85_a_view_is_no_guard_s_table() {
 async fn case_86_a_good_table_is_found_good_in_every_sql_mode() {
     let server = shared().await;
     let modes: &[&str] = match server.flavour() {
-        Flavour::MariaDb => &["ANSI", "ORACLE", "NO_TABLE_OPTIONS", "MSSQL", "ANSI,NO_BACKSLASH_ESCAPES,EMPTY_STRING_IS_NULL"],
+        Flavour::MariaDb => {
+            &["ANSI", "ORACLE", "NO_TABLE_OPTIONS", "MSSQL", "ANSI,NO_BACKSLASH_ESCAPES,EMPTY_STRING_IS_NULL"]
+        }
         Flavour::MySql => &["ANSI", "ANSI,NO_BACKSLASH_ESCAPES", "TRADITIONAL"],
     };
     for mode in modes {

@@ -90,7 +90,10 @@ async fn case_50_a_deadlock_s_victim_is_told_and_its_commit_does_not_pass() {
         let update = format!("UPDATE {table} SET v = 1 WHERE id = 2");
         let (victim, ()) = tokio::join!(run(&mut session, &update, prepared), in_time(waits));
         let error = victim.expect_err("a deadlock");
-        assert_eq!((error.code(), error.outcome(), error.reason()), (Some(1213), Outcome::NotExecuted, Reason::StateLost));
+        assert_eq!(
+            (error.code(), error.outcome(), error.reason()),
+            (Some(1213), Outcome::NotExecuted, Reason::StateLost)
+        );
         assert_eq!(error.lost_state().collect::<Vec<_>>(), ["the transaction"], "{error}");
         assert_eq!(session.state().collect::<Vec<_>>(), ["user variables"]);
         session.query_drop(a.insert()).await.expect("in autocommit mode");
@@ -148,7 +151,11 @@ async fn case_50_stored_code_that_ends_the_transaction_is_noticed_before_commit(
             session.query_drop(inserted.insert()).await.expect("inserted");
             run(&mut session, &format!("CALL {name}()"), prepared).await.expect("called");
             let error = run(&mut session, "COMMIT", false).await.expect_err(body);
-            assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::TransactionEnded), "{body} {error}");
+            assert_eq!(
+                (error.outcome(), error.reason()),
+                (Outcome::Unknown, Reason::TransactionEnded),
+                "{body} {error}"
+            );
             assert!(!session.state().any(|kind| kind == "the transaction"), "{body}");
             // and the session can be used on
             session.query_drop("BEGIN").await.expect("begun");
