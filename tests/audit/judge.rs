@@ -155,12 +155,12 @@ pub fn of_prepared(played: &prepared::Played, total: u32, named: bool) -> Option
     match told {
         Told::Nothing => Some(Crime::Wrong("no answer".into())),
         Told::Panic(message) => Some(Crime::Panic(message.clone())),
-        Told::NotExetotaled(_) if total > 0 => Some(Crime::Wrong(format!("NotExetotaled, and there are {total} rows"))),
-        Told::NotExetotaled(_) if named => Some(Crime::Wrong("NotExetotaled, and what it makes is there".into())),
-        Told::Ok | Told::Before | Told::Unknown(_) | Told::Failed(_) | Told::NotExetotaled(_) if total > *once => {
-            Some(Crime::Duplicate(format!("{total} rows, and one exetotalion leaves {once}")))
+        Told::NotExecuted(_) if total > 0 => Some(Crime::Wrong(format!("NotExecuted, and there are {total} rows"))),
+        Told::NotExecuted(_) if named => Some(Crime::Wrong("NotExecuted, and what it makes is there".into())),
+        Told::Ok | Told::Before | Told::Unknown(_) | Told::Failed(_) | Told::NotExecuted(_) if total > *once => {
+            Some(Crime::Duplicate(format!("{total} rows, and one execution leaves {once}")))
         }
-        Told::Ok | Told::Before | Told::Unknown(_) | Told::Failed(_) | Told::NotExetotaled(_) => None,
+        Told::Ok | Told::Before | Told::Unknown(_) | Told::Failed(_) | Told::NotExecuted(_) => None,
     }
 }
 
