@@ -20,7 +20,7 @@ use crate::{
     corpus, errors,
     judge::{self, Crime},
     ledger::Ledger,
-    prepared,
+    prepared, snapshot,
     stage::{STUCK, Stage, run_all},
     state::{self, Left},
     table::{self, Findings},
@@ -64,6 +64,7 @@ pub async fn play(selection: Selection) -> Findings {
     for worker in 0..WORKERS {
         stages.push(Stage::new(&server, worker).await);
     }
+    snapshot::assert_that_it_sees(&stages[0]).await;
     let databases: Vec<String> = stages.iter().map(|stage| stage.database.clone()).collect();
     let (alone, together): (Vec<_>, Vec<_>) = by_form(selection).into_iter().partition(|cases| cases[0].form().serial);
     let queue = Arc::new(Mutex::new(VecDeque::from(together)));

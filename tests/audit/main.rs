@@ -4,7 +4,8 @@
 //! within a transaction (is what was called committed there, as a whole?) and as a prepared statement that is cut before its execution;
 //! and each error number that the servers know is said in place of, and after, an execution. What the caller was told is compared with
 //! what the server has. `cargo test` plays a thin selection on the server of the run. `AUDIT=all` plays everything on all servers
-//! there are, `AUDIT_CASE=n` one case on the server of the run, `make audit` either.
+//! there are, `AUDIT_CASE=n` one case on the server of the run, `make audit` either. `AUDIT_SHARE=n` plays one of n cases on the server
+//! of the run, and `AUDIT_VERBOSE=1` prints times and the forms that a server does not know.
 
 mod calibrate;
 mod cases;
@@ -41,13 +42,12 @@ fn main() -> ExitCode {
     judge::assert_that_it_can_fail();
     let one = env::var("AUDIT_CASE").ok().filter(|number| !number.is_empty());
     let one = one.map(|number| number.parse().unwrap_or_else(|_| panic!("AUDIT_CASE is `{number}`, and no number")));
+    let share = env::var("AUDIT_SHARE").ok().and_then(|share| share.parse().ok()).unwrap_or(THIN);
     let all = env::var("AUDIT").is_ok_and(|which| which == "all");
     let started = Instant::now();
     let findings = match (one, all) {
         (Some(number), _) => on_this_server(Selection::One(number)),
-        (None, false) => on_this_server(Selection::Thin(
-            env::var("AUDIT_SHARE").ok().and_then(|share| share.parse().ok()).unwrap_or(THIN),
-        )),
+        (None, false) => on_this_server(Selection::Thin(share)),
         (None, true) if each::is_child() => on_this_server(Selection::All),
         (None, true) => on_each(),
     };

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use mysql_async::{Conn, Error, Row, Value, consts::StatusFlags, prelude::Queryable as _};
 use mysql_retry_fixture::Flavour;
 
+use crate::stage::Stage;
+
 /// What was asked and what the answer was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot(BTreeMap<String, String>);
@@ -40,36 +42,35 @@ const COMMON: &str = "LAST_INSERT_ID() AS last_insert_id, CURRENT_USER() AS user
     (SELECT COUNT(*) FROM information_schema.OPTIMIZER_TRACE) AS optimizer_traces, \
     (SELECT GROUP_CONCAT(STATEMENT_NAME) FROM performance_schema.prepared_statements_instances \
     WHERE OWNER_THREAD_ID = @@THREAD AND STATEMENT_NAME IS NOT NULL) AS sql_prepared_statements, \
-    (SELECT GROUP_CONCAT(OBJECT_TYPE, ' ', LOCK_TYPE, ' ', COALESCE(OBJECT_NAME, '') ORDER BY 1) \
-    FROM performance_schema.metadata_locks WHERE OBJECT_SCHEMA NOT IN ('performance_schema') \
-    AND OBJECT_TYPE <> 'USER LEVEL LOCK' AND OWNER_THREAD_ID = @@THREAD) AS metadata_locks, \
-    (SELECT BIT_XOR(CRC32(CONCAT(VARIABLE_NAME, '=', COALESCE(VARIABLE_VALUE, '')))) FROM performance_schema.session_variables \
+    (SELECT BIT_XOR(CRC32(CONCAT(VARIABLE_NAME, '=', COALESCE(VARIABLE_VALUE, '')))) FROM @@VARIABLES \
     WHERE VARIABLE_NAME NOT IN (@@RESTLESS)) AS sum_of_variables";
 
-const OF_MARIADB: &str = "(SELECT GROUP_CONCAT(VARIABLE_NAME) FROM information_schema.USER_VARIABLES) AS names_of_user_variables, \
-    LASTVAL(seq) AS sequence";
+const OF_MARIADB: &str =
+    "(SELECT GROUP_CONCAT(VARIABLE_NAME) FROM information_schema.USER_VARIABLES) AS names_of_user_variables";
 const OF_MYSQL: &str = "(SELECT GROUP_CONCAT(VARIABLE_NAME) FROM performance_schema.user_variables_by_thread \
     WHERE THREAD_ID = @@THREAD) AS names_of_user_variables, \
     (SELECT RESOURCE_GROUP FROM performance_schema.threads WHERE THREAD_ID = @@THREAD) AS resource_group";
+/// Asked from another connection: table locks would end with the probes, and reading would end the rest.
+const LOCKS: &str = "SELECT GROUP_CONCAT(OBJECT_TYPE, ' ', LOCK_TYPE, ' ', COALESCE(OBJECT_NAME, '') ORDER BY 1) \
+    FROM performance_schema.metadata_locks WHERE OBJECT_TYPE <> 'USER LEVEL LOCK' AND OWNER_THREAD_ID = \
+    (SELECT THREAD_ID FROM performance_schema.threads WHERE PROCESSLIST_ID = ";
+
 const THREAD: &str = "(SELECT THREAD_ID FROM performance_schema.threads WHERE PROCESSLIST_ID = CONNECTION_ID())";
 
 fn question(flavour: Flavour) -> String {
-    let own = match flavour {
-        Flavour::MariaDb => OF_MARIADB,
-        Flavour::MySql => OF_MYSQL,
+    let (own, variables) = match flavour {
+        Flavour::MariaDb => (OF_MARIADB, "information_schema.SESSION_VARIABLES"),
+        Flavour::MySql => (OF_MYSQL, "performance_schema.session_variables"),
     };
     let restless = RESTLESS.map(|name| format!("'{name}'")).join(", ");
-    format!("SELECT {COMMON}, {own}").replace("@@THREAD", THREAD).replace("@@RESTLESS", &restless)
+    format!("SELECT {COMMON}, {own}")
+        .replace("@@THREAD", THREAD)
+        .replace("@@RESTLESS", &restless)
+        .replace("@@VARIABLES", variables)
 }
 
-/// Questions that end what they look for, or cannot be asked twice.
-const PROBES: [(&str, &str); 12] = [
-    ("LOCK TABLES", "SELECT COUNT(*) > 0 FROM elsewhere.t"),
-    ("temporary table tmp", "SELECT 1 FROM tmp LIMIT 0"),
-    ("temporary table t2", "SHOW CREATE TABLE t2"),
-    ("handler h", "HANDLER h READ FIRST LIMIT 0"),
-    ("handler t", "HANDLER t READ FIRST LIMIT 0"),
-    ("prepared statement", "EXECUTE ps"),
+/// Asked first: what is set for the next transaction counts for the first statement alone.
+const FIRST: [(&str, &str); 4] = [
     ("transaction", "START TRANSACTION"),
     ("writing in the next transaction", "DELETE FROM only_probed WHERE x = -1"),
     (
@@ -78,13 +79,23 @@ const PROBES: [(&str, &str); 12] = [
          WHERE THREAD_ID = (SELECT THREAD_ID FROM performance_schema.threads WHERE PROCESSLIST_ID = CONNECTION_ID())",
     ),
     ("end of the next transaction", "ROLLBACK"),
+];
+
+/// Asked last: they end what they look for. Those that a server does not know have an error as their answer, the same each time.
+const LAST: [(&str, &str); 8] = [
+    ("sequence", "SELECT LASTVAL(seq)"),
+    ("temporary table tmp", "SELECT 1 FROM tmp LIMIT 0"),
+    ("temporary table t2", "SHOW CREATE TABLE t2"),
+    ("handler h", "HANDLER h READ FIRST LIMIT 0"),
+    ("handler t", "HANDLER t READ FIRST LIMIT 0"),
+    ("prepared statement", "EXECUTE ps"),
     ("locks held", "SELECT RELEASE_ALL_LOCKS()"),
     ("write without transaction", "DELETE FROM only_probed WHERE x = -1"),
 ];
 
 impl Snapshot {
     /// `known`: another one of this server, whose list of variables will do if their sum is the same.
-    pub async fn take(conn: &mut Conn, flavour: Flavour, known: Option<&Snapshot>) -> Snapshot {
+    pub async fn take(conn: &mut Conn, own: &mut Conn, flavour: Flavour, known: Option<&Snapshot>) -> Snapshot {
         let mut answers = BTreeMap::new();
         let pinged = conn.ping().await;
         let status = conn.last_ok_packet().map(|ok| ok.status_flags());
@@ -93,13 +104,17 @@ impl Snapshot {
             | StatusFlags::SERVER_STATUS_IN_TRANS_READONLY
             | StatusFlags::SERVER_STATUS_NO_BACKSLASH_ESCAPES;
         answers.insert("status".into(), format!("{:?} {:?}", pinged.is_ok(), status.map(|status| status & flags)));
+        answers.insert("metadata_locks".into(), ask(own, &format!("{LOCKS}{})", conn.id())).await);
+        for (name, question) in FIRST {
+            answers.insert(format!("probe: {name}"), ask(conn, question).await);
+        }
         match conn.query_first::<Row, _>(question(flavour)).await {
             Ok(Some(row)) => {
                 for (index, column) in row.columns_ref().iter().enumerate() {
                     answers.insert(column.name_str().into_owned(), shown(row.as_ref(index)));
                 }
             }
-            other => drop(answers.insert("question".into(), format!("{other:?}"))),
+            other => panic!("the question about a session: {other:?}"),
         }
         // they are many, and nearly always the same
         if known.is_none_or(|known| known.0.get(SUM) != answers.get(SUM)) {
@@ -108,7 +123,7 @@ impl Snapshot {
             let same = known.0.iter().filter(|(name, _)| name.starts_with("@@"));
             answers.extend(same.map(|(name, value)| (name.clone(), value.clone())));
         }
-        for (name, question) in PROBES {
+        for (name, question) in LAST {
             answers.insert(format!("probe: {name}"), ask(conn, question).await);
         }
         Snapshot(answers)
@@ -163,4 +178,39 @@ fn shown(value: Option<&Value>) -> String {
 fn short(text: String) -> String {
     let cut: String = text.chars().take(60).collect();
     if cut.len() < text.len() { format!("`{cut}..`") } else { format!("`{cut}`") }
+}
+
+/// What a statement is seen by.
+const SEEN: [(&str, &str); 18] = [
+    ("SET @left_behind = 1", "user_variables"),
+    ("SET @unheard_of = 1", "names_of_user_variables"),
+    ("SET ROLE boss", "role"),
+    ("USE elsewhere", "current_database"),
+    ("SET sql_mode = 'ANSI'", "@@sql_mode"),
+    ("SET NAMES latin1", "@@character_set_client"),
+    ("SET timestamp = 5", "has_the_time"),
+    ("SET rand_seed1 = 1, rand_seed2 = 2", "seeded_rand"),
+    ("SELECT LAST_INSERT_ID(7)", "last_insert_id"),
+    ("SET insert_id = 7", "insert_id"),
+    ("START TRANSACTION", "status"),
+    ("SET TRANSACTION READ ONLY", "probe: writing in the next transaction"),
+    ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "probe: isolation of the next transaction"),
+    ("CREATE TEMPORARY TABLE tmp (x INT)", "probe: temporary table tmp"),
+    ("LOCK TABLES t READ", "metadata_locks"),
+    ("SELECT GET_LOCK('lk', 0)", "probe: locks held"),
+    ("PREPARE ps FROM 'SELECT 1'", "probe: prepared statement"),
+    ("HANDLER t OPEN AS h", "probe: handler h"),
+];
+
+/// Whether a snapshot shows what it is there for.
+pub async fn assert_that_it_sees(stage: &Stage) {
+    let flavour = stage.server.flavour();
+    let mut own = stage.bare().await;
+    let fresh = Snapshot::take(&mut stage.bare().await, &mut own, flavour, None).await;
+    for (sql, name) in SEEN {
+        let mut conn = stage.bare().await;
+        conn.query_drop(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let seen = Snapshot::take(&mut conn, &mut own, flavour, Some(&fresh)).await.differences(&fresh);
+        assert!(seen.contains_key(name), "`{sql}` is not seen by `{name}`, only by {:?}", seen.keys());
+    }
 }

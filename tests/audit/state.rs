@@ -31,16 +31,16 @@ pub async fn play(stage: &mut Stage, case: &Case, way: Way) -> Left {
     if stage.baseline.is_none() {
         stage.baseline = Some(fresh(stage).await);
     }
-    let seen = Snapshot::take(&mut next, flavour, stage.baseline.as_ref()).await;
+    let seen = Snapshot::take(&mut next, &mut stage.own, flavour, stage.baseline.as_ref()).await;
     drop(next);
     let _ = exec.close().await;
-    let known = stage.baseline.as_ref().expect("it was just taken");
-    if seen.differences(known).is_empty() {
+    let known = stage.baseline.clone().expect("it was just taken");
+    if seen.differences(&known).is_empty() {
         return Left { leaks: Vec::new(), read_as_neutral };
     }
     // what is true of every new connection by now was changed for all
     let again = fresh(stage).await;
-    let before = seen.differences(known);
+    let before = seen.differences(&known);
     let mut leaks: BTreeMap<String, String> = seen.differences(&again);
     leaks.retain(|name, _| before.contains_key(name));
     stage.baseline = Some(again);
@@ -67,10 +67,10 @@ async fn run(exec: &Executor, stage: &Stage, case: &Case, way: Way) {
 }
 
 /// What a connection shows that nobody has used.
-async fn fresh(stage: &Stage) -> Snapshot {
+async fn fresh(stage: &mut Stage) -> Snapshot {
     let exec = stage.executor_without_proxy();
     let mut conn = exec.connection().await.expect("a connection");
-    let snapshot = Snapshot::take(&mut conn, stage.server.flavour(), None).await;
+    let snapshot = Snapshot::take(&mut conn, &mut stage.own, stage.server.flavour(), None).await;
     drop(conn);
     let _ = exec.close().await;
     snapshot
