@@ -77,7 +77,7 @@ pub(crate) struct Facts {
 impl Facts {
     /// What the statement may leave on its connection.
     pub(crate) fn leaves(&self) -> StateKinds {
-        self.reading.state()
+        self.reading.state().union(self.reading.gives())
     }
 
     /// What it wants of a server. A call without a text, for a connection, will do with any.
@@ -231,6 +231,11 @@ impl<'c> Call<'c> {
         }
     }
 
+    /// What the text says of itself.
+    pub(crate) fn reading(&self) -> Reading {
+        self.facts.reading
+    }
+
     /// What the statement may leave on its connection.
     pub(crate) fn leaves(&self) -> StateKinds {
         self.facts.leaves()
@@ -241,7 +246,7 @@ impl<'c> Call<'c> {
             stage,
             several: self.facts.reading.several(),
             rolls_back: false,
-            names_prepared: self.facts.leaves().contains(StateKinds::PREPARED),
+            names_prepared: self.facts.reading.names_prepared(),
             oversized: false,
             unsendable: false,
             infile: self.shared.reads_local_files && self.facts.may_load_a_local_file(),
@@ -290,7 +295,7 @@ impl<'c> Call<'c> {
         let surface = |call: &Self, reason, error| {
             let failure = call.failure(kind.clone(), reason, Some(error));
             let failure = Failure { down_for, ..failure };
-            let lost_state = call.slot.map_or(StateKinds::NONE, |slot| slot.acknowledge());
+            let lost_state = call.lost_state();
             call.surface(Failure { lost_before, lost_state, ..failure })
         };
         let delay = match decision {

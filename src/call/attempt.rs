@@ -81,7 +81,7 @@ impl Call<'_> {
             (Fault::Refused, _) if failed.obstacle.is_some() => lease.finish(self.leaves()),
             _ => lease.retire(),
         }
-        if self.slot.is_some_and(|slot| slot.is_at_a_loss()) {
+        if self.slot.is_some_and(|slot| slot.is_at_a_loss() || self.misses(slot)) {
             failed.obstacle = Some(Obstacle::StateLost);
         }
         Err(failed)

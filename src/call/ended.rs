@@ -1,7 +1,8 @@
 //! What an error of the server has left of the transaction that its statement ran in.
 //!
-//! An ERR packet has no status flags, the OK packet of a ping has: so the server is asked, before anything else is sent on
-//! that connection.
+//! An ERR packet has no status flags, every other answer has: so the server is asked, before anything else is sent on that
+//! connection. What it is asked for are its warnings, which tell too whether it has left changes to tables that have no
+//! transactions; or a ping.
 
 use std::sync::Arc;
 
@@ -37,53 +38,56 @@ pub(crate) fn rolls_back_transaction(error: &ServerError) -> bool {
 }
 
 impl Call<'_> {
-    /// Asks the server for its status flags after an error.
+    /// Whether the transaction is still open, by the server's flags: asked for where its last answer was an error.
     pub(crate) async fn is_still_in_transaction(&self, lease: &mut Lease) -> mysql_async::Result<bool> {
-        lease.sending();
-        let place = lease.place();
-        let pinged = self.in_time(place, || true, lease.conn().ping()).await;
-        lease.unpark();
-        lease.answered();
-        pinged?;
+        if lease.status().is_none() {
+            lease.sending();
+            let place = lease.place();
+            let pinged = self.in_time(place, || true, lease.conn().ping()).await;
+            lease.unpark();
+            lease.answered();
+            pinged?;
+        }
         // without flags, which no server was seen to leave out, nothing is known
         Ok(lease.status().is_none_or(|status| status.in_transaction))
     }
 
-    /// Whether the server has left changes when it rolled the transaction back: asked right after the error.
-    async fn left_changes(&self, lease: &mut Lease) -> mysql_async::Result<bool> {
+    /// Whether the server may have left changes if it rolled the transaction back with this error. Asked before anything else:
+    /// a ping clears the warnings (seen on MariaDB 10.11).
+    async fn may_have_left_changes(&self, lease: &mut Lease, error: &mysql_async::Error) -> mysql_async::Result<bool> {
         lease.sending();
         let place = lease.place();
         let asking = lease.conn().query::<Row, _>("SHOW WARNINGS");
         let warnings = self.in_time(place, || true, asking).await;
         lease.unpark();
         lease.answered();
-        match warnings {
-            Ok(warnings) => Ok(warnings
-                .iter()
-                .any(|row| row.get_opt::<u16, _>(1).and_then(Result::ok) == Some(answers::NOT_ROLLED_BACK))),
-            // it does not tell
-            Err(mysql_async::Error::Server(_)) => Ok(true),
-            Err(error) => Err(error),
+        let code = |row: &Row| row.get_opt::<u16, _>(1).and_then(Result::ok);
+        match (warnings, error) {
+            // where the server keeps no warnings, the error itself is missing too
+            (Ok(rows), mysql_async::Error::Server(error)) => Ok(!rows.iter().any(|row| code(row) == Some(error.code))
+                || rows.iter().any(|row| code(row).is_none_or(|code| code == answers::NOT_ROLLED_BACK))),
+            (Ok(_) | Err(mysql_async::Error::Server(_)), _) => Ok(true),
+            (Err(error), _) => Err(error),
         }
     }
 
     /// What the error of a statement with this effect has left of the transaction that it ran in.
     ///
-    /// `rolls_back`: the server has told that it left no changes when it rolled back.
-    async fn left_by_error(&self, lease: &mut Lease, effect: Effect, rolls_back: bool) -> mysql_async::Result<Left> {
-        if self.is_still_in_transaction(lease).await? {
-            return Ok(Left::Open);
-        }
-        Ok(match effect {
-            Effect::Keeps if !rolls_back && self.left_changes(lease).await? => Left::Changes,
-            Effect::Keeps => Left::Nothing,
-            Effect::Begins(_)
-            | Effect::Commits(_)
-            | Effect::RollsBack
-            | Effect::Shapes
-            | Effect::CommitsImplicitly
-            | Effect::Several
-            | Effect::MayDoAnything => Left::Unknown,
+    /// `rolls_back`: the server has told that it left no changes if it rolled back.
+    async fn left_by_error(
+        &self,
+        lease: &mut Lease,
+        error: &mysql_async::Error,
+        effect: Effect,
+        rolls_back: bool,
+    ) -> mysql_async::Result<Left> {
+        let keeps = effect == Effect::Keeps;
+        let changes = keeps && !rolls_back && self.may_have_left_changes(lease, error).await?;
+        Ok(match self.is_still_in_transaction(lease).await? {
+            true => Left::Open,
+            false if changes => Left::Changes,
+            false if keeps => Left::Nothing,
+            false => Left::Unknown,
         })
     }
 
@@ -99,7 +103,7 @@ impl Call<'_> {
         slot.note_error();
         let effect = Effect::of(self.facts.reading);
         if slot.is_of_transaction() {
-            let left = self.left_by_error(lease, effect, rolls_back).await?;
+            let left = self.left_by_error(lease, &failed.error, effect, false).await?;
             self.after_error_in_closure(slot, failed, lease, left);
             return Ok(());
         }
@@ -110,7 +114,7 @@ impl Call<'_> {
         if was_open && slot.has_savepoint() && effect == Effect::Commits(true) {
             return self.after_failed_commit(slot, failed, lease).await;
         }
-        match self.left_by_error(lease, effect, rolls_back).await? {
+        match self.left_by_error(lease, &failed.error, effect, rolls_back).await? {
             Left::Open => {}
             _ if !was_open => {}
             Left::Nothing => {

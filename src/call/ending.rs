@@ -41,8 +41,13 @@ impl Call<'_> {
             Decision::Resend(_) | Decision::Replay(_) => reason_of(Obstacle::RowsDelivered),
         };
         let failure = self.failure(Kind::Classified(failed.classification), reason, Some(failed.error));
-        let lost_state = self.slot.map_or(StateKinds::NONE, |slot| slot.acknowledge());
+        let lost_state = self.lost_state();
         self.surface(Failure { rows, lost_state, ..failure })
+    }
+
+    /// What the caller is told of as lost: the state of the session, and what the statement asks for.
+    pub(super) fn lost_state(&self) -> StateKinds {
+        self.slot.map_or(StateKinds::NONE, |slot| slot.acknowledge().union(slot.forgotten(self.facts.reading.needs())))
     }
 
     /// The statement succeeded, but a row does not fit the type asked for.

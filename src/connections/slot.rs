@@ -23,6 +23,10 @@ struct Held {
     lease: Option<(Lease, Instant)>,
     /// What statements have left on the connection: on the one that is here, or on the one that was lost.
     state: StateKinds,
+    /// What the connection that is here can tell of its statements: the last insert id and the like.
+    told: StateKinds,
+    /// What a connection that was lost could tell, as long as no statement has put something else in its place.
+    forgotten: StateKinds,
     in_transaction: bool,
     /// The transaction that is open has our savepoint: it was begun by a text that sets it.
     has_savepoint: bool,
@@ -98,8 +102,14 @@ impl Slot {
     pub(crate) fn of_transaction(mut lease: Lease) -> Arc<Self> {
         let outer = lease.leave_home();
         let read_only = outer.as_ref().is_some_and(|outer| outer.is_read_only());
+        let (told, forgotten) = outer.as_ref().map_or_else(Default::default, |outer| {
+            let outer = outer.lock();
+            (outer.told, outer.forgotten)
+        });
         let held = Held {
             outer,
+            told,
+            forgotten,
             lease: Some((lease, Instant::now())),
             in_transaction: true,
             transaction: Some(Standing { read_only, ..Standing::default() }),
@@ -141,10 +151,14 @@ impl Slot {
         let standing = held.transaction.replace(over).unwrap_or_default();
         let lease = held.lease.take().map(|(lease, _)| lease);
         let outer = held.outer.take();
-        let taken = lease.map(|lease| (lease, mem::take(&mut held.state)));
+        let taken = lease.map(|lease| (lease, held.take_state()));
+        let forgotten = held.forgotten;
         drop(held);
-        if let (Some(outer), None) = (outer, &taken) {
-            outer.lost();
+        match (outer, &taken) {
+            (Some(outer), None) => outer.lost(),
+            // what the transaction's statements gave is known to the session, too
+            (Some(outer), Some(_)) => outer.lock().forgotten = forgotten,
+            (None, _) => {}
         }
         (standing, taken)
     }
@@ -160,7 +174,8 @@ impl Slot {
         let status = lease.status();
         let began_with = lease.began_with_autocommit();
         let mut held = self.lock();
-        held.state = held.state.union(leaves);
+        held.state = held.state.union(leaves.lasting());
+        held.note_told(leaves.told(), lease.connection().last_insert_id().is_some());
         let (erred, effect) = (mem::take(&mut held.erred), mem::take(&mut held.effect));
         // an error of the server has no flags, and where they were not asked for all is as it was
         if let Some(status) = status {
@@ -248,6 +263,7 @@ impl Slot {
     pub(crate) fn lost(&self) {
         let mut held = self.lock();
         held.lost = !held.state.is_neutral();
+        held.forgotten = held.forgotten.union(mem::take(&mut held.told));
         if mem::take(&mut held.in_transaction) {
             held.broken = Some(Broken::RolledBack);
         }
@@ -286,7 +302,8 @@ impl Slot {
     /// There is another connection, with this state.
     pub(crate) fn begin_anew(&self, state: StateKinds) {
         let mut held = self.lock();
-        (held.lost, held.state) = (false, state);
+        (held.lost, held.state) = (false, state.lasting());
+        held.note_told(state.told(), true);
     }
 
     /// Tells the caller what was lost, if anything was and nobody will make it anew: the session begins without it.
@@ -307,7 +324,29 @@ impl Slot {
     pub(crate) fn vacate(&self) -> Option<(Lease, StateKinds)> {
         let mut held = self.lock();
         let (lease, _) = held.lease.take()?;
-        Some((lease, mem::take(&mut held.state)))
+        Some((lease, held.take_state()))
+    }
+
+    /// Puts a connection back on which no statement has run.
+    pub(crate) fn keep(&self, mut lease: Lease) {
+        lease.leave_home();
+        self.lock().lease = Some((lease, Instant::now()));
+    }
+
+    /// Whether statements of the session have given the connection that is here the insert id that it tells.
+    pub(crate) fn has_insert_id(&self) -> bool {
+        self.lock().told.contains(StateKinds::INSERT_ID)
+    }
+
+    /// There is no insert id of an earlier user of the connection any more.
+    pub(crate) fn note_own_insert_id(&self) {
+        let mut held = self.lock();
+        held.told = held.told.union(StateKinds::INSERT_ID);
+    }
+
+    /// Which of these kinds a connection that was lost could have told, and the one that is here cannot.
+    pub(crate) fn forgotten(&self, needs: StateKinds) -> StateKinds {
+        self.lock().forgotten.intersection(needs)
     }
 
     /// What statements have left on the connection.
@@ -351,6 +390,21 @@ impl Held {
             }
         }
         self.has_savepoint &= self.in_transaction && !effect.is_explicit();
+    }
+
+    /// A statement has run that gives this to tell.
+    fn note_told(&mut self, given: StateKinds, has_insert_id: bool) {
+        self.told = self.told.union(given);
+        if !self.forgotten.is_empty() {
+            // an INSERT into a table that numbers no rows leaves the last id as it was
+            let anew = if has_insert_id { given } else { given.without(StateKinds::INSERT_ID) };
+            self.forgotten = self.forgotten.without(anew);
+        }
+    }
+
+    /// What is on the connection, which is taken away.
+    fn take_state(&mut self) -> StateKinds {
+        mem::take(&mut self.state).union(mem::take(&mut self.told))
     }
 }
 

@@ -39,6 +39,7 @@ pub struct Builder {
     policy: RetryPolicy,
     keeping: Keeping,
     listeners: Listeners,
+    allow_session_text: bool,
 }
 
 impl Default for Builder {
@@ -63,6 +64,7 @@ impl Default for Builder {
                 budget: Some(RetryBudget::default()),
             },
             listeners: Listeners::default(),
+            allow_session_text: false,
         }
     }
 }
@@ -166,6 +168,18 @@ impl Builder {
         self
     }
 
+    /// Whether a text that depends on session state runs on the executor all the same. Default `false`: it is refused before
+    /// anything is sent, because each call may run on another connection, and what is set by one call is gone for the next.
+    ///
+    /// A text is refused if it uses what it does not itself provide (`SELECT @a`, `COMMIT`, `SELECT LAST_INSERT_ID()`,
+    /// `SHOW WARNINGS`), or leaves what only a later text could use (`SET NAMES utf8mb4`, `USE shop`, `BEGIN`,
+    /// `SELECT GET_LOCK('a', 1)`, `CREATE TEMPORARY TABLE ..`). One that brings what it needs is not: `BEGIN; ..; COMMIT`.
+    /// Stored code and what is not recognised are not, either.
+    pub fn allow_session_text(mut self, allow: bool) -> Self {
+        self.allow_session_text = allow;
+        self
+    }
+
     /// Calls `hook` for each [`Event`]: on the task that made the call, but for those of an outage. A panic of the hook is a
     /// panic of that task.
     pub fn on_event<F>(mut self, hook: F) -> Self
@@ -260,6 +274,12 @@ impl Builder {
         self.keeping.reset_timeout = self.policy.settings().connect_timeout.unwrap_or(DEFAULT_RESET_TIMEOUT);
         let shared = Shared::new(targets, self.keeping, self.listeners);
         shared.note_deadline(self.policy.settings().deadline);
-        Ok(Executor { shared: shared.into(), policy: self.policy, until: None, slot: None })
+        Ok(Executor {
+            shared: shared.into(),
+            policy: self.policy,
+            until: None,
+            slot: None,
+            allow_session_text: self.allow_session_text,
+        })
     }
 }

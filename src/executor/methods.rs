@@ -11,7 +11,7 @@ use crate::{
     connections::Rider,
     error::Result,
     guard::Token,
-    savepoint,
+    reading, savepoint,
     statement::{Annotate, AsStatement},
     stream::RowStream,
     summary::Summary,
@@ -32,7 +32,7 @@ impl Executor {
     {
         let text = self.wire_text(query.text());
         let reading = Reading::<_, All<T>>::new(text.request());
-        let answer = converted(self.call(&query), reading).await?;
+        let answer = converted(self.call(&query)?, reading).await?;
         text.answered(self);
         Ok(answer)
     }
@@ -45,7 +45,7 @@ impl Executor {
     {
         let text = self.wire_text(query.text());
         let reading = Reading::<_, First<T>>::new(text.request());
-        let answer = converted(self.call(&query), reading).await?;
+        let answer = converted(self.call(&query)?, reading).await?;
         text.answered(self);
         Ok(answer)
     }
@@ -88,7 +88,7 @@ impl Executor {
         }
         let text = self.wire_text(query.text());
         let reading = Reading::<_, Nothing>::new(text.request());
-        let summary = summarised(self.call(&query), reading).await?;
+        let summary = summarised(self.call(&query)?, reading).await?;
         text.answered(self);
         Ok(summary)
     }
@@ -103,7 +103,7 @@ impl Executor {
         Q: AsStatement,
     {
         let text = self.wire_text(query.text());
-        let mut call = self.call(&query);
+        let mut call = self.call(&query)?;
         let (first, lease) = call.run_leased(Opening(text.request())).await?;
         let rows = RowStream::text(self.clone(), call.kept(), first, lease);
         text.answered(self);
@@ -113,7 +113,7 @@ impl Executor {
     /// Pings the server: gets a connection, checks it with a round trip, and puts it back.
     pub async fn ping(&self) -> Result<()> {
         // the text stands for what the ping is to the session: a read
-        self.call(&"DO 0".idempotent()).run(Ping).await
+        self.call_of_ours(&"DO 0".idempotent()).run(Ping).await
     }
 }
 
@@ -131,7 +131,7 @@ impl Executor {
     {
         let text = stmt.text();
         let reading = Reading::<_, All<T>>::new(self.prepared(&text, params.into()));
-        converted(self.call(&stmt), reading).await
+        converted(self.call(&stmt)?, reading).await
     }
 
     /// Prepares and executes a statement, and returns the first row of its first result set.
@@ -143,7 +143,7 @@ impl Executor {
     {
         let text = stmt.text();
         let reading = Reading::<_, First<T>>::new(self.prepared(&text, params.into()));
-        converted(self.call(&stmt), reading).await
+        converted(self.call(&stmt)?, reading).await
     }
 
     /// Prepares and executes a statement, and maps each row of its first result set.
@@ -188,7 +188,7 @@ impl Executor {
         }
         let text = stmt.text();
         let reading = Reading::<_, Nothing>::new(self.prepared(&text, params.into()));
-        summarised(self.call(&stmt), reading).await
+        summarised(self.call(&stmt)?, reading).await
     }
 
     /// Executes a statement once for each item of `params`.
@@ -209,7 +209,7 @@ impl Executor {
             rows: params.into_iter().map(Into::into).collect(),
             cached: self.shared.caches_statements,
         };
-        self.call(&stmt).run(batch).await
+        self.call(&stmt)?.run(batch).await
     }
 
     /// Prepares and executes a statement, and streams the rows of its first result set.
@@ -223,7 +223,7 @@ impl Executor {
         P: Into<Params> + Send,
     {
         let text = stmt.text();
-        let mut call = self.call(&stmt);
+        let mut call = self.call(&stmt)?;
         let opening = Opening(self.prepared(&text, params.into()));
         let (first, lease) = call.run_leased(opening).await?;
         Ok(RowStream::binary(self.clone(), call.kept(), first, lease))
@@ -232,6 +232,9 @@ impl Executor {
     /// A guarded statement: a transaction of its own.
     async fn guarded(&self, statement: &impl AsStatement, params: Option<Params>, token: Token) -> Result<Summary> {
         let sql: Arc<[u8]> = statement.text().into_owned().into();
+        if let Some(refusal) = self.refusal(reading::read(&sql)) {
+            return Err(refusal);
+        }
         let work = |mut tx: Tx| {
             let (sql, params) = (sql.to_vec(), params.clone());
             async move { tx.run(sql, params).await }
@@ -242,7 +245,7 @@ impl Executor {
 
     /// Runs a statement without a guard, prepared if there are parameters.
     pub(crate) async fn run_unguarded(&self, sql: &[u8], params: Option<Params>) -> Result<Summary> {
-        let call = self.call(&sql);
+        let call = self.call(&sql)?;
         match params {
             Some(params) => summarised(call, Reading::<_, Nothing>::new(self.prepared(sql, params))).await,
             None => summarised(call, Reading::<_, Nothing>::new(Text { sql, is_led: false })).await,

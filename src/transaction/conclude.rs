@@ -177,14 +177,14 @@ pub(super) async fn not_committed(
     doubtful: bool,
     claim: Option<&Claim>,
 ) -> Failed {
+    // once it is released, the transaction was the one that was begun
+    let doubtful = doubtful && answered == 0;
     let DriverError::Server(server) = &error else { return call.commit_lost(lease, error, doubtful) };
     if call.is_a_loss(&error) {
         return call.commit_lost(lease, error, doubtful);
     }
     let is_gone = answered == 0 && savepoint::is_gone(server);
     let rolls_back = rolls_back_transaction(server);
-    // once it is released, the transaction was the one that was begun
-    let doubtful = doubtful && answered == 0;
     let is_open = match call.is_still_in_transaction(&mut lease).await {
         Ok(is_open) => is_open,
         Err(lost) => return call.commit_lost(lease, lost, doubtful || is_gone),

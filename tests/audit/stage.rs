@@ -66,7 +66,8 @@ impl Stage {
         let builder = Executor::builder().policy(policy).ping_after(None).retry_budget(None);
         let constraints = PoolConstraints::new(1, connections).expect("at least one connection");
         let opts = opts.db_name(Some(&self.database)).pool_opts(PoolOpts::default().with_constraints(constraints));
-        builder.probe_interval(ms(5)).build(opts).expect("good options")
+        // the server is to meet each text
+        builder.allow_session_text(true).probe_interval(ms(5)).build(opts).expect("good options")
     }
 }
 

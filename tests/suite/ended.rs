@@ -31,7 +31,7 @@ async fn executor_of_one(server: &Server) -> Executor {
 /// A row that another connection holds until it is let go.
 pub struct HeldRow {
     pub table: String,
-    holder: Conn,
+    holder: tokio::sync::Mutex<Option<Conn>>,
 }
 
 impl HeldRow {
@@ -41,15 +41,18 @@ impl HeldRow {
         server.query_drop(format!("INSERT INTO {table} VALUES (1, 0)")).await;
         let mut holder = server.connect().await;
         holder.query_drop(format!("START TRANSACTION; UPDATE {table} SET v = 1")).await.expect("held");
-        HeldRow { table, holder }
+        HeldRow { table, holder: tokio::sync::Mutex::new(Some(holder)) }
     }
 
     pub fn update(&self) -> String {
         format!("UPDATE {} SET v = v + 1 WHERE id = 1", self.table)
     }
 
-    pub async fn release(self) {
-        self.holder.disconnect().await.expect("a goodbye");
+    /// Lets it go, if that has not been done.
+    pub async fn release(&self) {
+        if let Some(holder) = self.holder.lock().await.take() {
+            holder.disconnect().await.expect("a goodbye");
+        }
     }
 }
 
@@ -139,16 +142,13 @@ async fn case_42_the_default_policy_runs_it_again_whatever_the_closure_made_of_t
     for (prepared, token) in [(false, None), (true, Some("t"))] {
         let exec = executor_of_one(server).await;
         let ledger = Ledger::new(server).await;
-        let row = tokio::sync::Mutex::new(Some(HeldRow::new(server).await));
-        let update = row.lock().await.as_ref().expect("held").update();
+        let row = HeldRow::new(server).await;
         let work = |mut tx: Tx| {
-            let (insert, update, row) = (ledger.insert(), update.clone(), &row);
+            let (insert, update, row) = (ledger.insert(), row.update(), &row);
             async move {
                 run(&mut tx, &insert, prepared).await?;
                 let _ = run(&mut tx, &update, prepared).await;
-                if let Some(row) = row.lock().await.take() {
-                    row.release().await;
-                }
+                row.release().await;
                 Ok::<_, Error>(tx.attempt())
             }
         };

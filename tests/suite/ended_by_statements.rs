@@ -248,7 +248,7 @@ async fn case_54_an_error_before_commit_is_that_error() {
         let runs = AtomicU32::new(0);
         let message = "no".to_owned();
         let answer = Fault::Answer { code, state: Some(state.into()), message };
-        proxy.rule(Rule::new(When::text("payload"), Place::Request(0), answer).skip(1).times(9));
+        proxy.rule(Rule::new(When::text("SET payload"), Place::Request(0), answer).times(9));
         let work = |mut tx: Tx| {
             runs.fetch_add(1, Relaxed);
             let insert = ledger.insert();

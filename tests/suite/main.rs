@@ -38,6 +38,7 @@ mod punctual_servers;
 mod readonly;
 mod replaying;
 mod session_state;
+mod session_text;
 mod session_transactions;
 mod sessions;
 mod shared_connections;
