@@ -62,6 +62,8 @@ pub(crate) struct Facts {
     length: usize,
     /// It may release the lock that marks its session, which then tells nothing.
     hides_its_session: bool,
+    /// It may release that lock and be answered: later nothing can be concluded from the lock.
+    doubts_its_mark: bool,
     delivery: Delivery,
     /// It is a whole transaction.
     transaction: bool,
@@ -137,6 +139,9 @@ impl<'c> Call<'c> {
         let facts = Facts {
             reading,
             length: text.len(),
+            doubts_its_mark: [StateKinds::UNKNOWN, StateKinds::USER_LOCK]
+                .into_iter()
+                .any(|kind| reading.state().contains(kind)),
             hides_its_session: hides_its_session(text, reading.state()),
             delivery,
             transaction: false,

@@ -31,7 +31,7 @@ impl Call<'_> {
                 .listeners
                 .emit(&Event::Replayed { attempt: self.facts.attempts, connection_id: lease.connection_id() });
         }
-        let progress = Progress::default();
+        let mut progress = Progress::default();
         lease.sending();
         let (place, is_brief) = (lease.place(), attempt.size() <= BRIEF);
         let result = {
@@ -40,6 +40,12 @@ impl Call<'_> {
             self.in_time(place, || is_brief && !progress.is_replying(), answer).await
         };
         lease.answered();
+        if let Some(statement) = progress.take_prepared() {
+            lease.close_later(statement);
+        }
+        if self.facts.doubts_its_mark && !matches!(result, Err(mysql_async::Error::Io(_))) {
+            lease.doubt_mark();
+        }
         let error = match result {
             Ok(output) => return Ok((output, lease)),
             Err(error) => error,

@@ -29,6 +29,7 @@ use crate::{
 
 mod availability;
 mod checkout;
+mod introduction;
 mod lease;
 mod orphans;
 mod parking;

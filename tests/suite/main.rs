@@ -1,6 +1,9 @@
 //! The behaviours that users rely on, on real servers.
 
+mod addresses;
 mod aging;
+mod as_made;
+mod autocommit;
 mod batches;
 mod bounds;
 mod budget;
@@ -37,6 +40,8 @@ mod punctual;
 mod punctual_servers;
 mod readonly;
 mod replaying;
+mod routers;
+mod server_limits;
 mod session_state;
 mod session_text;
 mod session_transactions;

@@ -188,19 +188,3 @@ async fn an_after_connect_callback_holds_for_every_caller_because_connections_ar
     connection_id(&exec).await;
     assert_eq!((proxy.accepted(), proxy.count(Kind::ResetConnection)), (4, 0));
 }
-
-// a connection that begins without autocommit is no transaction left open
-#[tokio::test]
-async fn a_setup_without_autocommit_is_left_as_it_is() {
-    let server = shared().await;
-    let ledger = Ledger::new(server).await;
-    let exec = executor_of_one_for_any_text(server.opts().setup(vec!["SET autocommit = 0"]));
-    exec.query_drop(format!("{}; COMMIT", ledger.insert())).await.expect("a transaction");
-    let autocommit: Option<i32> = in_time(exec.query_first("SELECT @@autocommit")).await.expect("an answer");
-    assert_eq!(autocommit, Some(0));
-    assert_eq!(ledger.rows().await, 1);
-    in_time(exec.query_drop(ledger.insert())).await.expect("an insert that nobody commits");
-    write_elsewhere(server, &ledger).await;
-    in_time(exec.query_drop("SELECT 1")).await.expect("an answer");
-    assert_eq!(ledger.values().await, [11, 1]);
-}
