@@ -229,7 +229,9 @@ fn pronounce(server: &Server, records: &[Record], known: &BTreeMap<usize, Effect
                 if left.read_as_neutral {
                     said = "read as neutral".into();
                 }
-                if !left.leaks.is_empty() {
+                if !left.leaks.is_empty() && form.unseen {
+                    row.unseen += 1;
+                } else if !left.leaks.is_empty() {
                     crimes.push(Crime::Leak(left.leaks.join("; ")));
                 }
             }

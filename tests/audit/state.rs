@@ -20,6 +20,10 @@ pub struct Left {
 }
 
 pub async fn play(stage: &mut Stage, case: &Case, way: Way) -> Left {
+    // one that changes something for all is compared with what was before it
+    if stage.baseline.is_none() || case.form().serial {
+        stage.baseline = Some(fresh(stage).await);
+    }
     let exec = stage.executor_without_proxy();
     // the connection, and what the executor asks it when it is new
     let _ = exec.query_drop("DO 0").await;
@@ -28,9 +32,6 @@ pub async fn play(stage: &mut Stage, case: &Case, way: Way) -> Left {
     let Ok(mut next) = exec.connection().await else { return Left::default() };
     let read_as_neutral = exec.counters().resets == resets;
     let flavour = stage.server.flavour();
-    if stage.baseline.is_none() {
-        stage.baseline = Some(fresh(stage).await);
-    }
     let seen = Snapshot::take(&mut next, &mut stage.own, flavour, stage.baseline.as_ref()).await;
     drop(next);
     let _ = exec.close().await;

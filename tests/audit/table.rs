@@ -19,15 +19,29 @@ pub struct Findings {
     pub panics: u64,
     /// `Unknown` of work that has a token, after a second call.
     pub unknown: u64,
+    /// What triggers and views have left, which no text shows.
+    pub unseen: u64,
 }
 
 const COUNTS: &str = "counts: ";
 
 impl Findings {
-    fn numbers(&mut self) -> [&mut u64; 11] {
-        let Findings { forms, states, transactions, errors, prepared, leaks, half, wrong, duplicates, panics, unknown } =
-            self;
-        [forms, states, transactions, errors, prepared, leaks, half, wrong, duplicates, panics, unknown]
+    fn numbers(&mut self) -> [&mut u64; 12] {
+        let Findings {
+            forms,
+            states,
+            transactions,
+            errors,
+            prepared,
+            leaks,
+            half,
+            wrong,
+            duplicates,
+            panics,
+            unknown,
+            unseen,
+        } = self;
+        [forms, states, transactions, errors, prepared, leaks, half, wrong, duplicates, panics, unknown, unseen]
     }
 
     pub fn add(&mut self, mut other: Findings) {
@@ -80,7 +94,7 @@ impl fmt::Display for Findings {
 
 pub fn print_head() {
     println!(
-        "{:<18} {:<22} {:>5} {:>6} {:>12} {:>8} {:>6} {:>7} {:>5} {:>4} {:>5} {:>10} {:>6}",
+        "{:<18} {:<22} {:>5} {:>6} {:>12} {:>8} {:>6} {:>7} {:>6} {:>5} {:>4} {:>5} {:>10} {:>6}",
         "server",
         "area",
         "forms",
@@ -89,6 +103,7 @@ pub fn print_head() {
         "prepared",
         "errors",
         "Unknown",
+        "unseen",
         "leaks",
         "half",
         "wrong",
@@ -99,10 +114,22 @@ pub fn print_head() {
 
 pub fn print_rows(server: &str, rows: &BTreeMap<&'static str, Findings>) {
     for (area, findings) in rows {
-        let Findings { forms, states, transactions, errors, prepared, leaks, half, wrong, duplicates, panics, unknown } =
-            findings;
+        let Findings {
+            forms,
+            states,
+            transactions,
+            errors,
+            prepared,
+            leaks,
+            half,
+            wrong,
+            duplicates,
+            panics,
+            unknown,
+            unseen,
+        } = findings;
         println!(
-            "{server:<18} {area:<22} {forms:>5} {states:>6} {transactions:>12} {prepared:>8} {errors:>6} {unknown:>7} {leaks:>5} \
+            "{server:<18} {area:<22} {forms:>5} {states:>6} {transactions:>12} {prepared:>8} {errors:>6} {unknown:>7} {unseen:>6} {leaks:>5} \
              {half:>4} {wrong:>5} {duplicates:>10} {panics:>6}"
         );
     }

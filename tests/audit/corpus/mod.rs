@@ -2,7 +2,8 @@
 //!
 //! The data files have a form on each line. Lines before it belong to it: `+ sql` runs before it, `- sql` after it, `@fails` says
 //! that the server refuses it, `@serial` that it must run alone because others would notice, `@session` that what runs before it
-//! does so on the form's own session. `{n}` is the case's number, `{db}` the database that it is run in.
+//! does so on the form's own session, `@unseen` that what it leaves is left by a trigger or a view, which no text shows: the
+//! documentation names that limit. `{n}` is the case's number, `{db}` the database that it is run in.
 
 use std::sync::LazyLock;
 
@@ -18,6 +19,8 @@ pub struct Form {
     pub serial: bool,
     /// What comes before it does so on its own session.
     pub on_session: bool,
+    /// A trigger or a view leaves something.
+    pub unseen: bool,
 }
 
 impl Form {
@@ -62,6 +65,7 @@ fn read(text: &'static str) -> Vec<Form> {
             ("", _) => {}
             ("@fails", _) => next.fails = true,
             ("@serial", _) => next.serial = true,
+            ("@unseen", _) => next.unseen = true,
             ("@session", _) => next.on_session = true,
             (_, Some(("# ", _))) => {}
             (_, Some(("+ ", sql))) => next.before.push(sql),

@@ -18,11 +18,16 @@ INSERT INTO t (x, s) VALUES (DEFAULT, CONCAT('a', 'b'))
 INSERT INTO e () VALUES (NULL, {n})
 INSERT INTO my (x) VALUES (1), (2)
 INSERT INTO v (x) VALUES (5)
+@unseen
 INSERT INTO on_var VALUES (1)
+@unseen
 INSERT INTO on_mode VALUES (1)
+@unseen
 INSERT INTO on_lock VALUES (1)
+@unseen
 INSERT INTO on_release VALUES (1)
 INSERT INTO on_effect VALUES ({n})
+@unseen
 INSERT INTO on_temp VALUES (1)
 @fails
 INSERT INTO on_signal VALUES (1)
