@@ -7,6 +7,8 @@
 
 use mysql_async::{ServerError, TxOpts};
 
+use crate::conditions::answers;
+
 /// Sets it. Behind everything else that is sent to begin, so that no `ROLLBACK TO` undoes any of that.
 pub(crate) const SET: &str = "SAVEPOINT mysql_retry_begun";
 /// Releases it, which fails if it is not there.
@@ -16,12 +18,9 @@ pub(crate) const RELEASE: &str = "RELEASE SAVEPOINT mysql_retry_begun";
 pub(crate) const COMMIT: &str = "RELEASE SAVEPOINT mysql_retry_begun; COMMIT";
 
 const NAME: &[u8] = b"mysql_retry_begun";
-/// `SAVEPOINT .. does not exist`.
-const NO_SUCH_SAVEPOINT: u16 = 1305;
-
 /// Whether this answer to the release says that the savepoint is gone.
 pub(crate) fn is_gone(error: &ServerError) -> bool {
-    error.code == NO_SUCH_SAVEPOINT
+    answers::is_missing_name(error)
 }
 
 /// Whether a text names the savepoint.

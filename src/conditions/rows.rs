@@ -341,6 +341,7 @@ pub(super) static FOREIGN: Condition = Condition {
 };
 
 /// What is noticed on this side, for the documentation.
+#[cfg(test)]
 pub(super) static NOTICED_ROWS: [&Condition; 10] = [
     &CLOSED_BEFORE,
     &WRITE_FAILED,

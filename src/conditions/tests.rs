@@ -110,7 +110,7 @@ fn known() -> Vec<u16> {
         When::ClassOrSays(code, _, _) => vec![code],
         When::Between(..) | When::Class(_) | When::Noticed(_) => Vec::new(),
     });
-    of_rows.chain([1062, 1094, 1146, answers::NOT_ROLLED_BACK]).collect()
+    of_rows.chain([1062, 1094, 1146, 1305, answers::NOT_ROLLED_BACK]).collect()
 }
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -98,10 +98,10 @@ impl Slot {
         Arc::new(Slot(Mutex::new(Held { lease: Some((lease, Instant::now())), ..Held::default() })))
     }
 
-    /// The slot of a transaction that has begun on this connection.
-    pub(crate) fn of_transaction(mut lease: Lease) -> Arc<Self> {
+    /// The slot of a transaction that has begun on this connection, `read_only` if that was asked for.
+    pub(crate) fn of_transaction(mut lease: Lease, read_only: bool) -> Arc<Self> {
         let outer = lease.leave_home();
-        let read_only = outer.as_ref().is_some_and(|outer| outer.is_read_only());
+        let read_only = read_only || outer.as_ref().is_some_and(|outer| outer.is_read_only());
         let (told, forgotten) = outer.as_ref().map_or_else(Default::default, |outer| {
             let outer = outer.lock();
             (outer.told, outer.forgotten)

@@ -66,7 +66,7 @@ impl fmt::Display for Sentence<'_> {
                 if failure.lost_before {
                     // it may be the cause of this error, of a duplicate key say
                     f.write_str("; an earlier attempt was lost")?;
-                } else if !(failure.transaction && failure.outcome == Outcome::Unknown) {
+                } else if failure.outcome != Outcome::Unknown {
                     return Ok(());
                 }
             }

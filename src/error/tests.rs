@@ -70,8 +70,8 @@ fn an_error_that_is_no_loss_shows_as_the_drivers() {
     let error = Error::new(Failure {
         source: Some(server.into()),
         ..failure(
-            Kind::Classified(Classification::other(Outcome::Unknown)),
-            Outcome::Unknown,
+            Kind::Classified(Classification::other(Outcome::Failed)),
+            Outcome::Failed,
             Delivery::AtMostOnce,
             Reason::NotALoss,
         )

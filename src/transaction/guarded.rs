@@ -48,7 +48,7 @@ where
                 if !in_doubt {
                     values.clear();
                 }
-                let slot = Slot::of_transaction(lease);
+                let slot = Slot::of_transaction(lease, opts.readonly() == Some(true));
                 slot.with_standing(|standing| standing.lost_before = in_doubt);
                 let result = work(Tx::new(exec, &slot, call.attempts(), Some(claim.clone()))).await;
                 let stored = |value: &T| payload.map(|make| checked(make(value))).transpose();

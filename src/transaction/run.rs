@@ -31,7 +31,7 @@ where
     let mut call = exec.transaction_call(&begin, Delivery::AtMostOnce)?;
     let mut now = call.begin()?;
     loop {
-        match once(&exec, &mut call, now, &begin, &mut work).await {
+        match once(&exec, &mut call, now, (&opts, &begin), &mut work).await {
             Ended::Returned(result) => {
                 if result.is_ok() {
                     call.succeeded();
@@ -48,7 +48,7 @@ async fn once<F, Fut, T, E>(
     exec: &Executor,
     call: &mut Call<'_>,
     now: Instant,
-    begin: &str,
+    (opts, begin): (&TxOpts, &str),
     work: &mut F,
 ) -> Ended<T, E>
 where
@@ -63,7 +63,7 @@ where
     if let Err(Stopped { error, .. }) = send(call, &mut lease, begin).await {
         return Ended::Failed(call.begin_failed(lease, error), None);
     }
-    let slot = Slot::of_transaction(lease);
+    let slot = Slot::of_transaction(lease, opts.readonly() == Some(true));
     let result = work(Tx::new(exec, &slot, call.attempts(), None)).await;
     finish(call, &slot, result, None, |_| Ok(None)).await
 }
