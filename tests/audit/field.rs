@@ -145,6 +145,9 @@ async fn work_through(mut stage: Stage, queue: Queue) -> (Stage, Vec<Record>, BT
         for case in cases {
             calibrate::prepare(&mut stage, form, case.number).await;
             let begun = Instant::now();
+            if std::env::var_os("AUDIT_TRACE").is_some() {
+                eprintln!("begin {case}");
+            }
             let playing = AssertUnwindSafe(play_one(&mut stage, &exec, &case, effect)).catch_unwind();
             let played = match tokio::time::timeout(STUCK, playing).await {
                 Ok(Ok(played)) => played,
