@@ -69,17 +69,20 @@ async fn show(exec: &Executor, url: &str) -> Result<()> {
     killed?;
     match raised {
         Ok(_) => return Err("the UPDATE succeeded though its connection was killed".into()),
-        Err(error) if error.outcome() == Outcome::Unknown => {
-            println!("not annotated: {error}");
-            // what to do with 'unknown': look
-            let rate: Option<i32> =
-                exec.exec_first("SELECT rate FROM example_rate WHERE currency = ?".idempotent(), ("EUR",)).await?;
-            println!("so it looks: the rate is {rate:?}");
-            if rate != Some(7) && rate != Some(8) {
-                return Err("the rate was raised more than once".into());
+        Err(error) => match error.outcome() {
+            // its connection was killed: neither a proof nor an answer of the server is to be had
+            Outcome::NotExecuted | Outcome::Failed => return Err(error.into()),
+            Outcome::Unknown => {
+                println!("not annotated: {error}");
+                // what to do with 'unknown': look
+                let rate: Option<i32> =
+                    exec.exec_first("SELECT rate FROM example_rate WHERE currency = ?".idempotent(), ("EUR",)).await?;
+                println!("so it looks: the rate is {rate:?}");
+                if rate != Some(7) && rate != Some(8) {
+                    return Err("the rate was raised more than once".into());
+                }
             }
-        }
-        Err(error) => return Err(error.into()),
+        },
     }
     Ok(())
 }

@@ -52,8 +52,14 @@ async fn job(exec: &Executor) -> Result<()> {
     let saved = exec.exec_drop("INSERT INTO example_report (day, orders) VALUES ('2026-01-31', ?)", (total,)).await;
     match saved {
         Ok(_) => println!("saved"),
-        Err(error) if error.outcome() == Outcome::NotExecuted => return Err(format!("not saved: {error}").into()),
-        Err(error) => return Err(format!("look whether it was saved: {error}").into()),
+        Err(error) => {
+            let told = match error.outcome() {
+                Outcome::NotExecuted => "not saved, and may be saved again",
+                Outcome::Failed => "not saved, because the server answered with an error",
+                Outcome::Unknown => "look whether it was saved",
+            };
+            return Err(format!("{told}: {error}").into());
+        }
     }
 
     let reports: Vec<u32> = exec.query("SELECT orders FROM example_report".idempotent()).await?;

@@ -95,8 +95,11 @@ async fn show(exec: &Executor) -> Result<()> {
     let visit = "INSERT INTO example_visit (page) VALUES (?)";
     match exec.with_policy(&RetryPolicy::none()).exec_drop(visit, ("home",)).await {
         Ok(summary) => println!("  {} row", summary.affected_rows()),
-        Err(error) if error.outcome() == Outcome::NotExecuted => println!("  not noted, may be tried again: {error}"),
-        Err(error) => println!("  look before you try again: {error}"),
+        Err(error) => match error.outcome() {
+            Outcome::NotExecuted => println!("  not noted, may be tried again: {error}"),
+            Outcome::Failed => println!("  not noted, the server answered with an error: {error}"),
+            Outcome::Unknown => println!("  look before you try again: {error}"),
+        },
     }
     let visits: Option<u64> = exec.query_first("SELECT COUNT(*) FROM example_visit".idempotent()).await?;
     expect(visits == Some(1), "the visit is there once")?;

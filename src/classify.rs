@@ -15,6 +15,8 @@ use mysql_async::Error;
 use crate::conditions::{self, Condition, Holds, condition};
 
 /// The two ways to lose a connection, by the names and codes of MySQL's C client library.
+///
+/// These two are all there will be, so that a `match` needs no wildcard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Disconnect {
     /// 2006, `MySQL server has gone away`: the connection was already dead, or could not be made, when the statement
@@ -107,13 +109,17 @@ pub enum Fault {
     /// The server refused the statement because of its own condition (read-only, node not ready). The connection is
     /// closed, the statement goes to another one.
     Refused,
-    /// The server rolled the statement back (deadlock, lock wait time-out).
+    /// The server rolled the statement back (deadlock, lock wait time-out, a conflict found at COMMIT).
     RolledBack,
-    /// Not a loss: an error of the statement or of the caller. Surfaces at once.
+    /// Not a loss: the server's answer to the statement, or a mistake of the caller. Surfaces at once.
     Other,
 }
 
-/// The meaning of an error: what happened, and what became of the statement.
+/// The meaning of an error: what happened, and what became of the statement in this attempt.
+///
+/// The outcome goes with the fault. A lost connection, or a refusal, leaves `NotExecuted` (proved) or `Unknown`. What the
+/// server rolled back is `NotExecuted`, or `Failed` where a part of it may have stayed. Every other error that the server
+/// answers with is `Failed`, unless it proves that nothing was executed.
 ///
 /// Made by the built-in table (the crate's documentation shows it), and by a function given to
 /// [`RetryPolicyBuilder::classify_with`](crate::RetryPolicyBuilder::classify_with).
@@ -129,17 +135,19 @@ impl Classification {
         Classification { fault: Fault::Disconnect(disconnect), outcome }
     }
 
-    /// The server refused the statement because of its own condition.
+    /// The server refused the statement because of its own condition (read-only, not ready): it is sent again on another
+    /// connection if the outcome and the delivery allow.
     pub const fn refused(outcome: Outcome) -> Self {
         Classification { fault: Fault::Refused, outcome }
     }
 
-    /// The server rolled the statement back.
+    /// The server rolled the statement back: with `NotExecuted` it is sent again, with `Failed` or `Unknown` only if it
+    /// tolerates that.
     pub const fn rolled_back(outcome: Outcome) -> Self {
         Classification { fault: Fault::RolledBack, outcome }
     }
 
-    /// Not a loss: surfaces at once, is never retried.
+    /// Not a loss: surfaces at once, is never retried. [`Outcome::Failed`] for the server's answer to the statement.
     pub const fn other(outcome: Outcome) -> Self {
         Classification { fault: Fault::Other, outcome }
     }

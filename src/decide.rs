@@ -80,11 +80,12 @@ pub(crate) enum Decision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Retrying cannot fix this error.
+    /// Retrying cannot fix this error: it is the server's answer to the statement (a duplicate key, a syntax error), or a mistake
+    /// of the caller's.
     NotALoss,
     /// The policy has retries switched off ([`RetryPolicy::none`](crate::RetryPolicy::none)), or this kind of error.
     SwitchedOff,
-    /// The statement may have been executed, and is not annotated as idempotent.
+    /// The statement may have been executed, in whole or in part, and is not annotated as idempotent.
     NotIdempotent,
     /// What the statement needs cannot be had twice: the data of a LOCAL INFILE.
     OnceOnly,

@@ -43,17 +43,18 @@ pub enum Event<'a> {
     RetryScheduled {
         /// The delay; zero after the first loss.
         after: Duration,
-        /// What is known of the attempts so far: `NotExecuted` makes it a resend, `Unknown` a replay.
+        /// What is known of the attempts so far: `NotExecuted` makes it a resend; `Unknown`, and `Failed` where the server may
+        /// not have rolled back all of the statement, a replay.
         outcome: Outcome,
         /// The attempt that failed, from 1.
         attempt: u32,
     },
-    /// A statement that may have been executed before was sent again on another connection.
+    /// A statement that may have been executed before, in whole or in part, was sent again.
     #[non_exhaustive]
     Replayed {
         /// Which attempt of the call it is, from 1.
         attempt: u32,
-        /// The server's id of the new connection.
+        /// The server's id of its connection.
         connection_id: u32,
     },
     /// A write is about to be replayed although the session of the lost attempt is not known to have ended: the first
@@ -73,10 +74,12 @@ pub enum Event<'a> {
         /// The time since the call.
         elapsed: Duration,
     },
-    /// The call failed with a loss. The caller gets this error.
+    /// The call failed, and not just with the answer to its only attempt: a connection was lost or could not be had, the server
+    /// refused the statement or rolled it back, an earlier attempt had failed, or the deadline left no time. A duplicate key at
+    /// the first attempt is no event.
     #[non_exhaustive]
     GaveUp {
-        /// The error.
+        /// The error that the caller gets. Its [`outcome`](Error::outcome) is that of the whole call.
         error: &'a Error,
     },
     /// The server cannot be used. Calls that need a connection wait from now on, while one task probes.
@@ -153,15 +156,15 @@ pub(crate) type Hook = dyn Fn(&Event<'_>) + Send + Sync;
 pub struct Counters {
     /// Attempts that failed with a loss ([`Event::ConnectionLost`]). During an outage each attempt to connect is one.
     pub losses: u64,
-    /// Statements sent again, proved not to have been executed.
+    /// Statements sent again, proved not to have been executed. Each is counted when it is sent, not when that is decided.
     pub resends: u64,
-    /// Statements sent again that may have been executed ([`Event::Replayed`]).
+    /// Statements sent again that may have been executed, in whole or in part ([`Event::Replayed`]).
     pub replays: u64,
     /// Replays of writes whose lost attempt was not known to have ended ([`Event::Unfenced`]).
     pub unfenced: u64,
-    /// Calls that succeeded after a loss.
+    /// Calls that succeeded after at least one failed attempt ([`Event::Recovered`]).
     pub recovered: u64,
-    /// Calls that failed with a loss, or because their deadline left no time ([`Event::GaveUp`]).
+    /// Calls that failed, and not just with the server's answer to their only attempt ([`Event::GaveUp`]).
     pub gave_up: u64,
     /// Connections closed because a check before use failed, or because of their idle time.
     pub retired: u64,
@@ -287,7 +290,13 @@ fn trace(event: &Event<'_>) {
         Event::Recovered { attempts, elapsed } => {
             tracing::info!(attempts, ?elapsed, "recovered");
         }
-        Event::GaveUp { error } => tracing::error!(%error, "gave up"),
+        Event::GaveUp { error } => tracing::error!(
+            outcome = ?error.outcome(),
+            reason = ?error.reason(),
+            attempts = error.attempts(),
+            %error,
+            "gave up"
+        ),
         Event::Down { address, why, error } => tracing::warn!(%address, %why, %error, "down"),
         Event::Probing { address, number } => tracing::debug!(%address, number, "probing"),
         Event::Back { address, lasted, waiting } => tracing::info!(%address, ?lasted, waiting, "back"),

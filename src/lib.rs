@@ -80,14 +80,16 @@
 //! | outcome of the attempts so far | [`AtMostOnce`](Delivery::AtMostOnce) | [`AtLeastOnce`](Delivery::AtLeastOnce) | [`ExactlyOnce`](Delivery::ExactlyOnce) |
 //! |---|---|---|---|
 //! | [`NotExecuted`](Outcome::NotExecuted) | sent again | sent again | run again |
-//! | [`Failed`](Outcome::Failed) | surfaces | surfaces | surfaces |
+//! | [`Failed`](Outcome::Failed) | surfaces | surfaces; replayed after a deadlock or a lock wait time-out | surfaces |
 //! | [`Unknown`](Outcome::Unknown) | surfaces | replayed | run again, unless its token is there |
 //!
 //! within the bounds of the [`RetryPolicy`]. An error that is no loss (a syntax error, a duplicate key, a caller's bug)
 //! surfaces at once and shows as the driver's own.
 //!
 //! A transaction has one outcome: a loss before COMMIT was sent is `NotExecuted`, one after it is `Unknown`. Where the
-//! policy ends before the token has told, exactly-once work is `Unknown` too: call again with the same token.
+//! policy ends before the token has told, exactly-once work is `Unknown` too: call again with the same token. A statement that
+//! the server says no to inside of it is `Failed` for the closure, which decides: what it returns is returned untouched, and
+//! the transaction is rolled back.
 //!
 //! # The guard's table
 //!
@@ -182,7 +184,7 @@
 //!   ends the connection, and a refusal, is `Unknown` there; the server's other answers are `Failed`.
 //! * **Rolled back** proves something for statements that change rows of transactional tables. After such an error the server
 //!   is asked for its warnings: where it warns that it could not undo everything (1196, a MyISAM table), and for DDL, the
-//!   outcome is `Failed`, and the statement is not sent again.
+//!   outcome is `Failed`, and the statement is sent again only if it is idempotent.
 //! * A loss under a text that is longer than the server takes (`max_allowed_packet`, `net_buffer_length`) is `NotExecuted`,
 //!   and so is a text that is longer than this client sends.
 //!
@@ -191,7 +193,7 @@
 //!
 //! # What remains `Unknown`
 //!
-//! A request was written and its reply is not there, or not as a whole: nobody can say without help from the server what
+//! A request was written, and its reply is not there, or not as a whole, or says itself that it does not know: nobody can say without help from the server what
 //! became of it, and the server says nothing. Asking it afterwards does not help either: a session is gone in the same
 //! way whether its statement was committed, was rolled back or never arrived. Only what the statement leaves behind
 //! itself can tell, a row with a key of your own, say: [exactly-once](#the-guards-table) work leaves one. These are the
@@ -200,13 +202,18 @@
 //! | what happened | why it is not known |
 //! |---|---|
 //! | the reply is missing or broken off: end of file, reset, silence until the time-out | the statement may have been executed, may be executing, or may never have arrived |
-//! | 1053, 1927, 3169, or 2006, 2013, 2055 from a proxy | servers and proxies send them before, under and after an execution |
+//! | 1053, 1927, 3169, every other number of the class 08, or 2006, 2013, 2055 from a proxy | servers and proxies send them before, under and after an execution |
+//! | 9001, 9501 and the like from a proxy | it had no server in time, and may have sent the statement to one before |
+//! | 3100, or 1180, at COMMIT | the group, or the storage engine, may still have committed it |
+//! | a refusal (read-only, not ready) of a text of several commands or of stored code | the commands before it may be done |
 //! | a connection dies in the moment of its use, less than a tenth of a millisecond after it was looked at | it was found alive, and what was written to it had no reply |
 //! | an idle unix socket was closed by its peer for writing alone | the driver's look at an idle socket does not see that, and the peer still reads |
 //! | packets out of order; MySQL's 4031 that arrives with the statement on its way | the driver closes the connection and does not hand out what it read |
 //! | reset in the middle of writing a long statement | the driver's error does not tell a write from a read; only `BrokenPipe` comes from writes alone |
 //! | a failed write over TLS | the driver may report the failed farewell to a broken stream in the same way |
-//! | `exec_batch`, several statements in a text, `CALL`, LOCAL INFILE, after the first command | a part of it may be done |
+//! | `exec_batch`, several statements in a text, `CALL`, LOCAL INFILE, lost after the first command | a part of it may be done |
+//! | a prepared `CALL`, or a text with a function that is not built in, lost while it is prepared | MariaDB runs stored functions where it folds constants |
+//! | a duplicate key, or any other answer, after an attempt that was lost | the lost attempt may have made it |
 //!
 //! # Replays do not race their past
 //!
@@ -236,10 +243,15 @@
 //! |---|---|---|
 //! | refused, unreachable, no socket file, DNS failure; accepted and closed; 2003 from a router; shutting down | down | calls that need a new connection wait; idle ones that are alive are used |
 //! | no answer to a connect within `connect_timeout` | down, silent | all calls that need a connection wait; what idled through it is pinged before it is used |
-//! | 1040, 1203, 1226 | full | as down, probed at the interval from the start; whoever waits also gets a connection that another call gives back |
-//! | 1047 (cluster node without quorum, which answers pings), 3032 (offline mode) | not ready | the statement was not executed; the server's pooled connections are dropped, calls wait until it says that it is ready |
-//! | 1290, 1836 | read-only | the statement was not executed; pooled connections are dropped, because another server may answer at the address now; writes wait until it takes them, reads go on |
-//! | wrong password, unknown database, TLS that does not fit | no outage | surfaces at once; waiting calls are told by the server itself |
+//! | 9001, 9501 from a proxy at the login (no server in time), every other number of the class 08 | down | the same |
+//! | 1040, 1203, 1226 at the login | full | as down, probed at the interval from the start; whoever waits also gets a connection that another call gives back |
+//! | 1047 (cluster node without quorum, which answers pings), 3032 and 6400 (offline mode), 4094 (the primary of a group is being changed) | not ready | the statement was not executed; the server's pooled connections are dropped, calls wait until it says that it is ready |
+//! | 1815, 3168 at the login (Vitess) | not ready | calls wait, one task probes |
+//! | 1290 that says read-only, 1792, 1836, 1874, 1036 | read-only | the statement was not executed; pooled connections are dropped, because another server may answer at the address now; writes wait until it takes them, reads go on |
+//! | 1792 in a session or transaction that the caller made read-only | no outage | `Failed`: the server's answer to the statement |
+//! | 1129, 1130 (this host is not let in) at one of several targets | not ready | another target is used; with a single target it surfaces at once |
+//! | wrong password, unknown database, TLS that does not fit, a broken `init_connect` | no outage | surfaces at once; waiting calls are told by the server itself |
+//! | all connections of the pool in use | no outage | the call waits until its deadline, and is then [`NotExecuted`](Outcome::NotExecuted) with [`Error::is_busy`] (unless an attempt before was lost) |
 //!
 //! At the deadline the error is [`NotExecuted`](Outcome::NotExecuted) (unless an attempt before the outage was lost), and
 //! names the address, the last cause and how long it has lasted ([`Error::down_for`]). With

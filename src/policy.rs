@@ -19,7 +19,7 @@ use crate::{classify::Classification, error::Error};
 /// | [`multiplier`](RetryPolicyBuilder::multiplier) | 2 | growth of the delay |
 /// | [`jitter`](RetryPolicyBuilder::jitter) | 1 | the share of each delay that is random |
 /// | [`replay_unfenced`](RetryPolicyBuilder::replay_unfenced) | on | replay a write whose lost attempt may still be at work |
-/// | [`resend_rolled_back`](RetryPolicyBuilder::resend_rolled_back) | on | deadlocks (1213) and lock time-outs (1205) of a single statement |
+/// | [`resend_rolled_back`](RetryPolicyBuilder::resend_rolled_back) | on | send a single statement again that the server rolled back: deadlocks (1213), lock time-outs (1205) |
 ///
 /// ```
 /// use std::time::Duration;
@@ -216,7 +216,11 @@ impl RetryPolicyBuilder {
     }
 
     /// Whether a single statement that the server rolled back, as the victim of a deadlock (1213) or of a lock wait
-    /// time-out (1205), is sent again. Default: yes, whatever its delivery, because it had no effect.
+    /// time-out (1205), is sent again. Default: yes.
+    ///
+    /// A statement that changes rows of transactional tables had no effect then, and is sent again whatever its delivery. Of
+    /// DDL, of stored code and of a table that is not transactional a part may have stayed: the outcome is
+    /// [`Failed`](crate::Outcome::Failed), and only an idempotent statement is sent again.
     pub fn resend_rolled_back(mut self, resend: bool) -> Self {
         self.0.resend_rolled_back = resend;
         self
@@ -234,11 +238,16 @@ impl RetryPolicyBuilder {
         self
     }
 
-    /// A classification of your own, asked for every error after the built-in table (see
+    /// A classification of your own, asked for each error of the driver after the built-in table (see
     /// [`Classification`]). Return the second argument to leave the table's answer as it is.
     ///
+    /// It is shown the driver's errors only, each once, those of making a connection included. It is not shown what this crate
+    /// finds out itself: a time-out of an attempt or of a connect, a silent attempt that is given up, a busy pool, a session
+    /// that has lost its state.
+    ///
     /// It can widen the table, say for an error number of your proxy, and narrow it. A wrong
-    /// [`NotExecuted`](crate::Outcome::NotExecuted) lets a statement run twice.
+    /// [`NotExecuted`](crate::Outcome::NotExecuted) lets a statement run twice. A wrong [`Failed`](crate::Outcome::Failed)
+    /// tells the caller that nothing was lost: return it for an answer of the server, not with a lost connection.
     ///
     /// ```
     /// use mysql_retry::{Classification, Disconnect, Outcome, RetryPolicy};

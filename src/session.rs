@@ -54,6 +54,17 @@ use crate::{
 /// What counts as state is told by the text of the statements and by the server's status flags; a text that is not
 /// recognised as neutral counts as state. A transaction that has ended is none.
 ///
+/// # Transactions by text
+///
+/// `BEGIN` or `START TRANSACTION`, sent as text, sets a savepoint in the same round trip, and a `COMMIT` sent as text releases
+/// it first: if the transaction was ended or replaced in between (stored code), COMMIT is not executed, what is open is
+/// rolled back, and the error is [`Unknown`](crate::Outcome::Unknown) with
+/// [`Reason::TransactionEnded`](crate::Reason::TransactionEnded). Prepared, they are sent as they are. After an error the server
+/// is asked what is left of the transaction: one that it rolled back is reported as lost state with that error. A COMMIT for a
+/// transaction that was lost or rolled back is not sent, and not `Ok`, however often; `ROLLBACK`, or another `BEGIN`, clears that.
+///
+/// # Idle sessions
+///
 /// Before a statement the connection is pinged if it has idled for half a second or more, so that a session that idled past
 /// the server's `wait_timeout` is found out before anything is sent.
 ///

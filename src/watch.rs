@@ -9,6 +9,7 @@
 
 use std::{
     future::Future,
+    io,
     pin::pin,
     sync::{
         Arc, Weak,
@@ -23,7 +24,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     connections::{Doing, Finding, GivenUp, Place, Session, Shared, doing},
-    driver_error::timed_out,
+    driver_error::{own, timed_out},
     outage::Unavailable,
 };
 
@@ -89,7 +90,7 @@ fn wait(
         return Poll::Pending;
     }
     match shared.records(place).park(place, cx.waker()) {
-        Some(GivenUp::Lost(why)) => return Poll::Ready(timed_out(why.to_string())),
+        Some(GivenUp::Lost(kind, why)) => return Poll::Ready(own(kind, &*why)),
         Some(GivenUp::Idle(why)) if is_unheard() => return Poll::Ready(timed_out(why.to_string())),
         Some(GivenUp::Idle(_)) | None => {}
     }
@@ -180,7 +181,7 @@ async fn look(shared: &Arc<Shared>, target: usize, silent: Vec<Silent>) {
         Ok(doing) => doing.iter().copied().map(finding).collect(),
         Err(mute) => {
             let why = format!("the server has not answered for {patience:.3?}: {mute}");
-            vec![Finding::Lost(why.into()); silent.len()]
+            vec![Finding::Lost(io::ErrorKind::TimedOut, why.into()); silent.len()]
         }
     };
     for (silent, finding) in silent.iter().zip(findings) {
@@ -193,7 +194,7 @@ async fn look(shared: &Arc<Shared>, target: usize, silent: Vec<Silent>) {
 
 fn finding(doing: Option<Doing>) -> Finding {
     match doing {
-        Some(Doing::Gone) => Finding::Lost("the server has lost the session".into()),
+        Some(Doing::Gone) => Finding::Lost(io::ErrorKind::ConnectionAborted, "the server has lost the session".into()),
         Some(Doing::Nothing { since }) => Finding::Idles(since),
         Some(Doing::Something) | None => Finding::Works,
     }

@@ -16,6 +16,7 @@ pub(crate) struct Count {
     pub(crate) statements: u64,
     pub(crate) done: u64,
     pub(crate) not_executed: u64,
+    pub(crate) failed: u64,
     pub(crate) unknown: u64,
     pub(crate) wrong: u64,
     pub(crate) duplicates: u64,
@@ -46,6 +47,9 @@ impl Judgment {
         let mut judgment = Judgment { counts, repeated: 0, complaints: Vec::new() };
         for step in steps {
             judgment.tally(step);
+            if step.told == Told::Failed && step.lost_an_attempt {
+                judgment.blame(Fault::Wrong, step, "an attempt before it was lost", record);
+            }
             if step.told == Told::Nothing {
                 judgment.blame(Fault::Stuck, step, "it did not end", record);
             }
@@ -78,6 +82,7 @@ impl Judgment {
         match step.told {
             Told::Done => count.done += 1,
             Told::NotExecuted => count.not_executed += 1,
+            Told::Failed => count.failed += 1,
             Told::Unknown => count.unknown += 1,
             Told::Nothing => {}
         }
@@ -86,7 +91,7 @@ impl Judgment {
     /// How often it ran, against what was told.
     fn execution(&mut self, step: &Step, found: &Found, record: &Record) {
         let times = found.times.get(&step.number).copied().unwrap_or(0);
-        if step.told == Told::NotExecuted && times > 0 {
+        if step.told.says_no_effect() && times > 0 {
             self.blame(Fault::Wrong, step, "it was executed", record);
         }
         if step.told == Told::Done && times == 0 {
@@ -106,12 +111,12 @@ impl Judgment {
         // the last of each key that may have been executed
         let mut last: HashMap<(&'static str, u64), &Step> = HashMap::new();
         for step in steps {
-            if let Some(table) = step.kind.keyed_table().filter(|_| step.told != Told::NotExecuted) {
+            if let Some(table) = step.kind.keyed_table().filter(|_| !step.told.says_no_effect()) {
                 last.insert((table, step.key), step);
             }
         }
         // a DELETE is the last statement of its key, whatever was told
-        for step in steps.iter().filter(|step| step.kind == Kind::Delete && step.told == Told::NotExecuted) {
+        for step in steps.iter().filter(|step| step.kind == Kind::Delete && step.told.says_no_effect()) {
             if found.deletes("upserted", step.key) > 0 {
                 self.blame(Fault::Wrong, step, "the row was deleted", record);
             }

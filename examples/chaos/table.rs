@@ -4,7 +4,7 @@ use crate::judge::{Count, Judgment};
 
 /// Prints it, one line for each kind of statement.
 pub(crate) fn print(judgment: &Judgment) {
-    let heads = ["stmts", "success", "NotExec.", "Unknown", "wrong", "twice", "lost", "stuck"];
+    let heads = ["stmts", "success", "NotExec.", "Failed", "Unknown", "wrong", "twice", "lost", "stuck"];
     println!("\n{}", row("", heads));
     println!("{}", "-".repeat(row("", heads).len()));
     for (kind, count) in &judgment.counts {
@@ -14,6 +14,7 @@ pub(crate) fn print(judgment: &Judgment) {
         statements: judgment.sum(|count| count.statements),
         done: judgment.sum(|count| count.done),
         not_executed: judgment.sum(|count| count.not_executed),
+        failed: judgment.sum(|count| count.failed),
         unknown: judgment.sum(|count| count.unknown),
         wrong: judgment.sum(|count| count.wrong),
         duplicates: judgment.sum(|count| count.duplicates),
@@ -22,19 +23,20 @@ pub(crate) fn print(judgment: &Judgment) {
     };
     println!("{}", row("all", cells(&all)));
     println!(
-        "\nNotExec., Unknown: surfaced errors with that outcome. wrong: reported as not executed, and there. twice: \
-         plain\nwrites executed more than once. lost: reported as done and not there, overwritten by an older write, \
+        "\nNotExec., Failed, Unknown: surfaced errors with that outcome. wrong: reported as not executed or failed, and \
+         there,\nor as failed after a lost attempt. twice: plain writes executed more than once. lost: reported as done and not there, overwritten by an older write, \
          or misread.\nstuck: calls that outlived deadline, attempt time-out and 5 s. {} idempotent writes ran more \
          than once, as they may.",
         judgment.repeated
     );
 }
 
-fn cells(count: &Count) -> [u64; 8] {
+fn cells(count: &Count) -> [u64; 9] {
     [
         count.statements,
         count.done,
         count.not_executed,
+        count.failed,
         count.unknown,
         count.wrong,
         count.duplicates,
@@ -43,7 +45,7 @@ fn cells(count: &Count) -> [u64; 8] {
     ]
 }
 
-fn row<T: std::fmt::Display>(name: &str, cells: [T; 8]) -> String {
+fn row<T: std::fmt::Display>(name: &str, cells: [T; 9]) -> String {
     let cells = cells.map(|cell| format!("{cell:>9}"));
     format!("{name:<20}{}", cells.concat())
 }

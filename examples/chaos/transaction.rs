@@ -68,5 +68,8 @@ pub(crate) async fn guarded_insert(exec: &Executor, number: u64, prepared: bool)
 }
 
 fn in_doubt(error: &Error) -> bool {
-    error.outcome() != Outcome::NotExecuted
+    match error.outcome() {
+        Outcome::Unknown => true,
+        Outcome::NotExecuted | Outcome::Failed => false,
+    }
 }

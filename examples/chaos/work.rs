@@ -29,9 +29,21 @@ pub(crate) const STUCK: Duration = DEADLINE.saturating_add(ATTEMPT_TIMEOUT).satu
 pub(crate) enum Told {
     Done,
     NotExecuted,
+    /// The server answered with an error, and nothing was lost.
+    Failed,
     Unknown,
     /// Nothing, for too long.
     Nothing,
+}
+
+impl Told {
+    /// Whether nothing of it may be there. Every statement of the run is a single one, or a transaction.
+    pub(crate) fn says_no_effect(self) -> bool {
+        match self {
+            Told::NotExecuted | Told::Failed => true,
+            Told::Done | Told::Unknown | Told::Nothing => false,
+        }
+    }
 }
 
 /// One statement, and what the caller was told of it.
@@ -50,6 +62,8 @@ pub(crate) struct Step {
     pub(crate) error: Option<String>,
     /// The error was no lost connection, no deadline: the run is not as it should be.
     pub(crate) odd: bool,
+    /// An attempt was lost on the way that may have been executed.
+    pub(crate) lost_an_attempt: bool,
     /// The events on the way.
     pub(crate) story: Vec<String>,
 }
@@ -111,7 +125,8 @@ impl Worker {
         self.record.begun();
         let call = tokio::time::timeout(STUCK, run(&self.exec, kind, (key, number), prepared));
         let (result, story) = with_story(call).await;
-        let (mut told, mut misread, mut error, mut odd) = (Told::Nothing, None, None, false);
+        let (mut told, mut misread, mut error) = (Told::Nothing, None, None);
+        let (mut odd, mut lost_an_attempt) = (false, false);
         match result {
             Err(_) => {}
             Ok(Ok(rows)) => {
@@ -119,7 +134,13 @@ impl Worker {
                 misread = self.misread(kind, rows);
             }
             Ok(Err(e)) => {
-                told = if e.outcome() == Outcome::NotExecuted { Told::NotExecuted } else { Told::Unknown };
+                told = match e.outcome() {
+                    Outcome::NotExecuted => Told::NotExecuted,
+                    Outcome::Failed => Told::Failed,
+                    Outcome::Unknown => Told::Unknown,
+                };
+                // only the Debug form shows it
+                lost_an_attempt = format!("{e:?}").contains("lost_before: true");
                 odd = !(e.is_disconnect() || e.is_deadline() || e.is_refused());
                 error = Some(e.to_string());
             }
@@ -127,7 +148,8 @@ impl Worker {
         self.record.ended(told == Told::Done);
         self.go_on(kind, number, told);
         let took = self.record.now().saturating_sub(at);
-        self.steps.push(Step { kind, task: self.task, number, key, told, at, took, misread, error, odd, story });
+        let task = self.task;
+        self.steps.push(Step { kind, task, number, key, told, at, took, misread, error, odd, lost_an_attempt, story });
     }
 
     /// What the task knows of its keys now. A key in doubt is given up: 'unknown' may also mean 'not yet', and then

@@ -77,13 +77,13 @@ pub(crate) async fn while_tasks_work(server: &Server) -> Result<Figures, Problem
             ),
             Row(
                 "INSERTs",
-                told(bare.booked, bare.not_booked + bare.unknown),
-                told(retry.booked, retry.not_booked + retry.unknown),
+                told(bare.booked, bare.not_booked + bare.refused + bare.unknown),
+                told(retry.booked, retry.not_booked + retry.refused + retry.unknown),
             ),
             Row(
                 "verdict",
                 "none: the errors do not say what ran".to_owned(),
-                format!("{} 'NotExecuted', {} 'Unknown'", retry.not_booked, retry.unknown),
+                format!("{} 'NotExecuted', {} 'Failed', {} 'Unknown'", retry.not_booked, retry.refused, retry.unknown),
             ),
             Row("ledger", bare.ledger(), retry.ledger()),
             Row(
@@ -114,7 +114,7 @@ pub(crate) async fn while_tasks_work(server: &Server) -> Result<Figures, Problem
     );
     figures.promise(
         retry.wrong_verdicts == 0,
-        format!("{} INSERTs reported as not executed are in the ledger", retry.wrong_verdicts),
+        format!("{} INSERTs reported as not executed or failed are in the ledger", retry.wrong_verdicts),
     );
     figures.promise(
         retry.stale_reads == 0,

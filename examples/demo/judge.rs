@@ -44,6 +44,7 @@ pub(crate) struct Judged {
     pub(crate) repeatable_failed: u64,
     pub(crate) booked: u64,
     pub(crate) not_booked: u64,
+    pub(crate) refused: u64,
     pub(crate) unknown: u64,
     pub(crate) unknown_there: u64,
     pub(crate) wrong_verdicts: u64,
@@ -112,6 +113,11 @@ impl Judged {
             }
             Told::NotExecuted => {
                 self.not_booked += 1;
+                self.wrong_verdicts += there;
+            }
+            // the server answered with an error: nothing is there
+            Told::Failed => {
+                self.refused += 1;
                 self.wrong_verdicts += there;
             }
             Told::Unknown => {

@@ -24,6 +24,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(crate) enum Told {
     Done,
     NotExecuted,
+    Failed,
     Unknown,
 }
 
@@ -89,9 +90,11 @@ impl Run for Executor {
             Err(error) => {
                 step.lost_connection = error.is_disconnect();
                 step.error = Some(error.to_string());
-                if error.outcome() == Outcome::NotExecuted {
-                    step.told = Told::NotExecuted;
-                }
+                step.told = match error.outcome() {
+                    Outcome::NotExecuted => Told::NotExecuted,
+                    Outcome::Failed => Told::Failed,
+                    Outcome::Unknown => Told::Unknown,
+                };
             }
         }
     }

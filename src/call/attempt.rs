@@ -26,10 +26,13 @@ impl Call<'_> {
         now: Instant,
     ) -> std::result::Result<(A::Output, Lease), Failed> {
         let mut lease = self.next_lease(now).await?;
-        if self.facts.outcome == Outcome::Unknown {
-            self.shared
+        match self.facts.outcome {
+            Outcome::NotExecuted => {}
+            // what the server rolled back may have left a part
+            Outcome::Failed | Outcome::Unknown => self
+                .shared
                 .listeners
-                .emit(&Event::Replayed { attempt: self.facts.attempts, connection_id: lease.connection_id() });
+                .emit(&Event::Replayed { attempt: self.facts.attempts, connection_id: lease.connection_id() }),
         }
         let mut progress = Progress::default();
         lease.sending();

@@ -10,7 +10,7 @@ use crate::{
     classify::{Classification, Disconnect, Fault, Outcome, Situation, Stage, classify},
     connections::{Broken, Lease, Rebuild, Slot, Trouble},
     decide::{Obstacle, reason_of},
-    driver_error::{copy, own, timed_out},
+    driver_error::{copy, own},
     error::{Error, Failure, Kind},
     reading::StateKinds,
     statement::Delivery,
@@ -135,14 +135,15 @@ impl<'c> Call<'c> {
         let situation = Situation { several: false, infile: false, ..self.situation(Stage::Command) };
         let mut failed = self.failed(error, situation, Some(connection_id));
         self.note_refusal(&failed, target);
+        // an answer, and no loss of a connection
+        failed.told = failed.classification.fault() != Fault::Refused;
         failed.classification = match failed.classification.fault() {
-            // it is no loss; another run will find out
+            // another run will find out
             Fault::Other if outcome == Outcome::Unknown && obstacle.is_none() => Classification::refused(outcome),
             Fault::Disconnect(_) | Fault::Refused | Fault::RolledBack | Fault::Other => {
                 failed.classification.with_outcome(outcome)
             }
         };
-        failed.told = true;
         self.with_state_lost(Failed { obstacle, ..failed })
     }
 
@@ -266,7 +267,8 @@ impl Call<'_> {
                 Ok(lease.at_home(slot))
             }
             Ok(None) => {
-                let error = timed_out("the connection was lost while the session was rebuilt".into());
+                let error =
+                    own(io::ErrorKind::ConnectionAborted, "the connection was lost while the session was rebuilt");
                 Err(self.failed(error, self.situation(Stage::Connect), None))
             }
             Err(error) => {

@@ -1,7 +1,7 @@
 //! The tasks that wait for an answer, noted beside their connections, so that somebody can look after the silent ones.
 
 use std::{
-    mem,
+    io, mem,
     sync::Arc,
     task::Waker,
     time::{Duration, Instant},
@@ -33,7 +33,7 @@ pub(super) struct Parked {
 #[derive(Clone, Debug)]
 pub(crate) enum GivenUp {
     /// Nobody is there who could give it.
-    Lost(Arc<str>),
+    Lost(io::ErrorKind, Arc<str>),
     /// It is not being worked on, nor was it for some time: unless it is on its way, it will not come.
     Idle(Arc<str>),
 }
@@ -45,8 +45,8 @@ pub(crate) enum Finding {
     Works,
     /// Its session waits for a command, and has begun none for so long.
     Idles(Duration),
-    /// Nobody will answer.
-    Lost(Arc<str>),
+    /// Nobody will answer. The kind of error tells a time-out from a session that has ended.
+    Lost(io::ErrorKind, Arc<str>),
 }
 
 impl Records {
@@ -100,7 +100,7 @@ impl Records {
         let Some(parked) = parked.filter(|parked| parked.since == Some(since)) else { return };
         let given_up = match finding {
             Finding::Works => None,
-            Finding::Lost(why) => Some(GivenUp::Lost(why)),
+            Finding::Lost(kind, why) => Some(GivenUp::Lost(kind, why)),
             Finding::Idles(time) => {
                 let seen = now.saturating_duration_since(*parked.idle.get_or_insert(now));
                 if !has_idled_throughout(seen, time, patience) {

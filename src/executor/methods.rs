@@ -23,7 +23,8 @@ impl Executor {
     /// Runs a statement and collects the rows of its first result set.
     ///
     /// # Errors
-    /// As for every method here: the [`outcome`](crate::Error::outcome) tells what became of the statement. Unlike
+    /// As for every method here: the [`outcome`](crate::Error::outcome) tells what became of the statement. It is
+    /// [`Failed`](crate::Outcome::Failed) for what the bare driver would have returned on a healthy connection. Unlike
     /// the driver's method it does not panic on a row that does not fit `T`.
     pub async fn query<T, Q>(&self, query: Q) -> Result<Vec<T>>
     where
@@ -194,7 +195,8 @@ impl Executor {
     /// Executes a statement once for each item of `params`.
     ///
     /// A batch is several commands (on MariaDB, as few as fit): it is replayed only as a whole, and only if it is
-    /// annotated as idempotent. If it fails, a part of it may be done; the outcome is
+    /// annotated as idempotent. If it fails, a part of it may be done, also where the outcome is
+    /// [`Failed`](crate::Outcome::Failed): the rows before the one that the server said no to stay. It is
     /// [`NotExecuted`](crate::Outcome::NotExecuted) only if it failed at its first row.
     pub async fn exec_batch<S, P, I>(&self, stmt: S, params: I) -> Result<()>
     where

@@ -175,13 +175,21 @@ impl Executor {
     /// start, on another connection, when the transaction was certainly rolled back: the connection was lost before
     /// COMMIT was sent, a deadlock (1213), a lock wait time-out (1205) that the closure returns as an error. The policy
     /// bounds that; the isolation level and the access mode are those asked for each time. A closure that swallows the
-    /// error of a statement and returns `Ok` has the others committed, unless the transaction was rolled back with it.
+    /// error of a statement and returns `Ok` has the others committed, unless the server rolled back the transaction with it:
+    /// then it is run again, or the error surfaces.
+    ///
+    /// `Ok` means that all of the closure's work was committed, together. A savepoint that is set where the transaction begins
+    /// and released where it is committed shows whether that is one and the same; it costs no round trip. `BEGIN`, `COMMIT`
+    /// and `ROLLBACK` (not `ROLLBACK TO`) as text are refused before they are sent.
     ///
     /// # Errors
     /// The closure's own error rolls the transaction back and is returned untouched. Ours is made into it by `From`: its
     /// outcome is that of the whole transaction. A COMMIT whose reply was lost is
-    /// [`Unknown`](crate::Outcome::Unknown), and the closure is not run again. So is every failure after a statement that
-    /// may have committed (DDL, COMMIT as text, stored code).
+    /// [`Unknown`](crate::Outcome::Unknown), and the closure is not run again. So is every loss after a statement that
+    /// may have committed (DDL, stored code), and a transaction that was ended in the middle, also if the closure returned
+    /// `Ok` ([`Reason::TransactionEnded`](crate::Reason::TransactionEnded)): what came before may be committed. Changes to
+    /// tables without transactions (MyISAM) cannot be rolled back: after a rollback that left some it is not run again
+    /// ([`Reason::NotRolledBack`](crate::Reason::NotRolledBack)).
     pub fn transaction<'a, F, Fut, T, E>(&self, opts: TxOpts, work: F) -> Transaction<'a, F, T>
     where
         F: FnMut(Tx) -> Fut + Send + 'a,

@@ -205,5 +205,5 @@ pub(super) fn keeps(word: &[u8]) -> bool {
 
 /// Global variables whose assignment does more than to set a value.
 pub(super) fn is_momentous(variable: &[u8]) -> bool {
-    variable.ends_with(b"READ_ONLY") || variable.ends_with(b"OFFLINE_MODE") || variable.starts_with(b"GTID")
+    matches!(variable, b"READ_ONLY" | b"SUPER_READ_ONLY" | b"OFFLINE_MODE") || variable.starts_with(b"GTID")
 }

@@ -95,6 +95,7 @@ impl Reader<'_> {
         let name = name.as_bytes();
         if matches!(kind, Kind::AtAt | Kind::Dot) || (!quoted && matches!(name, b"SESSION" | b"LOCAL")) {
             // The target is still to come.
+            self.global &= matches!(kind, Kind::AtAt | Kind::Dot);
             return;
         }
         if effect::is_momentous(name) {

@@ -47,6 +47,13 @@ impl<'a, F, T> Transaction<'a, F, T> {
     /// an earlier run was committed on another server, or in a cluster (Galera, Group Replication), an error of ours with the
     /// outcome [`Unknown`](crate::Outcome::Unknown) takes its place. Another call with the token finds out.
     ///
+    /// A statement that commits by itself (DDL, `SET autocommit`) is refused. One that may (`CALL`, several statements in a
+    /// text, what is not recognised) is let through, for a round trip more: before it the token's row is marked, and the text
+    /// that commits takes the mark back. If the statement did end the transaction, this call fails as
+    /// [`Unknown`](crate::Outcome::Unknown), and so does everyone who comes with the token, until you have looked what is there
+    /// and deleted its row ([`Reason::TransactionEnded`](crate::Reason::TransactionEnded)). One hole is left: stored code that
+    /// rolls back, commits something else and takes the program down with it leaves no row behind.
+    ///
     /// ```
     /// # async fn f(exec: mysql_retry::Executor) -> mysql_retry::Result<()> {
     /// use mysql_retry::{Done, TxOpts};

@@ -13,7 +13,8 @@ use crate::{
     error::{Error, Result},
     executor::Executor,
     guard::Claim,
-    reading, savepoint,
+    reading::{self, StateKinds},
+    savepoint,
     statement::AsStatement,
     summary::Summary,
 };
@@ -54,7 +55,8 @@ impl Tx {
             return Err(self.refused("a guarded statement is a transaction of its own: guard the outer one instead"));
         }
         let text = statement.text();
-        let effect = Effect::of(reading::read(&text));
+        let reading = reading::read(&text);
+        let effect = Effect::of(reading);
         let marks = match effect {
             Effect::Keeps => self.claim.as_ref().is_some_and(|claim| claim.is_named_in(&text)),
             Effect::Begins(_) => {
@@ -78,7 +80,7 @@ impl Tx {
                 true
             }
         };
-        if savepoint::is_named_in(&text) {
+        if reading.state().contains(StateKinds::TRANSACTION) && savepoint::is_named_in(&text) {
             return Err(self.refused("the savepoint of that name is the library's"));
         }
         if let (true, Some(claim)) = (marks, &self.claim) {

@@ -5,8 +5,9 @@ use std::fmt;
 use mysql_retry_fixture::{Fault, Rule, Transport};
 
 use crate::{
+    ways,
     wire::Wire,
-    work::{Manner, Work},
+    work::{Manner, Protocol, Work},
 };
 
 /// What there is when the case's statement is called.
@@ -76,6 +77,11 @@ impl Case {
         self.is_silent() || unseen || self.rule.as_ref().is_some_and(|rule| rule.keep_server)
     }
 
+    /// Whether its token can tell what became of it: unless the server says no to the question.
+    pub fn is_decidable(&self) -> bool {
+        self.work.is_guarded() && !self.fault().is_some_and(ways::is_answer)
+    }
+
     /// Whether `Unknown` would be more than there was to fear.
     pub fn is_knowable(&self) -> bool {
         // the driver's look at an idle unix socket does not see it, and what is written then is executed
@@ -83,7 +89,10 @@ impl Case {
         // after a refusal that it takes no notice of, a closure's COMMIT is what is lost
         let overheard =
             self.work == Work::Transfer(Manner::Careless) && matches!(self.fault(), Some(Fault::ErrPacket { .. }));
-        self.before_statement && !self.annotated && !self.is_silent() && !unseen && !overheard
+        // what stored functions stand among the arguments of a CALL a server may run while it prepares it
+        let may_run =
+            self.work == Work::Call(Protocol::Prepared) && matches!(self.situation, Situation::Connected { .. });
+        self.before_statement && !self.annotated && !self.is_silent() && !unseen && !overheard && !may_run
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     matrix,
     play::{Played, Stage, Told},
     table::{self, Counts, Findings},
-    transfer,
+    transfer, ways,
     wire::Wire,
     work::Work,
 };
@@ -120,7 +120,8 @@ fn pronounce(server: &Server, played: &[Played], ledger: &Ledger) -> Findings {
     let mut sum = Findings::default();
     for one in played {
         let times = ledger.times(one.case.number, one.case.work);
-        let crime = judge(&one.case, &one.told, &times);
+        let answered = one.case.fault().is_some_and(ways::is_answer);
+        let crime = judge(&one.case, &one.told, &times, answered);
         let mut counts = Counts::default();
         counts.note(one, crime);
         if !counts.is_good() || counts.unharmed > 0 {

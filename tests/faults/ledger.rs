@@ -29,6 +29,7 @@ pub async fn lay_out(server: &Server, cases: &[Case]) {
         "CREATE TABLE effect (id INT AUTO_INCREMENT PRIMARY KEY, c INT NOT NULL, part INT NOT NULL)",
         "CREATE TABLE counter (c INT PRIMARY KEY, n INT NOT NULL)",
         "CREATE TABLE doomed (c INT PRIMARY KEY)",
+        "CREATE TABLE keyed (c INT PRIMARY KEY)",
         "CREATE TABLE numbers (n INT PRIMARY KEY)",
         "CREATE TABLE account (c INT, side INT, balance INT NOT NULL, PRIMARY KEY (c, side))",
         // no unique key on the number: what is done twice is there twice
@@ -100,6 +101,9 @@ impl Ledger {
         let transfers: Vec<(u32, u32, u32)> = conn.query(transfers).await.expect("the transfers");
         let moved = format!("SELECT c, side, ABS(balance - {BALANCE}) FROM account {there}");
         let moved: Vec<(u32, u32, u32)> = conn.query(moved).await.expect("the accounts");
+        let keyed = format!("SELECT c FROM keyed {there}");
+        let keyed: Vec<u32> = conn.query(keyed).await.expect("the rows with a key");
+        rows.extend(keyed.into_iter().map(|c| (c, 1, 1)));
         rows.extend(transfers);
         rows.extend(moved);
         rows.extend(counters.into_iter().map(|(c, n)| (c, 1, n)));
@@ -113,7 +117,7 @@ impl Ledger {
         match work.effects() {
             Effects::None => Vec::new(),
             Effects::Rows(parts) => (1..=parts).map(times).collect(),
-            Effects::Counter => vec![times(1)],
+            Effects::Counter | Effects::Key => vec![times(1)],
             Effects::Absence => vec![1 - times(STILL_THERE)],
             Effects::Transfer => vec![times(TRANSFERRED), times(1), times(2)],
         }

@@ -32,7 +32,7 @@ impl Lengths {
             // two result sets
             (Work::Call(_), _) => 100,
             (Work::Multi, _) => 22,
-            (_, Effects::Counter) => 45,
+            (_, Effects::Counter | Effects::Key) => 45,
             (_, Effects::Rows(_) | Effects::Absence | Effects::Transfer) => 11,
         };
         Lengths {

@@ -18,6 +18,8 @@ use crate::{
 pub enum Told {
     Success,
     NotExecuted(String),
+    /// The server answered with an error, and nothing was lost.
+    Failed(String),
     Unknown(String),
     /// A success with other rows than there are, or another call's answer.
     WrongAnswer(String),
@@ -33,10 +35,21 @@ impl Told {
             Ok(Some(wrong)) => Told::WrongAnswer(wrong),
             Err(error) => match error.outcome() {
                 Outcome::NotExecuted => Told::NotExecuted(error.to_string()),
-                _ => Told::Unknown(error.to_string()),
+                Outcome::Failed if had_lost_an_attempt(&error) => {
+                    Told::WrongAnswer(format!("Failed after a lost attempt: {error}"))
+                }
+                Outcome::Failed => Told::Failed(error.to_string()),
+                Outcome::Unknown => Told::Unknown(error.to_string()),
             },
         }
     }
+}
+
+/// Whether an attempt before the last one may have executed the statement. Only the error's Debug form shows it.
+fn had_lost_an_attempt(error: &Error) -> bool {
+    let shown = format!("{error:?}");
+    assert!(shown.contains("lost_before: "), "{shown}");
+    shown.contains("lost_before: true")
 }
 
 impl fmt::Display for Told {
@@ -44,6 +57,7 @@ impl fmt::Display for Told {
         match self {
             Told::Success => f.write_str("success"),
             Told::NotExecuted(error) => write!(f, "NotExecuted: {error}"),
+            Told::Failed(error) => write!(f, "Failed: {error}"),
             Told::Unknown(error) => write!(f, "Unknown: {error}"),
             Told::WrongAnswer(problem) => write!(f, "a wrong answer: {problem}"),
             Told::Nothing(of) => write!(f, "no end of {of}"),

@@ -43,6 +43,7 @@ async fn execute(exec: &Executor, case: &Case, sql: impl AsStatement) -> Result<
             rows.map(|rows| wrong_long_row(&rows, case.number))
         }
         Work::Insert(_)
+        | Work::InsertKeyed(_)
         | Work::UpdateAdd(_)
         | Work::UpdateSet(_)
         | Work::Delete(_)

@@ -13,6 +13,7 @@ pub struct Counts {
     pub cases: u64,
     pub success: u64,
     pub not_executed: u64,
+    pub failed: u64,
     pub unknown: u64,
     pub wrong: u64,
     pub duplicates: u64,
@@ -27,10 +28,10 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn all(&mut self) -> [&mut u64; 11] {
-        let Counts { cases, success, not_executed, unknown, wrong, duplicates, lost, stuck, .. } = self;
+    fn all(&mut self) -> [&mut u64; 12] {
+        let Counts { cases, success, not_executed, failed, unknown, wrong, duplicates, lost, stuck, .. } = self;
         let Counts { avoidable, unharmed, undecided, .. } = self;
-        [cases, success, not_executed, unknown, wrong, duplicates, lost, stuck, avoidable, unharmed, undecided]
+        [cases, success, not_executed, failed, unknown, wrong, duplicates, lost, stuck, avoidable, unharmed, undecided]
     }
 
     pub fn add(&mut self, mut other: Counts) {
@@ -45,10 +46,11 @@ impl Counts {
         match told {
             Told::Success => self.success += 1,
             Told::NotExecuted(_) => self.not_executed += 1,
+            Told::Failed(_) => self.failed += 1,
             Told::Unknown(_) => {
                 self.unknown += 1;
                 self.avoidable += u64::from(case.is_knowable());
-                self.undecided += u64::from(case.work.is_guarded());
+                self.undecided += u64::from(case.is_decidable());
             }
             Told::WrongAnswer(_) | Told::Nothing(_) => {}
         }
@@ -102,7 +104,7 @@ impl Findings {
         Some(findings)
     }
 
-    fn numbers(&mut self) -> [&mut u64; 23] {
+    fn numbers(&mut self) -> [&mut u64; 25] {
         let mut numbers = self.all.all().into_iter().chain(self.guarded.all()).chain([&mut self.extra_round_trips]);
         std::array::from_fn(|_| numbers.next().expect("so many"))
     }
@@ -126,26 +128,37 @@ impl fmt::Display for Findings {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { cases, wrong, duplicates, lost, stuck, unknown, .. } = self;
+        let Counts { cases, wrong, duplicates, lost, stuck, unknown, failed, .. } = self;
         write!(
             f,
-            "faults: cases={cases} wrong={wrong} duplicates={duplicates} lost={lost} stuck={stuck} unknown={unknown}"
+            "faults: cases={cases} wrong={wrong} duplicates={duplicates} lost={lost} stuck={stuck} unknown={unknown} \
+             failed={failed}"
         )
     }
 }
 
 pub fn print_head() {
     println!(
-        "{:<24} {:<26} {:>6} {:>8} {:>11} {:>8} {:>6} {:>10} {:>5} {:>6}",
-        "server", "statement", "cases", "success", "NotExecuted", "Unknown", "wrong", "duplicates", "lost", "stuck"
+        "{:<24} {:<26} {:>6} {:>8} {:>11} {:>6} {:>8} {:>6} {:>10} {:>5} {:>6}",
+        "server",
+        "statement",
+        "cases",
+        "success",
+        "NotExecuted",
+        "Failed",
+        "Unknown",
+        "wrong",
+        "duplicates",
+        "lost",
+        "stuck"
     );
 }
 
 pub fn print_rows(server: &str, rows: &BTreeMap<Work, Counts>) {
     for (work, counts) in rows {
-        let Counts { cases, success, not_executed, unknown, wrong, duplicates, lost, stuck, .. } = counts;
+        let Counts { cases, success, not_executed, failed, unknown, wrong, duplicates, lost, stuck, .. } = counts;
         println!(
-            "{server:<24} {work:<26} {cases:>6} {success:>8} {not_executed:>11} {unknown:>8} {wrong:>6} {duplicates:>10} \
+            "{server:<24} {work:<26} {cases:>6} {success:>8} {not_executed:>11} {failed:>6} {unknown:>8} {wrong:>6} {duplicates:>10} \
              {lost:>5} {stuck:>6}"
         );
     }

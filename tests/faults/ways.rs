@@ -18,6 +18,14 @@ fn without_state(code: u16) -> Fault {
     Fault::ErrPacket { code, state: None, message: "Can't connect to MySQL server".into(), sequence: None }
 }
 
+/// A server's answer to a statement: a value that does not fit. It says that nothing was lost.
+const ANSWER: u16 = 1406;
+
+/// Whether the fault is such an answer.
+pub fn is_answer(fault: &Fault) -> bool {
+    matches!(fault, Fault::ErrPacket { code: ANSWER, .. })
+}
+
 const IDLE: &str = "The client was disconnected by the server because of inactivity.";
 
 /// Ends of the connection that say nothing about the statement, so that they may come at any time.
@@ -33,7 +41,7 @@ fn ends() -> [Way; 7] {
     ]
 }
 
-/// Where the server has not got the whole request: a refusal is the truth there.
+/// Where the server has not got the whole request: a refusal is the truth there, and so is an answer that says no.
 pub fn not_forwarded() -> Vec<Way> {
     let refusals = [
         error(1290, "The MySQL server is running with the --read-only option so it cannot execute this", None),
@@ -41,6 +49,7 @@ pub fn not_forwarded() -> Vec<Way> {
         error(1836, "Running in read-only mode", None),
         error(4031, IDLE, None),
         error(9001, "Max connect timeout reached while reaching hostgroup 0 after 10000ms", None),
+        error(ANSWER, "Data too long for column 'part' at row 1", None),
     ];
     ends().into_iter().chain(refusals.map(|refusal| (refusal, false))).collect()
 }

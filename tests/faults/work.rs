@@ -16,6 +16,8 @@ pub enum Work {
     /// A SELECT with one row of 20 MB.
     SelectLong(Protocol),
     Insert(Protocol),
+    /// An INSERT with a key of its own: sent again after it was executed, it is answered with a duplicate key.
+    InsertKeyed(Protocol),
     /// A counter goes up: not idempotent.
     UpdateAdd(Protocol),
     /// A value is set: idempotent.
@@ -62,6 +64,8 @@ pub enum Effects {
     None,
     /// So many rows `(number, part)` in the table `effect`, with parts from 1.
     Rows(u32),
+    /// The row of the number in the table `keyed`.
+    Key,
     /// The counter of the number in the table `counter`.
     Counter,
     /// The absence of the number from the table `doomed`.
@@ -88,6 +92,7 @@ impl Work {
                 Work::Select(protocol, 200),
                 Work::Stream(protocol, 200),
                 Work::Insert(protocol),
+                Work::InsertKeyed(protocol),
                 Work::UpdateAdd(protocol),
                 Work::UpdateSet(protocol),
                 Work::Delete(protocol),
@@ -137,6 +142,7 @@ impl Work {
             | Work::InsertLong(protocol)
             | Work::SelectLong(protocol)
             | Work::Insert(protocol)
+            | Work::InsertKeyed(protocol)
             | Work::UpdateAdd(protocol)
             | Work::UpdateSet(protocol)
             | Work::Delete(protocol)
@@ -147,10 +153,29 @@ impl Work {
         }
     }
 
+    /// Whether the server's error may come after a part of the effects, which stays.
+    pub fn may_fail_in_part(self) -> bool {
+        match self {
+            Work::Call(_) | Work::Multi | Work::Batch | Work::LocalInfile => true,
+            Work::Select(..)
+            | Work::Stream(..)
+            | Work::SelectLong(_)
+            | Work::Insert(_)
+            | Work::InsertKeyed(_)
+            | Work::UpdateAdd(_)
+            | Work::UpdateSet(_)
+            | Work::Delete(_)
+            | Work::InsertLong(_)
+            | Work::Transfer(_)
+            | Work::GuardedInsert(_) => false,
+        }
+    }
+
     pub fn effects(self) -> Effects {
         match self {
             Work::Select(..) | Work::Stream(..) | Work::SelectLong(_) => Effects::None,
             Work::Insert(_) | Work::InsertLong(_) | Work::GuardedInsert(_) => Effects::Rows(1),
+            Work::InsertKeyed(_) => Effects::Key,
             Work::Transfer(_) => Effects::Transfer,
             Work::Call(_) | Work::Multi | Work::LocalInfile => Effects::Rows(2),
             Work::Batch => Effects::Rows(3),
@@ -169,6 +194,9 @@ impl Work {
             Work::SelectLong(_) => format!("SELECT {number}, REPEAT('x', {})", value(&LONG_ROW.to_string())),
             Work::Insert(_) | Work::Batch | Work::GuardedInsert(_) => {
                 format!("INSERT INTO effect (c, part) VALUES ({number}, {})", value("1"))
+            }
+            Work::InsertKeyed(_) => {
+                format!("INSERT INTO keyed (c) SELECT {number} FROM numbers WHERE n = {}", value("1"))
             }
             Work::UpdateAdd(_) => format!("UPDATE counter SET n = n + {} WHERE c = {number}", value("1")),
             Work::UpdateSet(_) => format!("UPDATE counter SET n = {} WHERE c = {number}", value("1")),
@@ -196,6 +224,7 @@ impl Work {
             Work::Select(_, rows) | Work::Stream(_, rows) => rows,
             Work::SelectLong(_) => LONG_ROW as u32,
             Work::Insert(_)
+            | Work::InsertKeyed(_)
             | Work::UpdateAdd(_)
             | Work::UpdateSet(_)
             | Work::Delete(_)
@@ -212,7 +241,7 @@ impl Work {
     /// The parameter that leaves no effect that counts.
     pub fn primer(self) -> u32 {
         match self.effects() {
-            Effects::None | Effects::Counter | Effects::Absence | Effects::Transfer => 0,
+            Effects::None | Effects::Key | Effects::Counter | Effects::Absence | Effects::Transfer => 0,
             Effects::Rows(_) => PRIMED,
         }
     }
@@ -242,6 +271,7 @@ impl fmt::Display for Work {
             Work::Stream(protocol, rows) => (format!("stream of {rows} rows"), Some(protocol)),
             Work::SelectLong(protocol) => ("SELECT 20 MB row".to_owned(), Some(protocol)),
             Work::Insert(protocol) => ("INSERT".to_owned(), Some(protocol)),
+            Work::InsertKeyed(protocol) => ("INSERT with a key".to_owned(), Some(protocol)),
             Work::UpdateAdd(protocol) => ("UPDATE n = n + 1".to_owned(), Some(protocol)),
             Work::UpdateSet(protocol) => ("UPDATE n = 1".to_owned(), Some(protocol)),
             Work::Delete(protocol) => ("DELETE".to_owned(), Some(protocol)),

@@ -270,8 +270,9 @@ async fn case_74_a_connection_that_was_taken_out_of_its_loan_is_not_used_again()
     drop(loan);
     taken.query_drop("SET @mine = 1").await.expect("set");
     drop(taken);
+    let mut next = in_time(exec.session()).await.expect("a session");
     let mine: Option<(Option<i32>, u32)> =
-        in_time(exec.query_first("SELECT @mine, CONNECTION_ID()")).await.expect("an answer");
+        in_time(next.query_first("SELECT @mine, CONNECTION_ID()")).await.expect("an answer");
     let (mine, now) = mine.expect("a row");
     assert_eq!(mine, None);
     assert_ne!(now, id);

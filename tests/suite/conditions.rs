@@ -194,6 +194,8 @@ async fn case_65_what_a_user_calls_a_loss_at_connect_is_one_outage_for_all() {
     const TASKS: usize = 20;
     let server = shared().await;
     let user = unique("late");
+    server.query_drop(format!("CREATE USER {user}@'%' IDENTIFIED BY 'another'")).await;
+    server.query_drop(format!("GRANT ALL ON test.* TO {user}@'%'")).await;
     let proxy = Proxy::start(server).await;
     let policy = RetryPolicy::builder()
         .deadline(ms(40_000))
@@ -225,8 +227,7 @@ async fn case_65_what_a_user_calls_a_loss_at_connect_is_one_outage_for_all() {
     let logins = (proxy.accepted() - before) as u64;
     assert!(logins <= exec.counters().probes - probes + 1, "{logins} logins, {:?}", exec.counters());
     assert_eq!((exec.counters().outages, exec.counters().waiting), (1, TASKS as u64));
-    server.query_drop(format!("CREATE USER {user}@'%' IDENTIFIED BY 'secret'")).await;
-    server.query_drop(format!("GRANT ALL ON test.* TO {user}@'%'")).await;
+    server.query_drop(format!("ALTER USER {user}@'%' IDENTIFIED BY 'secret'")).await;
     for task in tasks {
         assert_eq!(in_time(task).await.expect("no panic").expect("the user is there"), Some(7));
     }

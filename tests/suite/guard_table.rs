@@ -54,9 +54,13 @@ async fn case_84_tokens_are_as_old_as_they_are_when_the_clocks_are_changed() {
         assert!((1..=2).contains(&purged), "{purged} at {now}");
         assert!(!insert(&at(now), &ledger, "young").await.expect("before").is_now(), "at {now}");
         assert!(insert(&at(now), &ledger, "older").await.expect("again").is_now(), "at {now}");
-        let sent = proxy.commands().into_iter().rev().filter_map(|seen| seen.text);
-        let purge = sent.filter(|text| text.starts_with("DELETE FROM")).next().expect("a purge");
-        let plan: Option<mysql_async::Row> = server.query_first(format!("EXPLAIN {purge}")).await;
+        let mut sent = proxy.commands().into_iter().rev().filter_map(|seen| seen.text);
+        let purge = sent.find(|text| text.starts_with("DELETE FROM")).expect("a purge");
+        let explain = match server.flavour() {
+            Flavour::MariaDb => "EXPLAIN",
+            Flavour::MySql => "EXPLAIN FORMAT=TRADITIONAL",
+        };
+        let plan: Option<mysql_async::Row> = server.query_first(format!("{explain} {purge}")).await;
         let keys =
             plan.expect("a plan").get_opt::<Option<String>, _>("possible_keys").expect("a column").expect("a text");
         assert_eq!(keys.as_deref(), Some("created"));

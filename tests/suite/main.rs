@@ -33,6 +33,7 @@ mod methods;
 mod mixed;
 mod orphans;
 mod outages;
+mod outcomes;
 mod policy;
 mod polling;
 mod prepared;

@@ -156,9 +156,10 @@ async fn an_insert_that_found_no_connection_is_sent_again_and_runs_once() {
             proxy.rule(Rule::new(when.clone(), Place::Request(0), fault.clone()).times(2));
             in_time(exec.query_drop(ledger.insert())).await.expect("the server is back");
             assert_eq!(fired(&proxy, 2).await, 2, "{when:?} {fault:?}");
-            // the second one met a probe
+            // the second one met a probe; on a slow machine the one that succeeds may not be the next
             let counters = exec.counters();
-            assert_eq!((counters.losses, counters.outages, counters.probes), (1, 1, 2), "{when:?} {fault:?}");
+            assert_eq!((counters.losses, counters.outages), (1, 1), "{when:?} {fault:?}");
+            assert!(counters.probes >= 2, "{when:?} {fault:?}: {counters:?}");
             assert_eq!(ledger.rows().await, 1, "{when:?} {fault:?}");
         }
     }

@@ -48,8 +48,9 @@ async fn case_83_without_a_statement_cache_nothing_stays_prepared_at_the_server(
             row.expect("a row");
         }
         let mut session = in_time(exec.session()).await.expect("a session");
-        session.exec_drop("SET @x = ?", (n,)).await.expect("set");
+        session.exec_drop("DO ?", (n,)).await.expect("done");
     }
+    assert_eq!(exec.counters().resets, 0, "a reset closes them too");
     // a statement is closed without a reply: the next command of the same connection comes after it
     in_time(exec.ping()).await.expect("a server");
     assert_eq!(prepared(&server).await, 0);

@@ -138,6 +138,10 @@ async fn a_loss_that_surfaces_is_traced_within_the_span_of_its_call() {
     in_time(exec.exec_drop("SELECT ?", ("s3cret",))).await.unwrap_err();
     drop(guard);
     assert_told_within_one_span(&notes, "at most once", &["connection lost", "gave up"]);
+    let (_, gave_up) = &notes.events()[1];
+    for field in ["outcome=Unknown", "reason=NotIdempotent", "attempts=1"] {
+        assert!(gave_up.contains(field), "{gave_up}");
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use mysql_retry::{Executor, Outcome, RetryPolicy};
 use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, When};
 
 use crate::support::{
-    Events, Ledger, Told, executor_of_one, executor_via, fired, in_time, pool_of, settle, shared, unique,
+    Events, Ledger, Told, connection_id, executor_of_one, executor_via, fired, in_time, pool_of, settle, shared, unique,
 };
 
 // cases 11, 12, 14
@@ -33,7 +33,7 @@ async fn wherever_an_insert_is_cut_the_verdict_is_true() {
                 Ok(_) => assert_eq!(rows, 1, "{shown}"),
                 Err(Outcome::NotExecuted) => assert_eq!(rows, 0, "{shown}"),
                 Err(Outcome::Unknown) => assert!(rows <= 1, "{shown}"),
-                Err(other) => panic!("{other:?} {shown}"),
+                Err(Outcome::Failed) => panic!("nothing was said by a server: {shown}"),
             }
             // and the cut was where it was meant to be
             if matches!(place, Place::Request(n) if n < whole) {
@@ -72,7 +72,7 @@ async fn wherever_a_prepared_insert_is_cut_the_verdict_is_true() {
                 Ok(_) => assert_eq!(rows, 1, "{shown}"),
                 Err(Outcome::NotExecuted) => assert_eq!(rows, 0, "{shown}"),
                 Err(Outcome::Unknown) => assert!(rows <= 1, "{shown}"),
-                Err(other) => panic!("{other:?} {shown}"),
+                Err(Outcome::Failed) => panic!("nothing was said by a server: {shown}"),
             }
         }
     }
@@ -97,13 +97,13 @@ async fn an_insert_that_the_server_refused_is_sent_to_another_connection_and_run
         let ledger = Ledger::new(server).await;
         let proxy = Proxy::start(server).await;
         let exec = executor_of_one(proxy.opts());
+        let before = connection_id(&exec).await;
         proxy.rule(Rule::new(When::text("INSERT"), Place::Request(0), error_packet(code, message)));
         exec.query_drop(ledger.insert()).await.unwrap_or_else(|e| panic!("{code}: {e}"));
-        // what the server says of itself is asked again, beside the pool
-        let probes = if matches!(code, 1047 | 1290 | 1836) { 1 } else { 0 };
-        assert_eq!(exec.counters().probes, probes, "{code}");
-        let accepted = proxy.accepted() as u64 - probes;
-        assert_eq!((fired(&proxy, 1).await, accepted, exec.counters().resends), (1, 2, 1), "{code}");
+        // what the server says of itself is asked again, beside the pool: on a slow machine more than once
+        assert_eq!(exec.counters().probes > 0, matches!(code, 1047 | 1290 | 1836), "{code}");
+        assert_ne!(connection_id(&exec).await, before, "{code}");
+        assert_eq!((fired(&proxy, 1).await, exec.counters().resends), (1, 1), "{code}");
         assert_eq!(ledger.rows().await, 1, "{code}");
     }
 }

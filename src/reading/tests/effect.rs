@@ -61,6 +61,8 @@ const KEEPING: &[&str] = &[
     "SET GLOBAL max_connections = 1",
     "SET @@global.max_connections = 1",
     "SET PERSIST max_connections = 1",
+    "SET tx_read_only = 1",
+    "SET SESSION transaction_read_only = 1",
     "SET ROLE r",
     "SET ROLE 'a'@'b', c",
     "SET RESOURCE GROUP g",

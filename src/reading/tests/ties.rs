@@ -180,6 +180,8 @@ fn what_only_a_later_text_can_use_is_left_for_others() {
             "SET last_insert_id = 5",
             "SET @@last_insert_id = 5",
             "SET a = 1, GLOBAL b = 2",
+            "SET @@global.a = 1, @@session.b = 2",
+            "SET GLOBAL a = 1, SESSION b = 2",
         ],
     );
     all_leave_for_others(SETTINGS.union(VARIABLES), &["SET @a = 1, b = 2"]);

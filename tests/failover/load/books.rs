@@ -1,7 +1,7 @@
 //! The books that are closed over what callers were told.
 //!
-//! Each number is used once. What was told `Ok` has to be there exactly once, what was told `NotExecuted` not at all, and what
-//! was told `Unknown` at most once.
+//! Each number is used once. What was told `Ok` has to be there exactly once, what was told `NotExecuted` or `Failed` not at all,
+//! and what was told `Unknown` at most once. `Failed` after a lost attempt is wrong, whatever is there.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -96,7 +96,7 @@ impl Books {
         match told {
             Told::Ok => {}
             Told::Nonsense => self.wrong.push(words.clone()),
-            Told::NotExecuted | Told::Unknown => self.errors.push((*kind, *told, words.clone())),
+            Told::NotExecuted | Told::Failed | Told::Unknown => self.errors.push((*kind, *told, words.clone())),
         }
         let times = match kind {
             Kind::Insert => rows.get(number).copied().unwrap_or(0),
@@ -106,8 +106,10 @@ impl Books {
         match (told, times) {
             (_, 2..) => self.duplicates.push(*number),
             (Told::Ok, 0) if *number > 0 => self.lost.push((*kind, *number)),
-            (Told::NotExecuted, 1) => self.wrong.push(format!("{kind:?} {number} was executed: {words}")),
-            _ => {}
+            (Told::NotExecuted | Told::Failed, 1) => {
+                self.wrong.push(format!("{kind:?} {number} was executed: {words}"));
+            }
+            (Told::Ok | Told::NotExecuted | Told::Failed | Told::Unknown | Told::Nonsense, _) => {}
         }
     }
 
@@ -119,7 +121,7 @@ impl Books {
             match set.told {
                 Told::Ok => (allowed, last) = (vec![set.number], set.number),
                 Told::Unknown => allowed.push(set.number),
-                Told::NotExecuted | Told::Nonsense => {}
+                Told::NotExecuted | Told::Failed | Told::Nonsense => {}
             }
         }
         if !allowed.contains(&value) {

@@ -50,6 +50,8 @@ const KINDS: [Kind; 5] = [Kind::Insert, Kind::Set, Kind::Read, Kind::Transfer, K
 pub enum Told {
     Ok,
     NotExecuted,
+    /// The server answered with an error, and nothing was lost.
+    Failed,
     Unknown,
     /// Something that cannot be.
     Nonsense,
@@ -283,7 +285,15 @@ fn sides(number: u32) -> (u32, u32) {
 fn say<T>(result: Result<T, Error>) -> (Told, String) {
     match result {
         Ok(_) => (Told::Ok, String::new()),
-        Err(error) if error.outcome() == Outcome::NotExecuted => (Told::NotExecuted, error.to_string()),
-        Err(error) => (Told::Unknown, error.to_string()),
+        Err(error) => {
+            let told = match error.outcome() {
+                Outcome::NotExecuted => Told::NotExecuted,
+                // only the Debug form shows it
+                Outcome::Failed if format!("{error:?}").contains("lost_before: true") => Told::Nonsense,
+                Outcome::Failed => Told::Failed,
+                Outcome::Unknown => Told::Unknown,
+            };
+            (told, error.to_string())
+        }
     }
 }

@@ -40,6 +40,7 @@ struct Counts {
     statements: u64,
     success: u64,
     not_executed: u64,
+    failed: u64,
     unknown: u64,
     cancelled: u64,
     fired: u64,
@@ -82,8 +83,10 @@ pub fn run() -> bool {
         let fuzz = Fuzz { server, seed, alone, end, next: AtomicU32::new(0), counts: Mutex::default() };
         let counts = Arc::new(fuzz).play().await;
         let _ = std::fs::remove_file(crate::work::parts_file());
-        let Counts { success, not_executed, cancelled, fired, .. } = counts;
-        println!("{success} succeeded, {not_executed} NotExecuted, {cancelled} cancelled; {fired} faults happened");
+        let Counts { success, not_executed, failed, cancelled, fired, .. } = counts;
+        println!(
+            "{success} succeeded, {not_executed} NotExecuted, {failed} Failed, {cancelled} cancelled; {fired} faults happened"
+        );
         println!("{counts} seed={seed}");
         // a run in which nothing happens proves nothing; one script may have nothing that succeeds
         counts.has_no_crime() && counts.scripts > 0 && (alone.is_some() || (counts.success > 0 && counts.fired > 0))
@@ -150,6 +153,7 @@ impl Fuzz {
                 Heard::Cancelled => counts.cancelled += 1,
                 Heard::Told(Told::Success) => counts.success += 1,
                 Heard::Told(Told::NotExecuted(_)) => counts.not_executed += 1,
+                Heard::Told(Told::Failed(_)) => counts.failed += 1,
                 Heard::Told(Told::Unknown(_)) => counts.unknown += 1,
                 Heard::Told(Told::WrongAnswer(_) | Told::Nothing(_)) => {}
             }
@@ -201,11 +205,11 @@ impl Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { scripts, statements, wrong, duplicates, lost, stuck, unknown, .. } = self;
+        let Counts { scripts, statements, wrong, duplicates, lost, stuck, unknown, failed, .. } = self;
         write!(
             f,
             "fuzz: scripts={scripts} statements={statements} wrong={wrong} duplicates={duplicates} lost={lost} \
-             stuck={stuck} unknown={unknown}"
+             stuck={stuck} unknown={unknown} failed={failed}"
         )
     }
 }

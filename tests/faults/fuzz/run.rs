@@ -1,10 +1,10 @@
 //! Plays a script: all its tasks at once, under its rules and blows, until everything is mended and every call has ended.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use futures_util::StreamExt as _;
 use mysql_async::{OptsBuilder, PoolConstraints, PoolOpts, prelude::Queryable as _};
-use mysql_retry::{Annotate as _, Error, Executor, RetryPolicy};
+use mysql_retry::{Annotate as _, Error, Event, Executor, Outcome, RetryPolicy};
 use mysql_retry_fixture::{Fault, Proxy, Server};
 use tokio::{task::JoinSet, time::timeout};
 
@@ -35,6 +35,8 @@ pub struct Done {
     pub task: usize,
     pub step: usize,
     pub heard: Heard,
+    /// How many attempts of the call were lost after they may have been executed, by the executor's events.
+    pub lost: u32,
 }
 
 /// What came of a script.
@@ -78,6 +80,20 @@ pub async fn play(server: &Server, script: &Arc<Script>) -> Played {
     Played { done, afterwards, unfenced, fired, sessions }
 }
 
+tokio::task_local! {
+    /// The lost attempts of the call that the task makes.
+    static LOST: Cell<u32>;
+}
+
+/// Events of a call are emitted on the task that made it; those of an outage also on others.
+fn note(event: &Event<'_>) {
+    if let Event::ConnectionLost { classification, .. } = event
+        && classification.outcome() == Outcome::Unknown
+    {
+        let _ = LOST.try_with(|lost| lost.set(lost.get() + 1));
+    }
+}
+
 fn executor(proxy: &Proxy, setup: &Setup) -> Executor {
     let constraints = PoolConstraints::new(1, setup.connections).expect("at least one connection");
     let opts: OptsBuilder = proxy
@@ -96,7 +112,7 @@ fn executor(proxy: &Proxy, setup: &Setup) -> Executor {
         .replay_unfenced(setup.replay_unfenced)
         .build();
     let ping_after = setup.pinging.then_some(Duration::ZERO);
-    let builder = Executor::builder().policy(policy.expect("a good policy")).ping_after(ping_after);
+    let builder = Executor::builder().policy(policy.expect("a good policy")).ping_after(ping_after).on_event(note);
     let builder = builder.allow_session_text(true);
     // who has no attempt time-out has the watch, in a hurry here
     let watch = Duration::from_millis(100);
@@ -113,10 +129,14 @@ async fn work_through(exec: Executor, script: Arc<Script>, task: usize) -> Vec<D
     let mut done = Vec::new();
     for (index, step) in script.tasks[task].iter().enumerate() {
         let take = take(&exec, &script, task, index);
-        let bounded = timeout(STORM + script.setup.deadline + STUCK, cancelled(step, take)).await;
+        let counted = LOST.scope(Cell::new(0), async {
+            let bounded = timeout(STORM + script.setup.deadline + STUCK, cancelled(step, take)).await;
+            (bounded, LOST.with(Cell::get))
+        });
+        let (bounded, lost) = counted.await;
         let heard = bounded.unwrap_or(Heard::Told(Told::Nothing("the call")));
         let stuck = matches!(heard, Heard::Told(Told::Nothing(_)));
-        done.push(Done { task, step: index, heard });
+        done.push(Done { task, step: index, heard, lost });
         if stuck {
             break;
         }

@@ -12,6 +12,7 @@ use crate::{
     judge::{Crime, judge},
     ledger::{self, Ledger},
     play::Told,
+    ways,
     work::{Effects, Protocol, Work},
 };
 
@@ -28,7 +29,7 @@ pub async fn prepare(conn: &mut Conn, script: &Script) {
             match work.effects() {
                 Effects::Counter => counters.push(script.step_number(task, index)),
                 Effects::Absence => doomed.push(script.step_number(task, index)),
-                Effects::None | Effects::Rows(_) | Effects::Transfer => {}
+                Effects::None | Effects::Rows(_) | Effects::Key | Effects::Transfer => {}
             }
         }
     }
@@ -53,7 +54,8 @@ pub async fn wait_until_gone(conn: &mut Conn, sessions: &[u32]) -> bool {
 pub async fn pronounce(conn: &mut Conn, script: &Script, played: &Played) -> Vec<Finding> {
     let ledger = Ledger::of(conn, script.first()..=script.last()).await;
     let mut findings = Vec::new();
-    for Done { task, step, heard } in &played.done {
+    let answered = script.rules.iter().any(|rule| ways::is_answer(&rule.fault));
+    for Done { task, step, heard, lost } in &played.done {
         let case = case(script, *task, *step);
         let times = ledger.times(case.number, case.work);
         // nobody was told anything, so only a duplicate would be wrong
@@ -62,8 +64,12 @@ pub async fn pronounce(conn: &mut Conn, script: &Script, played: &Played) -> Vec
             Heard::Told(told) => told,
             Heard::Cancelled => &nothing,
         };
-        if let Some(crime) = judge(&case, told, &times) {
+        if let Some(crime) = judge(&case, told, &times, answered) {
             findings.push((crime, format!("{}: effects {times:?}, told {told}", case.number)));
+        }
+        // a transaction that lost a statement was rolled back, and run again
+        if matches!(told, Told::Failed(_)) && *lost > 0 && !case.work.is_transaction() {
+            findings.push((Crime::Wrong, format!("{}: {lost} attempts were lost, told {told}", case.number)));
         }
     }
     for task in 0..script.tasks.len() {
@@ -89,7 +95,7 @@ fn judge_register(script: &Script, played: &Played, task: usize, value: u32) -> 
                 allowed.retain(|open| played.is_open(script, task, *open));
                 allowed.push(set);
             }
-            Heard::Told(Told::NotExecuted(_)) => {}
+            Heard::Told(Told::NotExecuted(_) | Told::Failed(_)) => {}
             Heard::Told(Told::Unknown(_) | Told::WrongAnswer(_) | Told::Nothing(_)) | Heard::Cancelled => {
                 allowed.push(set);
             }
@@ -109,7 +115,7 @@ impl Played {
     fn is_open(&self, script: &Script, task: usize, value: u32) -> bool {
         self.done.iter().filter(|done| done.task == task).any(|done| {
             let is_it = matches!(script.tasks[task][done.step].act, Act::Set(set) if set == value);
-            let is_known = matches!(done.heard, Heard::Told(Told::Success | Told::NotExecuted(_)));
+            let is_known = matches!(done.heard, Heard::Told(Told::Success | Told::NotExecuted(_) | Told::Failed(_)));
             is_it && !is_known
         })
     }
