@@ -4,6 +4,7 @@
 # for `make chaos` also CHAOS_SECONDS=60 and CHAOS_SEED=a number that it printed;
 # for `make recovery` also RECOVERY=full|short, RECOVERY_FORMS=refused,accept_and_close,killed,black_hole,full,promoted,galera and
 # RECOVERY_COLUMNS=ours,bare,backoff,sqlx (all of both by default);
+# for `make audit` also AUDIT_CASE=the number of one case that it printed;
 # for `make fuzz` also SECONDS=60, SEED=a number that it printed, and with that SCRIPT=the number of one script.
 
 # The suite with what is optional; `make test FLAGS=` runs it with the default features.
@@ -12,7 +13,7 @@ CARGO = cargo
 # it waits for servers more than it works
 export RUST_TEST_THREADS ?= 6
 
-.PHONY: help demo test examples chaos faults fuzz bench mutants galera recovery ci server clean
+.PHONY: help demo test examples chaos faults audit fuzz bench mutants galera recovery ci server clean
 
 help:
 	@echo 'make demo      see lost connections survived, on a private server (1 minute to build, then 30 s)'
@@ -20,6 +21,7 @@ help:
 	@echo 'make examples  run the other examples, each on a private server'
 	@echo 'make chaos     a minute of killed servers and cut paths: was every caller told the truth? Draws target/chaos/chaos.svg'
 	@echo 'make faults    try to prove the verdicts wrong: a lost connection at every byte (5 minutes); CASE=n plays one case again'
+	@echo 'make audit     the same for SQL: state left behind, transactions that end early, every error number (6 minutes)'
 	@echo 'make fuzz      the same at random: scripts of many faults, for SECONDS=60; SEED=n repeats them, SCRIPT=n plays one again'
 	@echo 'make galera    transactions on three Galera nodes; needs MariaDB and the package galera-4 (1 minute)'
 	@echo 'make recovery  outages beside a bare pool, a backoff loop and sqlx: who is back when? (17 minutes; RECOVERY=short: 90 s)'
@@ -67,6 +69,12 @@ faults: server
 	@echo 'Building the fault matrix ...'
 	@$(CARGO) test --quiet --locked $(FAULTS_FLAGS) --test faults --no-run
 	@FAULTS=all FAULTS_CASE=$(CASE) $(CARGO) test --quiet --locked $(FAULTS_FLAGS) --test faults
+
+# 800 statement forms and every error number, on the same servers as the matrix
+audit: server
+	@echo 'Building the audit ...'
+	@$(CARGO) test --quiet --locked --workspace --test audit --no-run
+	@AUDIT=all AUDIT_CASE=$(AUDIT_CASE) $(CARGO) test --quiet --locked --workspace --test audit
 
 # random scripts of faults; the last line tells what was found
 SECONDS = 60

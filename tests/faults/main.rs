@@ -27,6 +27,7 @@ mod work;
 use std::{env, process::ExitCode, time::Instant};
 
 use field::Selection;
+use mysql_retry_fixture::each;
 use table::{Counts, Findings};
 
 /// The cases that run with the other tests.
@@ -48,10 +49,10 @@ fn main() -> ExitCode {
     let findings = match (one, all) {
         (Some(number), _) => on_this_server(Selection::One(number)),
         (None, false) => on_this_server(Selection::Thin(THIN)),
-        (None, true) if servers::is_child() => on_this_server(Selection::All),
+        (None, true) if each::is_child() => on_this_server(Selection::All),
         (None, true) => servers::on_each(),
     };
-    if servers::is_child() {
+    if each::is_child() {
         println!("{}", findings.to_line());
     } else {
         let Counts { avoidable, unharmed, .. } = findings.all;
@@ -65,7 +66,7 @@ fn main() -> ExitCode {
 }
 
 fn on_this_server(selection: Selection) -> Findings {
-    if !servers::is_child() {
+    if !each::is_child() {
         table::print_head();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

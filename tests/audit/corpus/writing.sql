@@ -1,0 +1,146 @@
+# Changing rows.
+INSERT INTO e (n) VALUES ({n})
+INSERT INTO e VALUES (NULL, {n})
+INSERT INTO e SET n = {n}
+INSERT e (n) VALUES ({n})
+INSERT LOW_PRIORITY INTO e (n) VALUES ({n})
+INSERT HIGH_PRIORITY INTO e (n) VALUES ({n})
+INSERT DELAYED INTO my (x) VALUES (1)
+INSERT IGNORE INTO many (n) VALUES ({n}), ({n})
+INSERT INTO many (n) VALUES ({n}) ON DUPLICATE KEY UPDATE x = x + 1
+INSERT INTO many (n) VALUES ({n}) ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id)
+INSERT INTO many (n) VALUES ({n}) AS new ON DUPLICATE KEY UPDATE x = new.n
+INSERT INTO e (n) SELECT {n} FROM t WHERE id = 1
+INSERT INTO e (n) TABLE t2
+INSERT INTO e (n) WITH c AS (SELECT {n} AS x) SELECT x FROM c
+INSERT INTO e (n) VALUES ({n}) RETURNING id
+INSERT INTO t (x, s) VALUES (DEFAULT, CONCAT('a', 'b'))
+INSERT INTO e () VALUES (NULL, {n})
+INSERT INTO my (x) VALUES (1), (2)
+INSERT INTO v (x) VALUES (5)
+@unseen
+INSERT INTO on_var VALUES (1)
+@unseen
+INSERT INTO on_mode VALUES (1)
+@unseen
+INSERT INTO on_lock VALUES (1)
+@unseen
+INSERT INTO on_release VALUES (1)
+INSERT INTO on_effect VALUES ({n})
+@unseen
+INSERT INTO on_temp VALUES (1)
+@fails
+INSERT INTO on_signal VALUES (1)
+@fails
+INSERT INTO on_wait VALUES (1)
+@fails
+INSERT INTO child VALUES ({n}, 4711)
+@fails
+INSERT INTO t2 VALUES (1, 1)
+@fails
+INSERT INTO nosuch VALUES (1)
+@fails
+INSERT INTO my (id, x) VALUES (100 + {n}, 1), (1, 1)
+INSERT INTO elsewhere.t VALUES ({n}, 1)
+INSERT INTO part VALUES ({n}, 1)
+INSERT INTO part PARTITION (p1) VALUES ({n}, 1)
+/* traceparent=00 */ INSERT INTO e (n) VALUES ({n})
+/*! INSERT */ INTO e (n) VALUES ({n})
+/*M! INSERT INTO e (n) VALUES ({n}) */
+/*!40000 INSERT INTO e (n) VALUES ({n}) */
+INSERT /*+ SET_VAR(foreign_key_checks = 0) */ INTO e (n) VALUES ({n})
+REPLACE INTO many (n) VALUES ({n})
+REPLACE INTO many SET n = {n}
+REPLACE INTO many (n) SELECT {n}
+REPLACE DELAYED INTO my VALUES (1, 1)
+REPLACE INTO many (n) VALUES ({n}) RETURNING id
+UPDATE t SET x = x + 1 WHERE id = 1
+UPDATE LOW_PRIORITY IGNORE t SET x = 2 WHERE id = 1
+UPDATE t SET x = 1 ORDER BY id LIMIT 1
+UPDATE t, t2 SET t.x = t2.x WHERE t.id = t2.id
+UPDATE t JOIN t2 USING (id) SET t.x = t2.x
+UPDATE t SET x = (SELECT MAX(x) FROM t2) WHERE id = 1
+UPDATE t SET x = (@left_behind := 5) WHERE id = 1
+UPDATE t SET x = LAST_INSERT_ID(x + 1) WHERE id = 1
+UPDATE v SET x = 3 WHERE id = 1
+UPDATE my SET x = x + 1
+WITH c AS (SELECT 1 AS id) UPDATE t JOIN c USING (id) SET t.x = 5
+UPDATE t FOR PORTION OF p FROM 1 TO 2 SET x = 1
+DELETE FROM t2 WHERE id = 4711
+DELETE LOW_PRIORITY QUICK IGNORE FROM t2 WHERE id = 4711
+DELETE FROM on_var ORDER BY x LIMIT 1
+DELETE on_var FROM on_var JOIN t2 ON on_var.x = t2.id
+DELETE FROM on_var USING on_var JOIN t2 ON on_var.x = t2.id
+DELETE FROM on_var WHERE x = 1 RETURNING x
+WITH c AS (SELECT 1 AS id) DELETE on_var FROM on_var JOIN c ON on_var.x = c.id
+DELETE FROM parent WHERE id = 4711
+DELETE HISTORY FROM t
+LOAD DATA INFILE '/etc/hostname' INTO TABLE on_effect (@ignored) SET x = {n}
+LOAD DATA INFILE '/etc/hostname' IGNORE INTO TABLE on_effect FIELDS TERMINATED BY ',' LINES TERMINATED BY '\n' (@ignored) SET x = {n}
+LOAD DATA CONCURRENT INFILE '/etc/hostname' INTO TABLE on_effect (@ignored) SET x = {n}
+LOAD XML INFILE '/etc/hostname' INTO TABLE on_effect
+@fails
+LOAD DATA LOCAL INFILE '/etc/hostname' INTO TABLE on_effect (@ignored) SET x = {n}
+IMPORT TABLE FROM 'nosuch.sdi'
+HANDLER t OPEN
+HANDLER t OPEN AS h
+@session
++ HANDLER t OPEN AS h
+HANDLER h READ FIRST
+@session
++ HANDLER t OPEN AS h
+HANDLER h READ x = (1)
+@session
++ HANDLER t OPEN AS h
+HANDLER h CLOSE
+SELECT 1; SELECT 2
+INSERT INTO e (n) VALUES ({n}); SELECT 1
+SET @left_behind = 3; SELECT @left_behind
+SELECT 1; SET @left_behind = 3
+BEGIN; INSERT INTO e (n) VALUES ({n}); COMMIT
+BEGIN; INSERT INTO e (n) VALUES ({n}); ROLLBACK
+BEGIN; INSERT INTO e (n) VALUES ({n})
+START TRANSACTION; SAVEPOINT s; INSERT INTO e (n) VALUES ({n}); RELEASE SAVEPOINT s; COMMIT
+LOCK TABLES e WRITE; INSERT INTO e (n) VALUES ({n}); UNLOCK TABLES
+SET autocommit = 0; SET autocommit = 1
+@fails
+SELECT 1; SELECT nosuch
+@fails
+COMMIT; SELECT nosuch
+@fails
+INSERT INTO e (n) VALUES ({n}); SELECT nosuch
+SELECT 1;
+SELECT 1; -- the end
+BEGIN NOT ATOMIC SELECT 1; END
+BEGIN NOT ATOMIC COMMIT; END
+BEGIN NOT ATOMIC SET @left_behind = 4; END
+IF 1 THEN COMMIT; END IF
+FOR i IN 1..2 DO COMMIT; END FOR
+WHILE 0 DO COMMIT; END WHILE
+CASE 1 WHEN 1 THEN COMMIT; END CASE
+one: LOOP COMMIT; LEAVE one; END LOOP
+EXECUTE IMMEDIATE 'SELECT 1'
+EXECUTE IMMEDIATE 'COMMIT'
+EXECUTE IMMEDIATE 'SET @left_behind = 6'
+EXECUTE IMMEDIATE 'CREATE TABLE immediate{n} (x INT)'
+PREPARE ps FROM 'SELECT 1'
+PREPARE ps FROM 'COMMIT'
+@session
++ PREPARE ps FROM 'SELECT 1'
+EXECUTE ps
+@session
++ PREPARE ps FROM 'COMMIT'
+EXECUTE ps
+@session
++ PREPARE ps FROM 'SELECT ?'
+EXECUTE ps USING @left_behind
+@session
++ PREPARE ps FROM 'SELECT 1'
+DEALLOCATE PREPARE ps
+@session
++ PREPARE ps FROM 'SELECT 1'
+DROP PREPARE ps
+@fails
+DEALLOCATE PREPARE nosuch
+@fails
+EXECUTE nosuch
