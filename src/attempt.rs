@@ -8,7 +8,10 @@ use std::{
     any::type_name,
     future::Future,
     marker::PhantomData,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use mysql_async::{
@@ -23,6 +26,8 @@ use crate::classify::Stage;
 pub(crate) struct Progress {
     preparing: AtomicBool,
     replying: AtomicBool,
+    /// What was prepared, where the driver does not keep it.
+    prepared: Mutex<Option<Statement>>,
 }
 
 impl Progress {
@@ -43,6 +48,16 @@ impl Progress {
 
     fn prepares(&self, prepares: bool) {
         self.preparing.store(prepares, Relaxed);
+    }
+
+    /// The statement is to be closed after its use.
+    fn close_later(&self, statement: Statement) {
+        *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(statement);
+    }
+
+    /// What was prepared, and is to be closed.
+    pub(crate) fn take_prepared(&mut self) -> Option<Statement> {
+        self.prepared.get_mut().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn replies(&self) {
@@ -85,17 +100,21 @@ pub(crate) trait Request: Send + Sync {
 }
 
 /// A statement as text.
-pub(crate) struct Text<'q>(pub(crate) &'q [u8]);
+pub(crate) struct Text<'q> {
+    pub(crate) sql: &'q [u8],
+    /// A statement of our own stands before the caller's COMMIT.
+    pub(crate) is_led: bool,
+}
 
 impl Request for Text<'_> {
     type Protocol = TextProtocol;
 
     fn size(&self) -> usize {
-        self.0.len()
+        self.sql.len()
     }
 
     fn longest_packet(&self) -> usize {
-        1 + self.0.len()
+        1 + self.sql.len()
     }
 
     async fn send<'c>(
@@ -103,7 +122,14 @@ impl Request for Text<'_> {
         conn: &'c mut Conn,
         _: &Progress,
     ) -> mysql_async::Result<QueryResult<'c, 'static, TextProtocol>> {
-        conn.query_iter(self.0).await
+        let mut result = conn.query_iter(self.sql).await?;
+        if self.is_led {
+            // the caller's is a COMMIT, which has no rows: an error of it shows here, and not as one of a reply that had begun
+            for _ in 0..2 {
+                while result.next().await?.is_some() {}
+            }
+        }
+        Ok(result)
     }
 }
 
@@ -133,16 +159,21 @@ impl Request for Prepared<'_> {
     ) -> mysql_async::Result<QueryResult<'c, 'static, BinaryProtocol>> {
         // the driver consumes the parameters, another attempt will need them
         let params = self.params.clone();
-        let statement = prepare(conn, self.sql, progress).await?;
+        let statement = prepare(conn, self.sql, self.cached, progress).await?;
         conn.exec_iter(statement, params).await
     }
 }
 
 /// Prepares a statement, or takes it from the driver's cache, as a step of its own: what fails here has not been executed.
-async fn prepare(conn: &mut Conn, sql: &[u8], progress: &Progress) -> mysql_async::Result<Statement> {
+///
+/// What the driver does not keep in its cache would stay at the server for the life of the connection, and is closed.
+async fn prepare(conn: &mut Conn, sql: &[u8], cached: bool, progress: &Progress) -> mysql_async::Result<Statement> {
     progress.prepares(true);
     let statement = conn.prep(sql).await?;
     progress.prepares(false);
+    if !cached {
+        progress.close_later(statement.clone());
+    }
     Ok(statement)
 }
 
@@ -268,7 +299,7 @@ impl Attempt for Batch<'_> {
     }
 
     async fn run(&mut self, conn: &mut Conn, progress: &Progress) -> mysql_async::Result<()> {
-        let statement = prepare(conn, self.sql, progress).await?;
+        let statement = prepare(conn, self.sql, self.cached, progress).await?;
         // The driver asks for the second row after the first one was answered, or, where it sends many rows in one
         // command (MariaDB), while it builds the first. From then on a failure may be one of a later command.
         let rows = self.rows.iter().enumerate().map(|(index, row)| {

@@ -27,9 +27,11 @@ use crate::{
 mod attempt;
 mod bound;
 mod connect;
+mod ended;
 mod ending;
 
 pub(crate) use bound::in_doubt;
+pub(crate) use ended::rolls_back_transaction;
 
 /// One logical call: its bounds, and what has happened to it so far.
 pub(crate) struct Call<'c> {
@@ -60,6 +62,8 @@ pub(crate) struct Facts {
     length: usize,
     /// It may release the lock that marks its session, which then tells nothing.
     hides_its_session: bool,
+    /// It may release that lock and be answered: later nothing can be concluded from the lock.
+    doubts_its_mark: bool,
     delivery: Delivery,
     /// It is a whole transaction.
     transaction: bool,
@@ -75,7 +79,7 @@ pub(crate) struct Facts {
 impl Facts {
     /// What the statement may leave on its connection.
     pub(crate) fn leaves(&self) -> StateKinds {
-        self.reading.state()
+        self.reading.state().union(self.reading.gives())
     }
 
     /// What it wants of a server. A call without a text, for a connection, will do with any.
@@ -135,6 +139,9 @@ impl<'c> Call<'c> {
         let facts = Facts {
             reading,
             length: text.len(),
+            doubts_its_mark: [StateKinds::UNKNOWN, StateKinds::USER_LOCK]
+                .into_iter()
+                .any(|kind| reading.state().contains(kind)),
             hides_its_session: hides_its_session(text, reading.state()),
             delivery,
             transaction: false,
@@ -229,6 +236,11 @@ impl<'c> Call<'c> {
         }
     }
 
+    /// What the text says of itself.
+    pub(crate) fn reading(&self) -> Reading {
+        self.facts.reading
+    }
+
     /// What the statement may leave on its connection.
     pub(crate) fn leaves(&self) -> StateKinds {
         self.facts.leaves()
@@ -239,7 +251,7 @@ impl<'c> Call<'c> {
             stage,
             several: self.facts.reading.several(),
             rolls_back: false,
-            names_prepared: self.facts.leaves().contains(StateKinds::PREPARED),
+            names_prepared: self.facts.reading.names_prepared(),
             oversized: false,
             unsendable: false,
             infile: self.shared.reads_local_files && self.facts.may_load_a_local_file(),
@@ -288,7 +300,7 @@ impl<'c> Call<'c> {
         let surface = |call: &Self, reason, error| {
             let failure = call.failure(kind.clone(), reason, Some(error));
             let failure = Failure { down_for, ..failure };
-            let lost_state = call.slot.map_or(StateKinds::NONE, |slot| slot.acknowledge());
+            let lost_state = call.lost_state();
             call.surface(Failure { lost_before, lost_state, ..failure })
         };
         let delay = match decision {

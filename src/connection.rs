@@ -7,21 +7,28 @@ use std::{
 
 use mysql_async::Conn;
 
-use crate::{connections::Lease, reading::StateKinds};
+use crate::{
+    connections::{Lease, Place},
+    reading::StateKinds,
+};
 
 /// A connection of the driver, borrowed from an executor's pool with [`Executor::connection`].
 ///
 /// It was alive a moment ago. What is done on it is outside this library's contract: nothing is retried, no error is
 /// classified, and a future dropped half-way leaves replies behind that the next statement would take for its own.
-/// It is reset before anybody else gets it. One that cannot be used again, because a future was dropped half-way or it
+/// It is reset before anybody else gets it, whatever was done with it: it is made as it was when it was new, or closed. One that cannot be used again, because a future was dropped half-way or it
 /// was lost, is closed, and the statement that it may have left at the server is ended in the background.
 ///
 /// [`Executor::connection`]: crate::Executor::connection
-pub struct Connection(Option<Lease>);
+pub struct Connection {
+    lease: Option<Lease>,
+    /// Where the connection was when it was lent: the borrower may have put another one in its place.
+    place: Place,
+}
 
 impl Connection {
     pub(crate) fn new(lease: Lease) -> Self {
-        Connection(Some(lease))
+        Connection { place: lease.place(), lease: Some(lease) }
     }
 }
 
@@ -29,19 +36,27 @@ impl Deref for Connection {
     type Target = Conn;
 
     fn deref(&self) -> &Conn {
-        self.0.as_ref().expect("there until it is dropped").connection()
+        self.lease.as_ref().expect("there until it is dropped").connection()
     }
 }
 
 impl DerefMut for Connection {
     fn deref_mut(&mut self) -> &mut Conn {
-        self.0.as_mut().expect("there until it is dropped").conn()
+        self.lease.as_mut().expect("there until it is dropped").conn()
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let Some(mut lease) = self.0.take() {
+        if let Some(mut lease) = self.lease.take() {
+            if lease.place() != self.place {
+                // what was lent is somewhere else, and goes to the driver's pool when it is dropped
+                lease.disown(self.place);
+                return lease.retire();
+            }
+            // the driver's own reset would follow ours, and undo the set-up and the mark
+            lease.conn().reset_connection(false);
+            lease.doubt_mark();
             // the driver's mark of a command without a reply: its future was dropped, or its connection was lost
             if lease.connection().is_disconnected() {
                 lease.sending();

@@ -47,6 +47,10 @@ pub(crate) enum Obstacle {
     InTransaction,
     /// COMMIT had no reply, and there is no token to find out with.
     CommitLost,
+    /// The transaction was ended in the middle.
+    TransactionEnded,
+    /// Not all that the transaction did could be rolled back.
+    NotRolledBack,
     /// The session of a lost attempt is not known to have ended.
     Unfenced,
     /// The retry budget has nothing left.
@@ -98,6 +102,11 @@ pub enum Reason {
     InTransaction,
     /// The reply to COMMIT was lost: what became of the transaction is not known.
     CommitLost,
+    /// The transaction was ended in the middle, by a statement (DDL, stored code that commits) or by the server: what came before
+    /// may be committed, and it is not run again.
+    TransactionEnded,
+    /// The transaction was rolled back, but not what it did to tables without transactions (MyISAM): it is not run again.
+    NotRolledBack,
     /// The session of a lost attempt may still be at work, and the policy does not replay a write then.
     Unfenced,
     /// Too many statements had been sent again of late ([`RetryBudget`](crate::RetryBudget)).
@@ -123,6 +132,10 @@ impl fmt::Display for Reason {
             Reason::CommitLost => {
                 "the reply to COMMIT was lost, which a guarded transaction would have found out about"
             }
+            Reason::TransactionEnded => {
+                "the transaction was ended before its COMMIT, by a statement of it or by the server"
+            }
+            Reason::NotRolledBack => "changes to tables without transactions could not be rolled back",
             Reason::Unfenced => "it was not sent again because an earlier copy of it may still be executed",
             Reason::BudgetExhausted => "it was not sent again because the retry budget is empty",
             Reason::FailFast => "nothing was tried, because the server has been down for too long",
@@ -191,6 +204,8 @@ pub(crate) const fn reason_of(obstacle: Obstacle) -> Reason {
         Obstacle::InSession => Reason::InSession,
         Obstacle::InTransaction => Reason::InTransaction,
         Obstacle::CommitLost => Reason::CommitLost,
+        Obstacle::TransactionEnded => Reason::TransactionEnded,
+        Obstacle::NotRolledBack => Reason::NotRolledBack,
         Obstacle::Unfenced => Reason::Unfenced,
         Obstacle::BudgetSpent => Reason::BudgetExhausted,
         Obstacle::DownForTooLong => Reason::FailFast,

@@ -11,7 +11,7 @@ macro_rules! statement_methods {
                 Q: $crate::AsStatement,
                 T: mysql_async::prelude::FromRow + Send + 'static,
             {
-                self.statements(&query)?.query(query).await
+                self.statements(&query).await?.query(query).await
             }
 
             /// As [`Executor::query_first`](crate::Executor::query_first).
@@ -20,7 +20,7 @@ macro_rules! statement_methods {
                 Q: $crate::AsStatement,
                 T: mysql_async::prelude::FromRow + Send + 'static,
             {
-                self.statements(&query)?.query_first(query).await
+                self.statements(&query).await?.query_first(query).await
             }
 
             /// As [`Executor::query_map`](crate::Executor::query_map).
@@ -31,7 +31,7 @@ macro_rules! statement_methods {
                 F: FnMut(T) -> U + Send,
                 U: Send,
             {
-                self.statements(&query)?.query_map(query, f).await
+                self.statements(&query).await?.query_map(query, f).await
             }
 
             /// As [`Executor::query_fold`](crate::Executor::query_fold).
@@ -42,7 +42,7 @@ macro_rules! statement_methods {
                 F: FnMut(U, T) -> U + Send,
                 U: Send,
             {
-                self.statements(&query)?.query_fold(query, init, f).await
+                self.statements(&query).await?.query_fold(query, init, f).await
             }
 
             /// As [`Executor::query_drop`](crate::Executor::query_drop).
@@ -50,7 +50,7 @@ macro_rules! statement_methods {
             where
                 Q: $crate::AsStatement,
             {
-                self.statements(&query)?.query_drop(query).await
+                self.statements(&query).await?.query_drop(query).await
             }
 
             /// As [`Executor::query_stream`](crate::Executor::query_stream).
@@ -59,7 +59,7 @@ macro_rules! statement_methods {
                 T: Unpin + mysql_async::prelude::FromRow + Send + 'static,
                 Q: $crate::AsStatement,
             {
-                let rows = self.statements(&query)?.query_stream(query).await?;
+                let rows = self.statements(&query).await?.query_stream(query).await?;
                 Ok($crate::SessionStream::new(rows))
             }
 
@@ -70,7 +70,7 @@ macro_rules! statement_methods {
                 P: Into<mysql_async::Params> + Send,
                 T: mysql_async::prelude::FromRow + Send + 'static,
             {
-                self.statements(&stmt)?.exec(stmt, params).await
+                self.statements(&stmt).await?.exec(stmt, params).await
             }
 
             /// As [`Executor::exec_first`](crate::Executor::exec_first).
@@ -80,7 +80,7 @@ macro_rules! statement_methods {
                 P: Into<mysql_async::Params> + Send,
                 T: mysql_async::prelude::FromRow + Send + 'static,
             {
-                self.statements(&stmt)?.exec_first(stmt, params).await
+                self.statements(&stmt).await?.exec_first(stmt, params).await
             }
 
             /// As [`Executor::exec_map`](crate::Executor::exec_map).
@@ -92,7 +92,7 @@ macro_rules! statement_methods {
                 F: FnMut(T) -> U + Send,
                 U: Send,
             {
-                self.statements(&stmt)?.exec_map(stmt, params, f).await
+                self.statements(&stmt).await?.exec_map(stmt, params, f).await
             }
 
             /// As [`Executor::exec_fold`](crate::Executor::exec_fold).
@@ -104,7 +104,7 @@ macro_rules! statement_methods {
                 F: FnMut(U, T) -> U + Send,
                 U: Send,
             {
-                self.statements(&stmt)?.exec_fold(stmt, params, init, f).await
+                self.statements(&stmt).await?.exec_fold(stmt, params, init, f).await
             }
 
             /// As [`Executor::exec_drop`](crate::Executor::exec_drop).
@@ -113,7 +113,7 @@ macro_rules! statement_methods {
                 S: $crate::AsStatement,
                 P: Into<mysql_async::Params> + Send,
             {
-                self.statements(&stmt)?.exec_drop(stmt, params).await
+                self.statements(&stmt).await?.exec_drop(stmt, params).await
             }
 
             /// As [`Executor::exec_batch`](crate::Executor::exec_batch).
@@ -124,7 +124,7 @@ macro_rules! statement_methods {
                 I::IntoIter: Send,
                 P: Into<mysql_async::Params> + Send,
             {
-                self.statements(&stmt)?.exec_batch(stmt, params).await
+                self.statements(&stmt).await?.exec_batch(stmt, params).await
             }
 
             /// As [`Executor::exec_stream`](crate::Executor::exec_stream).
@@ -138,7 +138,7 @@ macro_rules! statement_methods {
                 Q: $crate::AsStatement,
                 P: Into<mysql_async::Params> + Send,
             {
-                let rows = self.statements(&stmt)?.exec_stream(stmt, params).await?;
+                let rows = self.statements(&stmt).await?.exec_stream(stmt, params).await?;
                 Ok($crate::SessionStream::new(rows))
             }
         }

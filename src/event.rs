@@ -128,7 +128,9 @@ pub enum Unfenced {
     OtherServer,
     /// It is still there, and the server does not allow to kill it.
     NotAllowed,
-    /// The server, or a proxy in front of it, did not let its sessions be marked (with `GET_LOCK`).
+    /// Its session has no mark by which it could be found: the server, or a proxy in front of it, did not let its sessions be
+    /// marked (with `GET_LOCK`); a router sends statements to several servers, so that a question about the session may be
+    /// answered by another one; or a statement released the mark (`RELEASE_ALL_LOCKS()`).
     Unmarked,
     /// It was on a target that was left, and that cannot be reached.
     Unreachable,
@@ -139,7 +141,7 @@ impl fmt::Display for Unfenced {
         f.write_str(match self {
             Unfenced::OtherServer => "it was on another server than the one that answers now",
             Unfenced::NotAllowed => "the server does not allow to kill it",
-            Unfenced::Unmarked => "the server does not tell sessions apart",
+            Unfenced::Unmarked => "its session has no mark by which it could be found",
             Unfenced::Unreachable => "its server cannot be reached",
         })
     }

@@ -51,7 +51,7 @@
 //! | `DELETE .. WHERE id = 3` | `.idempotent()` | gone is gone; a replay may report 0 rows. With `LIMIT`: as `INSERT` |
 //! | several that belong together | [`exec.transaction(..)`](Executor::transaction) | run again from the start while it was certainly rolled back |
 //! | a payment with an order number | [`exec.transaction(..).exactly_once(number)`](Transaction::exactly_once) | committed once, also when COMMIT's reply is lost or the program restarts |
-//! | `SET @x`, `SET SESSION`, temporary tables, `GET_LOCK`, `LOCK TABLES` | [`exec.session()`](Executor::session) | needs one connection; the next statement after a loss says what is gone |
+//! | `SET @x`, `SET SESSION`, temporary tables, `GET_LOCK`, `LOCK TABLES` | [`exec.session()`](Executor::session) | refused on an executor; needs one connection, and the next statement after a loss says what is gone |
 //! | settings that every connection needs | [`Builder::setup`] | run on every new connection |
 //! | `CREATE TABLE IF NOT EXISTS`, `DROP TABLE IF EXISTS` | `.idempotent()` | they say themselves what the second run does |
 //! | `ALTER`, `TRUNCATE`, other DDL | nothing, outside of transactions | commits what is open; look at the schema after `Unknown` |
@@ -324,6 +324,7 @@ mod connections;
 mod decide;
 mod delegate;
 mod driver_error;
+mod effect;
 mod error;
 mod event;
 mod executor;
@@ -333,6 +334,7 @@ mod past;
 mod policy;
 mod random;
 mod reading;
+mod savepoint;
 mod schedule;
 mod session;
 mod span;

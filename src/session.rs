@@ -14,9 +14,11 @@ use mysql_async::{TxOpts, prelude::FromRow};
 use crate::{
     connections::Slot,
     delegate::statement_methods,
+    effect::Effect,
     error::{Error, Result},
     executor::Executor,
     policy::RetryPolicy,
+    reading,
     statement::AsStatement,
     stream::RowStream,
     transaction::{Transaction, Tx},
@@ -43,6 +45,11 @@ use crate::{
 /// state is gone: the statement that meets the loss fails, with [`Reason::StateLost`](crate::Reason::StateLost) and the
 /// kinds of state that are gone ([`Error::lost_state`](crate::Error::lost_state)). After that the session begins anew, without
 /// them. A lock, of `GET_LOCK` or `LOCK TABLES`, is never believed to be held after a loss.
+///
+/// What nearly every statement leaves is no state that all others would miss: the id of the last INSERT, the row count, the
+/// warnings. A session that has nothing else goes on in silence; only a text that asks for them (`LAST_INSERT_ID()`,
+/// `ROW_COUNT()`, `SHOW WARNINGS`) after the connection that knew was lost fails, because another connection would answer
+/// with what another caller has left there. For an insert id that holds until the session inserts again.
 ///
 /// What counts as state is told by the text of the statements and by the server's status flags; a text that is not
 /// recognised as neutral counts as state. A transaction that has ended is none.
@@ -123,7 +130,12 @@ impl Session {
         self.exec.ping().await
     }
 
-    fn statements(&self, _: &impl AsStatement) -> Result<&Executor> {
+    async fn statements(&self, statement: &impl AsStatement) -> Result<&Executor> {
+        let effect = Effect::of(reading::read(&statement.text()));
+        if let (Effect::Commits(_), Some(broken)) = (effect, self.slot.broken()) {
+            return Err(self.exec.cannot_commit(statement, broken));
+        }
+        self.slot.announce(effect);
         Ok(&self.exec)
     }
 }

@@ -104,9 +104,7 @@ impl<T> RowStream<T> {
                             None
                         }
                         Err(error) => {
-                            let connection_id = lease.connection_id();
-                            lease.retire();
-                            let broke = || self.call().stream_broke(error, connection_id, self.delivered);
+                            let broke = || self.call().stream_broke(error, lease, self.delivered);
                             Some(Err(self.span.within(broke)))
                         }
                     });

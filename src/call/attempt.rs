@@ -34,7 +34,7 @@ impl Call<'_> {
                 .listeners
                 .emit(&Event::Replayed { attempt: self.facts.attempts, connection_id: lease.connection_id() }),
         }
-        let progress = Progress::default();
+        let mut progress = Progress::default();
         lease.sending();
         let (place, is_brief) = (lease.place(), attempt.size() <= BRIEF);
         let result = {
@@ -43,15 +43,22 @@ impl Call<'_> {
             self.in_time(place, || is_brief && !progress.is_replying(), answer).await
         };
         lease.answered();
+        if let Some(statement) = progress.take_prepared() {
+            lease.close_later(statement);
+        }
+        if self.facts.doubts_its_mark && !matches!(result, Err(mysql_async::Error::Io(_))) {
+            lease.doubt_mark();
+        }
         let error = match result {
             Ok(output) => return Ok((output, lease)),
             Err(error) => error,
         };
         let limit = lease.sends_at_most().filter(|limit| attempt.longest_packet() > *limit);
+        let rolls_back = self.rolls_back(&mut lease, &error).await;
         let situation = Situation {
             oversized: lease.is_too_small_for(self.facts.length),
             unsendable: limit.is_some(),
-            rolls_back: self.rolls_back(&mut lease, &error).await,
+            rolls_back,
             ..self.situation(progress.stage())
         };
         let mut failed = self.failed(error, situation, Some(lease.connection_id()));
@@ -61,7 +68,14 @@ impl Call<'_> {
         failed.kind = limit.filter(|_| is_packet_too_large(&failed.error)).map(|limit| Kind::Unsendable { limit });
         self.note_refusal(&failed, lease.target_index());
         if let Some(slot) = self.slot {
-            self.bind(slot, &mut failed, &lease);
+            if is_whole_after(&failed)
+                && let Err(lost) = Box::pin(self.after_error(slot, &mut failed, &mut lease, rolls_back)).await
+            {
+                return Err(self.lost_after_error(slot, lost, lease));
+            }
+            if failed.obstacle.is_none() {
+                self.bind(slot, &mut failed, &lease);
+            }
         }
         let lost = matches!(failed.classification.fault(), Fault::Disconnect(_));
         if lost && failed.classification.outcome() == Outcome::Unknown {
@@ -76,7 +90,7 @@ impl Call<'_> {
             (Fault::Refused, _) if failed.obstacle.is_some() => lease.finish(self.leaves()),
             _ => lease.retire(),
         }
-        if self.slot.is_some_and(|slot| slot.is_at_a_loss()) {
+        if self.slot.is_some_and(|slot| slot.is_at_a_loss() || self.misses(slot)) {
             failed.obstacle = Some(Obstacle::StateLost);
         }
         Err(failed)
@@ -136,4 +150,12 @@ impl Call<'_> {
             },
         }
     }
+}
+
+/// Whether the connection has answered, and can be used further.
+fn is_whole_after(failed: &Failed) -> bool {
+    let is_lost = matches!(failed.classification.fault(), Fault::Disconnect(_));
+    matches!(failed.error, mysql_async::Error::Server(_))
+        && !is_lost
+        && (condition(&failed.error).keeps_connection || failed.classification.fault() == Fault::Refused)
 }

@@ -7,12 +7,12 @@ use std::{io, sync::Arc, time::Instant};
 
 use super::{Call, Failed};
 use crate::{
-    classify::{Classification, Disconnect, Fault, Outcome, Situation, Stage},
-    conditions::{Undone, condition},
-    connections::{Lease, Rebuild, Slot, Trouble},
+    classify::{Classification, Disconnect, Fault, Outcome, Situation, Stage, classify},
+    connections::{Broken, Lease, Rebuild, Slot, Trouble},
     decide::{Obstacle, reason_of},
     driver_error::{copy, own},
-    error::{Error, Kind},
+    error::{Error, Failure, Kind},
+    reading::StateKinds,
     statement::Delivery,
 };
 
@@ -69,6 +69,14 @@ impl<'c> Call<'c> {
         self.surface(self.failure(kind, reason_of(Obstacle::CommitLost), Some(own(io::ErrorKind::Other, what))))
     }
 
+    /// The token's row says that its work was ended in the middle.
+    pub(crate) fn done_in_part(&self, message: String) -> Error {
+        let kind = Kind::Classified(Classification::other(Outcome::Unknown));
+        let failure =
+            self.failure(kind, reason_of(Obstacle::TransactionEnded), Some(own(io::ErrorKind::Other, message)));
+        self.surface(failure).with_outcome(Outcome::Unknown)
+    }
+
     /// The outcome that is true for the whole call so far.
     pub(crate) fn outcome(&self) -> Outcome {
         self.facts.outcome
@@ -76,22 +84,22 @@ impl<'c> Call<'c> {
 
     /// A statement failed, and the transaction was rolled back for it; `doubtful` if it may have been committed before.
     pub(crate) fn troubled(&mut self, trouble: Trouble, doubtful: bool) -> Failed {
-        let Trouble { mut classification, error, connection_id, session, target } = trouble;
+        let Trouble { mut classification, error, connection_id, session, target, obstacle } = trouble;
         if matches!(classification.fault(), Fault::Disconnect(_)) {
             self.past.add_session(session);
         }
         if doubtful {
             classification = classification.with_outcome(Outcome::Unknown);
         }
-        let obstacle = doubtful.then_some(Obstacle::InTransaction);
+        let obstacle = obstacle.or(doubtful.then_some(Obstacle::InTransaction));
         let connection_id = Some(connection_id);
         let failed = Failed { connection_id, obstacle, told: true, ..Failed::known(error, classification) };
         self.note_refusal(&failed, target);
         self.with_state_lost(failed)
     }
 
-    /// COMMIT failed; `doubtful` if a part may have been committed before.
-    pub(crate) fn commit_failed(&mut self, lease: Lease, error: mysql_async::Error, doubtful: bool) -> Failed {
+    /// The connection was lost under COMMIT; `doubtful` if a part may have been committed before.
+    pub(crate) fn commit_lost(&mut self, lease: Lease, error: mysql_async::Error, doubtful: bool) -> Failed {
         let situation = Situation { several: false, infile: false, ..self.situation(Stage::Command) };
         let mut failed = self.failed(error, situation, Some(lease.connection_id()));
         self.note_refusal(&failed, lease.target_index());
@@ -114,6 +122,77 @@ impl<'c> Call<'c> {
         }
         lease.retire();
         self.with_state_lost(failed)
+    }
+
+    /// The server answered the text that commits with an error, and this is what became of the transaction.
+    pub(crate) fn commit_refused(
+        &mut self,
+        error: mysql_async::Error,
+        (connection_id, target): (u32, usize),
+        outcome: Outcome,
+        obstacle: Option<Obstacle>,
+    ) -> Failed {
+        let situation = Situation { several: false, infile: false, ..self.situation(Stage::Command) };
+        let mut failed = self.failed(error, situation, Some(connection_id));
+        self.note_refusal(&failed, target);
+        failed.classification = match failed.classification.fault() {
+            // it is no loss; another run will find out
+            Fault::Other if outcome == Outcome::Unknown && obstacle.is_none() => Classification::refused(outcome),
+            Fault::Disconnect(_) | Fault::Refused | Fault::RolledBack | Fault::Other => {
+                failed.classification.with_outcome(outcome)
+            }
+        };
+        failed.told = true;
+        self.with_state_lost(Failed { obstacle, ..failed })
+    }
+
+    /// The transaction was ended before its COMMIT.
+    pub(crate) fn ended_before_commit(&self) -> Failed {
+        let what = "the transaction was ended by a statement of its closure (DDL, stored code that commits or rolls back): \
+                    what came before may be committed, check its effect before you run it again";
+        let obstacle = Some(Obstacle::TransactionEnded);
+        let failed = Failed::known(own(io::ErrorKind::Other, what), Classification::other(Outcome::Unknown));
+        self.with_state_lost(Failed { obstacle, ..failed })
+    }
+
+    /// COMMIT on a session whose transaction is known to be gone: nothing is sent.
+    pub(crate) fn cannot_commit(&self, broken: Broken) -> Error {
+        let (what, outcome, obstacle, lost_state) = match broken {
+            Broken::RolledBack => (
+                "the transaction that this COMMIT is meant for was lost or rolled back: ROLLBACK, or begin another one",
+                Outcome::NotExecuted,
+                Obstacle::StateLost,
+                StateKinds::TRANSACTION,
+            ),
+            Broken::Ended => (
+                "the transaction that this COMMIT is meant for was ended by an earlier statement, and what came before that may \
+                 be committed: ROLLBACK, or begin another one",
+                Outcome::Unknown,
+                Obstacle::TransactionEnded,
+                StateKinds::NONE,
+            ),
+        };
+        let kind = Kind::Classified(Classification::other(outcome));
+        let failure = self.failure(kind, reason_of(obstacle), Some(own(io::ErrorKind::NotConnected, what)));
+        self.surface(Failure { outcome, lost_state, ..failure })
+    }
+
+    /// A connection is closed with a transaction that may still be open at the server.
+    pub(crate) fn leaves_behind(&mut self, lease: &Lease) {
+        self.past.add(lease);
+    }
+
+    /// What stands in the way of another run after a COMMIT of which nobody knows whether it took effect.
+    pub(crate) fn cannot_find_out(&self) -> Option<Obstacle> {
+        match self.facts.delivery {
+            Delivery::ExactlyOnce => None,
+            Delivery::AtMostOnce | Delivery::AtLeastOnce => Some(Obstacle::CommitLost),
+        }
+    }
+
+    /// Whether the table counts it as a loss of the connection.
+    pub(crate) fn is_a_loss(&self, error: &mysql_async::Error) -> bool {
+        matches!(classify(error, self.situation(Stage::Command)).fault(), Fault::Disconnect(_))
     }
 
     /// The closure has returned although its transaction has no connection: its own doing. `abandoned` if it dropped the
@@ -216,14 +295,13 @@ impl Call<'_> {
             return;
         }
         let noted = slot.with_standing(|standing| {
-            // the server has rolled all of it back
-            standing.over |= has_undone_all(&failed.error);
             standing.trouble = Some(Trouble {
                 classification: failed.classification,
                 error: copy(&failed.error),
                 connection_id: lease.connection_id(),
                 session: lease.session(),
                 target: lease.target_index(),
+                obstacle: None,
             });
         });
         if noted.is_some() {
@@ -245,9 +323,4 @@ pub(crate) fn in_doubt(slot: &Slot, own: Outcome) -> Outcome {
         Outcome::NotExecuted | Outcome::Unknown => Outcome::NotExecuted,
     });
     of_transaction.unwrap_or(own)
-}
-
-/// Whether the server has rolled back the whole transaction.
-fn has_undone_all(error: &mysql_async::Error) -> bool {
-    condition(error).undone == Undone::Transaction
 }

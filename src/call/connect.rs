@@ -2,6 +2,8 @@
 
 use std::{io, mem, sync::Arc, time::Instant};
 
+use mysql_async::prelude::Queryable;
+
 use super::{Call, Facts, Failed};
 use crate::{
     classify::{Classification, Disconnect, Fault, Outcome, Stage},
@@ -112,10 +114,53 @@ impl Call<'_> {
 
     /// The connection of the session, or another one in its place.
     async fn lease_of_session(&self, slot: &Arc<Slot>, now: Instant) -> std::result::Result<Lease, Failed> {
-        match self.bound_lease(slot, now).await? {
-            Some(lease) => Ok(lease),
-            None => Ok(self.pooled_lease(now).await?.at_home(slot)),
+        if self.misses(slot) {
+            return Err(self.forgotten());
         }
+        let lease = self.bound_lease(slot, now).await?;
+        if self.misses(slot) {
+            if let Some(lease) = lease {
+                slot.keep(lease);
+            }
+            return Err(self.forgotten());
+        }
+        let mut lease = match lease {
+            Some(lease) => lease,
+            None => self.pooled_lease(now).await?.at_home(slot),
+        };
+        if self.facts.reading.needs().contains(StateKinds::INSERT_ID) && !slot.has_insert_id() {
+            self.forget_insert_id(slot, &mut lease).await?;
+        }
+        Ok(lease)
+    }
+
+    /// The statement asks for the last insert id, and the session has inserted nothing: the connection may still know the id
+    /// of the one who used it before. A new connection tells 0.
+    async fn forget_insert_id(&self, slot: &Slot, lease: &mut Lease) -> std::result::Result<(), Failed> {
+        lease.sending();
+        let place = lease.place();
+        let answer = self.in_time(place, || true, lease.conn().query_drop("SET last_insert_id = 0")).await;
+        lease.unpark();
+        lease.answered();
+        match answer {
+            Ok(()) => {
+                slot.note_own_insert_id();
+                Ok(())
+            }
+            Err(error) => Err(self.failed(error, self.situation(Stage::Connect), Some(lease.connection_id()))),
+        }
+    }
+
+    /// Whether the text asks for what a lost connection of the session knew, such as its last insert id: any other connection
+    /// would answer with what another caller has left there.
+    pub(super) fn misses(&self, slot: &Slot) -> bool {
+        let needs = self.facts.reading.needs();
+        !needs.is_empty() && !slot.forgotten(needs).is_empty()
+    }
+
+    fn forgotten(&self) -> Failed {
+        let what = "the connection that knew what the statement asks for was lost";
+        self.ended(own(io::ErrorKind::NotConnected, what), Obstacle::StateLost)
     }
 
     /// Sees to it that what lost attempts left at the server does not happen after the replay that is about to be sent.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Call, Mismatch};
 use crate::{
     classify::{Classification, Fault, Outcome, Stage},
+    connections::Lease,
     decide::{Decision, Obstacle, Reason, decide, reason_of},
     error::{Error, Failure, Kind},
     event::Event,
@@ -23,8 +24,13 @@ impl Call<'_> {
     }
 
     /// A stream lost its connection after it had handed out rows.
-    pub(crate) fn stream_broke(mut self, error: mysql_async::Error, connection_id: u32, rows: u64) -> Error {
-        let mut failed = self.failed(error, self.situation(Stage::Reply), Some(connection_id));
+    pub(crate) fn stream_broke(mut self, error: mysql_async::Error, lease: Lease, rows: u64) -> Error {
+        let mut failed = self.failed(error, self.situation(Stage::Reply), Some(lease.connection_id()));
+        // with the connection the transaction that it was in is gone, whatever the closure makes of that
+        if let Some(slot) = self.slot {
+            self.bind(slot, &mut failed, &lease);
+        }
+        lease.retire();
         if failed.classification.fault() != Fault::Other {
             failed.obstacle = Some(Obstacle::RowsDelivered);
         }
@@ -35,8 +41,13 @@ impl Call<'_> {
             Decision::Resend(_) | Decision::Replay(_) => reason_of(Obstacle::RowsDelivered),
         };
         let failure = self.failure(Kind::Classified(failed.classification), reason, Some(failed.error));
-        let lost_state = self.slot.map_or(StateKinds::NONE, |slot| slot.acknowledge());
+        let lost_state = self.lost_state();
         self.surface(Failure { rows, lost_state, ..failure })
+    }
+
+    /// What the caller is told of as lost: the state of the session, and what the statement asks for.
+    pub(super) fn lost_state(&self) -> StateKinds {
+        self.slot.map_or(StateKinds::NONE, |slot| slot.acknowledge().union(slot.forgotten(self.facts.reading.needs())))
     }
 
     /// The statement succeeded, but a row does not fit the type asked for.

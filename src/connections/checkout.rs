@@ -15,7 +15,13 @@ use tokio::{
     time::timeout_at,
 };
 
-use super::{Lease, Shared, bounded, records::Condition, session, target::Target};
+use super::{
+    Lease, Shared, bounded,
+    introduction::introduce,
+    records::{Condition, Status},
+    setup::AutocommitOff,
+    target::Target,
+};
 use crate::{
     driver_error::timed_out,
     outage::{Closed, Need},
@@ -128,9 +134,12 @@ impl Shared {
     /// Learns what a new connection is, and makes it what the program expects.
     async fn introduce(&self, lease: &mut Lease, deadline: Instant, settings: &Settings) -> mysql_async::Result<()> {
         let index = lease.target_index();
-        let asking = session::introduce(lease.conn(), index);
+        let asking = introduce(lease.conn(), index);
         let introduction = bounded(asking, "check of a new connection", deadline, settings).await?;
         bounded(self.setup.run(lease.conn()), "set-up", deadline, settings).await?;
+        if bounded(is_autocommit_off(lease, introduction.autocommit), "check", deadline, settings).await? {
+            return Err(AutocommitOff::error());
+        }
         lease.target().records.introduce(lease.connection(), introduction);
         Ok(())
     }
@@ -155,6 +164,20 @@ impl Shared {
             Condition::New => Box::pin(self.introduce(lease, deadline, settings)).await.map(|()| true),
         }
     }
+}
+
+/// Whether a new connection is without autocommit after its set-up; `before` is what was asked before that.
+async fn is_autocommit_off(lease: &mut Lease, before: Option<bool>) -> mysql_async::Result<bool> {
+    // an error has no status flags, the answer to a ping has
+    if lease.status().is_none() {
+        lease.conn().ping().await?;
+    }
+    if before == Some(false) {
+        // the set-up may have turned it on
+        let now: Option<bool> = lease.conn().query_first("SELECT @@autocommit").await?;
+        return Ok(now != Some(true));
+    }
+    Ok(lease.status().is_some_and(|Status { autocommit, .. }| !autocommit))
 }
 
 async fn connect(target: &Target, deadline: Instant, settings: &Settings) -> mysql_async::Result<mysql_async::Conn> {

@@ -3,13 +3,16 @@
 use std::{
     pin::pin,
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 
-use mysql_async::{Conn, prelude::Queryable};
+use mysql_async::{Conn, Statement, prelude::Queryable};
+use tokio::task::unconstrained;
 
 use super::{
     Fate, Session, Shared, Slot, Target, bounded,
+    introduction::restore,
     parking::Place,
     poll_once,
     records::{Records, Returned, Status, key},
@@ -28,13 +31,26 @@ pub(crate) struct Lease {
     target: usize,
     permit: bool,
     under_way: bool,
+    /// It was used by more than one call: the last answer does not tell what those before it left.
+    bound: bool,
+    /// A prepared statement that the driver does not keep.
+    statement: Option<Statement>,
     /// Where it belongs between statements, if not in the pool.
     home: Option<Arc<Slot>>,
 }
 
 impl Lease {
     pub(super) fn new(conn: Conn, shared: &Arc<Shared>, target: usize) -> Self {
-        Lease { conn: Some(conn), shared: shared.clone(), target, permit: false, under_way: false, home: None }
+        Lease {
+            conn: Some(conn),
+            shared: shared.clone(),
+            target,
+            permit: false,
+            under_way: false,
+            bound: false,
+            statement: None,
+            home: None,
+        }
     }
 
     pub(super) fn target(&self) -> &Target {
@@ -78,6 +94,7 @@ impl Lease {
     /// The lease of a session: it goes back there.
     pub(crate) fn at_home(mut self, home: &Arc<Slot>) -> Self {
         self.home = Some(home.clone());
+        self.bound = true;
         self
     }
 
@@ -112,7 +129,7 @@ impl Lease {
     pub(crate) fn sends_at_most(&self) -> Option<usize> {
         let own = self.connection().opts().max_allowed_packet();
         // without one of its own the driver keeps to the server's
-        own.or_else(|| self.records().packet_limit(self.connection()))
+        own.or_else(|| self.records().max_allowed_packet(self.connection()))
     }
 
     /// Whether the server takes no packet that holds a text of this length.
@@ -144,8 +161,29 @@ impl Lease {
         settings: &Settings,
     ) -> mysql_async::Result<Fate> {
         let own = self.session();
-        let server = own.as_ref().map(|own| &**own.server());
-        other.end(self.conn(), server, wait, deadline, settings).await
+        let fate = other.end(self.conn(), own.as_ref(), wait, deadline, settings).await?;
+        if fate == Fate::Unmarked {
+            self.doubt_mark();
+        }
+        Ok(fate)
+    }
+
+    /// A statement may have released the lock that marks the session.
+    pub(crate) fn doubt_mark(&self) {
+        self.records().doubt_mark(self.connection());
+    }
+
+    /// The statement is closed before the connection is used again.
+    pub(crate) fn close_later(&mut self, statement: Statement) {
+        self.statement = Some(statement);
+    }
+
+    /// Closes the prepared statement that the driver does not keep; `false` if that would have to be waited for.
+    fn close_statement(&mut self) -> bool {
+        let Some(statement) = self.statement.take() else { return true };
+        // There is no reply, and a request this short leaves at once. Unconstrained: a task that has used up its share of
+        // tokio's cooperative budget would be told to wait.
+        matches!(poll_once(pin!(unconstrained(self.conn().close(statement)))), Poll::Ready(Ok(())))
     }
 
     pub(crate) fn connection_id(&self) -> u32 {
@@ -157,6 +195,9 @@ impl Lease {
     /// It goes straight into the pool if the statement left nothing behind, by its text and by the server's status
     /// flags; otherwise it is reset first, in the background, under a time-out. That of a session goes back to it.
     pub(crate) fn finish(mut self, leaves: StateKinds) {
+        if !self.close_statement() {
+            return self.retire();
+        }
         if let Some(home) = self.home.take() {
             self.unpark();
             return home.put_back(self, leaves);
@@ -164,8 +205,10 @@ impl Lease {
         let now = Instant::now();
         match self.records().give_back(self.connection(), now, 1) {
             Returned::AsItBegan if leaves.is_neutral() => self.put_back(now),
-            Returned::AsItBegan | Returned::Changed if self.target().resettable => self.reset(),
-            Returned::AsItBegan | Returned::Changed | Returned::Over => self.retire(),
+            // a text that leaves nothing behind changed none of the flags
+            Returned::Unseen if leaves.is_neutral() && !self.bound => self.put_back(now),
+            Returned::AsItBegan | Returned::Unseen | Returned::Changed if self.is_resettable() => self.reset(),
+            Returned::AsItBegan | Returned::Unseen | Returned::Changed | Returned::Over => self.retire(),
         }
     }
 
@@ -173,9 +216,18 @@ impl Lease {
     pub(crate) fn put_by(self) {
         let now = Instant::now();
         match self.records().give_back(self.connection(), now, 0) {
-            Returned::AsItBegan => self.put_back(now),
+            Returned::AsItBegan | Returned::Unseen => self.put_back(now),
             Returned::Changed | Returned::Over => self.retire(),
         }
+    }
+
+    fn is_resettable(&self) -> bool {
+        self.target().resettable && self.records().shape(self.connection()).is_some()
+    }
+
+    /// A connection that was leased here has left: it is not used again.
+    pub(crate) fn disown(&self, place: Place) {
+        self.shared.records(place).disown(place.key);
     }
 
     /// Closes the connection, saying goodbye if that can be done without waiting.
@@ -217,29 +269,29 @@ impl Lease {
 
     /// Makes the session as a new one is; `false` if that cannot be done.
     async fn renew(&mut self) -> mysql_async::Result<bool> {
+        match self.try_to_renew().await {
+            Err(mysql_async::Error::Server(_)) => Ok(false),
+            renewed => renewed,
+        }
+    }
+
+    async fn try_to_renew(&mut self) -> mysql_async::Result<bool> {
+        let Some(shape) = self.records().shape(self.connection()) else { return Ok(false) };
+        // A reset rolls back too. But MariaDB 10.11 leaves its session with half of an XA transaction that was prepared, and
+        // there ROLLBACK fails.
+        if self.status().is_none_or(|status| status.in_transaction) {
+            self.conn().query_drop("ROLLBACK").await?;
+        }
         // `false`: a server so old that it has no reset
         if !self.conn().reset().await? {
             return Ok(false);
         }
-        // a reset leaves the current database as it is (seen on MariaDB 10.11 and MySQL 9.7)
-        let database = self.connection().opts().db_name().map(|name| name.replace('`', "``"));
-        match database {
-            Some(name) => self.conn().query_drop(format!("USE `{name}`")).await?,
-            // there is no way to have none again
-            None => {
-                let current: Option<Option<String>> = self.conn().query_first("SELECT DATABASE()").await?;
-                if current.flatten().is_some() {
-                    return Ok(false);
-                }
-            }
-        }
+        let target = self.target;
+        let Some(introduction) = restore(self.conn(), &shape, target).await? else { return Ok(false) };
+        self.records().remark(self.connection(), introduction.session);
         let shared = self.shared.clone();
         shared.setup.run(self.conn()).await?;
-        // and it releases the lock that marks the session
-        match self.session() {
-            Some(session) => session.mark_again(self.conn()).await,
-            None => Ok(true),
-        }
+        Ok(true)
     }
 
     fn close(&mut self) {

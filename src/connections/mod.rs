@@ -7,7 +7,7 @@
 use std::{
     future::Future,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
@@ -29,6 +29,7 @@ use crate::{
 
 mod availability;
 mod checkout;
+mod introduction;
 mod lease;
 mod orphans;
 mod parking;
@@ -45,7 +46,7 @@ pub(crate) use parking::{Finding, GivenUp, Place};
 use records::Records;
 pub(crate) use session::{Doing, Fate, Session, doing};
 pub(crate) use setup::{Setup, SetupFailed};
-pub(crate) use slot::{Rebuild, Slot, Standing, Trouble};
+pub(crate) use slot::{Broken, Rebuild, Rider, Slot, Standing, Trouble};
 use target::Target;
 
 /// How connections are kept.
@@ -91,7 +92,8 @@ pub(crate) struct Shared {
     pub(crate) listeners: Listeners,
     setup: Setup,
     pub(crate) guard: Table,
-    pub(crate) guard_is_good: AtomicBool,
+    /// The table of the guard at each target, with its database, once it has been looked at and found good.
+    pub(crate) guards: Box<[OnceLock<Arc<Table>>]>,
     /// In milliseconds.
     pub(crate) longest_deadline: AtomicU64,
 }
@@ -108,6 +110,7 @@ impl Shared {
         // a callback may give a connection a handler of its own
         let reads_local_files =
             targets.iter().any(|opts| opts.local_infile_handler().is_some() || opts.after_connect().is_some());
+        let guards = targets.iter().map(|_| OnceLock::new()).collect();
         Shared {
             targets: targets.into_iter().map(|opts| Target::new(opts, keeping.max_age)).collect(),
             permits: Semaphore::new(size.min(Semaphore::MAX_PERMITS)),
@@ -127,7 +130,7 @@ impl Shared {
             listeners,
             setup: keeping.setup,
             guard: keeping.guard,
-            guard_is_good: AtomicBool::new(false),
+            guards,
             longest_deadline: AtomicU64::new(0),
         }
     }

@@ -11,7 +11,7 @@ use super::records::{Key, Records};
 use crate::watch::Silent;
 
 /// Where a connection is to be found.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(super) target: usize,
     pub(super) key: Key,

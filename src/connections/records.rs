@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -11,8 +11,9 @@ use mysql_async::Conn;
 use mysql_common::constants::StatusFlags;
 
 use super::{
+    introduction::{Introduction, Shape},
     parking::Parked,
-    session::{Introduction, Session},
+    session::Session,
 };
 use crate::random;
 
@@ -23,12 +24,16 @@ pub(super) struct Record {
     last_used: Instant,
     /// It is not used again after idling this long: the server is about to close it, or has.
     idle_limit: Duration,
+    /// `max_allowed_packet` of the server.
+    max_allowed_packet: Option<usize>,
     /// The largest packet that the server takes on it, if it told.
     packet_limit: Option<usize>,
     /// The autocommit mode that it began with.
     autocommit: bool,
     /// Its session as others can find it; `None` if the server does not go along.
     pub(super) session: Option<Session>,
+    /// What its session was like when it was new; `None` if that cannot be told.
+    shape: Option<Arc<Shape>>,
     /// When it is too old to be used again; `None` never.
     expires: Option<Instant>,
     new: bool,
@@ -46,6 +51,8 @@ pub(super) enum Returned {
     AsItBegan,
     /// The server's status flags say that its session is not as it began.
     Changed,
+    /// The last answer was an error, which has no status flags.
+    Unseen,
     /// It is not to be used again, or nothing is known of it.
     Over,
 }
@@ -71,9 +78,11 @@ impl Record {
             made: now,
             last_used: now,
             idle_limit: DEFAULT_WAIT_TIMEOUT,
+            max_allowed_packet: None,
             packet_limit: None,
             autocommit: true,
             session: None,
+            shape: None,
             expires: max_age.and_then(|age| now.checked_add(jittered(age))),
             new: true,
             leased: false,
@@ -157,8 +166,10 @@ impl Records {
         if let Some(record) = self.lock().by_connection.get_mut(&key(conn)) {
             let wait_timeout = introduction.wait_timeout.map_or(DEFAULT_WAIT_TIMEOUT, Duration::from_secs);
             record.idle_limit = idle_limit(wait_timeout);
+            record.max_allowed_packet = introduction.max_allowed_packet;
             record.packet_limit = introduction.packet_limit;
             record.session = introduction.session;
+            record.shape = introduction.shape.map(Arc::new);
             record.autocommit = autocommit;
             record.new = false;
         }
@@ -176,11 +187,11 @@ impl Records {
         record.last_used = now;
         record.leased = false;
         let parked = record.parked.take();
-        // after an error of the server there are no flags; a text that leaves nothing behind changed none
-        let returned = match status.is_none_or(|it| !it.in_transaction && it.autocommit == record.autocommit) {
+        let returned = match status {
             _ if record.generation != *generation => Returned::Over,
-            true => Returned::AsItBegan,
-            false => Returned::Changed,
+            None => Returned::Unseen,
+            Some(it) if !it.in_transaction && it.autocommit == record.autocommit => Returned::AsItBegan,
+            Some(_) => Returned::Changed,
         };
         // what a waker does when it goes is nobody's business under the lock
         drop(inner);
@@ -214,6 +225,11 @@ impl Records {
         self.lock().by_connection.get(&key(conn)).map(|record| record.made)
     }
 
+    /// `max_allowed_packet` of the server, if it told.
+    pub(super) fn max_allowed_packet(&self, conn: &Conn) -> Option<usize> {
+        self.lock().by_connection.get(&key(conn))?.max_allowed_packet
+    }
+
     /// The largest packet that the server takes on this connection, if it told.
     pub(super) fn packet_limit(&self, conn: &Conn) -> Option<usize> {
         self.lock().by_connection.get(&key(conn))?.packet_limit
@@ -222,6 +238,33 @@ impl Records {
     /// The session of a connection, as others can find it.
     pub(super) fn session(&self, conn: &Conn) -> Option<Session> {
         self.lock().by_connection.get(&key(conn))?.session.clone()
+    }
+
+    /// What the session was like when it was new.
+    pub(super) fn shape(&self, conn: &Conn) -> Option<Arc<Shape>> {
+        self.lock().by_connection.get(&key(conn))?.shape.clone()
+    }
+
+    /// The session was made as new, and marked anew.
+    pub(super) fn remark(&self, conn: &Conn, session: Option<Session>) {
+        if let Some(record) = self.lock().by_connection.get_mut(&key(conn)) {
+            record.session = session;
+        }
+    }
+
+    /// A statement may have released the lock that marks the session.
+    pub(super) fn doubt_mark(&self, conn: &Conn) {
+        if let Some(record) = self.lock().by_connection.get_mut(&key(conn))
+            && let Some(session) = &mut record.session
+        {
+            session.doubtful = true;
+        }
+    }
+
+    /// A connection has left without its lease: it is not used again if it comes back.
+    pub(super) fn disown(&self, key: Key) {
+        let record = self.lock().by_connection.remove(&key);
+        drop(record);
     }
 
     /// The connection is about to be closed.

@@ -5,6 +5,12 @@
 //! server restarts, and two servers behind one address share them. So each session takes a user-level lock with a name
 //! that nobody else has. Who holds it is visible without any privilege, on that server alone; and the server releases
 //! it when the session has ended, after its statement was rolled back or committed.
+//!
+//! Both the mark and the questions are worth something only if the session that answers is the one that the statements go to. A
+//! router that sends by statement breaks that. So the mark is taken in one text with the question for CONNECTION_ID(), which
+//! has to be the id in the greeting; and before a session is ended, or counts as gone, a lock is taken or released by a
+//! command and looked at by a question. What remains: a router that sends neither locks nor questions elsewhere, but certain
+//! tables; and locks that are released by a trigger, or in a view, where no text shows it.
 
 use std::{
     collections::HashMap,
@@ -26,7 +32,7 @@ use crate::{conditions::answers::is_missing_session, policy::Settings, random::r
 pub(crate) struct Mark(u64);
 
 impl Mark {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Mark(NEXT.fetch_add(1, Relaxed))
     }
@@ -51,6 +57,8 @@ pub(crate) struct Session {
     server: Arc<str>,
     /// The target that it was reached at.
     target: usize,
+    /// It may have released the lock: that nobody holds it proves nothing.
+    pub(super) doubtful: bool,
 }
 
 /// What became of an old session.
@@ -81,43 +89,8 @@ pub(crate) enum Doing {
     Something,
 }
 
-/// What a new connection tells of itself.
-#[derive(Debug, Default)]
-pub(crate) struct Introduction {
-    /// In seconds.
-    pub(crate) wait_timeout: Option<u64>,
-    /// `max_allowed_packet`, in bytes.
-    pub(crate) packet_limit: Option<usize>,
-    /// `None` if the server, or a proxy in front of it, does not go along.
-    pub(crate) session: Option<Session>,
-}
-
 /// Tells one server from another.
-const SERVER: &str = "CONCAT_WS('/', @@hostname, @@port, @@server_id, @@datadir)";
-
-/// Asks a new connection to this target for its limits and marks its session, in one round trip.
-pub(crate) async fn introduce(conn: &mut Conn, target: usize) -> mysql_async::Result<Introduction> {
-    let mark = Mark::new();
-    let all = format!("SELECT {LIMITS}, {SERVER}, GET_LOCK('{mark}', 0)");
-    let answer: Option<Answer> = match conn.query_first(all).await {
-        Ok(answer) => answer,
-        // a server or proxy that does not go along with all of this is still one that answers
-        Err(mysql_async::Error::Server(_)) => match conn.query_first(format!("SELECT {LIMITS}")).await {
-            Ok(answer) => answer.map(|(wait_timeout, packet_limit)| (wait_timeout, packet_limit, None, None)),
-            Err(mysql_async::Error::Server(_)) => None,
-            Err(error) => return Err(error),
-        },
-        Err(error) => return Err(error),
-    };
-    let Some((wait_timeout, packet_limit, server, locked)) = answer else {
-        return Ok(Introduction::default());
-    };
-    let session = match (server, locked) {
-        (Some(server), Some(1)) => Some(Session { mark, id: conn.id().into(), server: server.into(), target }),
-        _ => None,
-    };
-    Ok(Introduction { wait_timeout, packet_limit, session })
-}
+pub(super) const SERVER: &str = "CONCAT_WS('/', @@hostname, @@port, @@server_id, @@datadir)";
 
 /// What sessions do, asked from a connection to whatever server answers at their target; `None` of one that was never marked,
 /// is on another server, or does not tell.
@@ -134,29 +107,25 @@ const AT_ONCE: usize = 100;
 
 async fn doing_of_some(sessions: &[Option<Session>], from: &mut Conn) -> mysql_async::Result<Vec<Option<Doing>>> {
     let nothing = vec![None; sessions.len()];
-    let mut question = format!("SELECT {SERVER}");
+    let mut locks = String::new();
     for session in sessions {
         match session {
-            Some(session) => write!(question, ", IS_USED_LOCK('{}')", session.mark),
-            None => write!(question, ", NULL"),
+            Some(session) => write!(locks, ", IS_USED_LOCK('{}')", session.mark),
+            None => write!(locks, ", NULL"),
         }
         .expect("a string takes everything");
     }
-    let answer = match from.query_first::<Row, _>(question).await {
-        Ok(Some(answer)) => answer,
-        Ok(None) | Err(mysql_async::Error::Server(_)) => return Ok(nothing),
-        Err(error) => return Err(error),
-    };
-    let Some(server) = answer.get_opt::<String, _>(0).and_then(Result::ok) else { return Ok(nothing) };
+    let mut asking = Asking::from_outside();
+    let Some(Answer { server, row }) = asking.ask(from, &locks).await? else { return Ok(nothing) };
     let mut asked = Vec::with_capacity(sessions.len());
-    for (column, session) in sessions.iter().enumerate() {
+    for (index, session) in sessions.iter().enumerate() {
         // what cannot be read is not the same as that nobody holds the lock
-        let holder: Option<Option<u64>> = answer.get_opt(column + 1).and_then(Result::ok);
+        let holder: Option<Option<u64>> = row.get_opt(ASKED + index).and_then(Result::ok);
         let here = session.as_ref().filter(|session| *session.server == *server);
         asked.push(here.and_then(|session| Some((holder?, session.id))));
     }
     let ids: Vec<u64> = asked.iter().flatten().map(|(holder, id)| holder.unwrap_or(*id)).collect();
-    let listed = processes(&ids, from).await?;
+    let listed = processes(&ids, &server, from).await?;
     let doing = |(holder, id): (Option<u64>, u64)| match &listed {
         Some(listed) => match listed.get(&holder.unwrap_or(id)) {
             Some(Some(since)) => Doing::Nothing { since: *since },
@@ -171,42 +140,113 @@ async fn doing_of_some(sessions: &[Option<Session>], from: &mut Conn) -> mysql_a
     Ok(asked.into_iter().map(|asked| asked.map(doing)).collect())
 }
 
-/// Which of these sessions are there, and for how long those that wait for a command have begun none; `None` if the server
+/// Which of these sessions are there, and for how long those that wait for a command have begun none; `None` if this server
 /// does not tell. Each can see its own user's without a privilege.
-async fn processes(ids: &[u64], from: &mut Conn) -> mysql_async::Result<Option<HashMap<u64, Option<Duration>>>> {
-    let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
+async fn processes(
+    ids: &[u64],
+    server: &str,
+    from: &mut Conn,
+) -> mysql_async::Result<Option<HashMap<u64, Option<Duration>>>> {
     if ids.is_empty() {
         return Ok(None);
     }
+    let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
     let ids = ids.join(", ");
+    // the row of the connection that asks shows who answered, also where there is no other row
     let question = format!(
-        "SELECT ID, IF(COMMAND = 'Sleep', GREATEST(TIME, 0), NULL) FROM information_schema.PROCESSLIST \
-         WHERE ID IN ({ids})"
+        "SELECT ID, IF(COMMAND = 'Sleep', GREATEST(TIME, 0), NULL), {SERVER} FROM information_schema.PROCESSLIST \
+         WHERE ID IN ({ids}, CONNECTION_ID())"
     );
     // a type that does not fit is no answer; the driver's own conversion panics
-    let put = |mut listed: HashMap<u64, Option<Duration>>, row: Row| {
+    let put = |(mut listed, mut here): (HashMap<u64, Option<Duration>>, bool), row: Row| {
+        here &= matches!(row.get_opt::<String, _>(2), Some(Ok(name)) if name == server);
         if let (Some(Ok(id)), Some(Ok(idle))) = (row.get_opt(0), row.get_opt::<Option<u64>, _>(1)) {
             listed.insert(id, idle.map(Duration::from_secs));
         }
-        listed
+        (listed, here)
     };
-    match from.query_fold(question, HashMap::new(), put).await {
-        Ok(listed) => Ok(Some(listed)),
+    let own = u64::from(from.id());
+    match from.query_fold(question, (HashMap::new(), true), put).await {
+        Ok((listed, here)) => {
+            let seen = listed.keys().any(|id| id & u64::from(u32::MAX) == own);
+            Ok((here && seen).then_some(listed))
+        }
         Err(mysql_async::Error::Server(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// `wait_timeout`, `max_allowed_packet`, the server, and whether the lock was had.
-type Answer = (Option<u64>, Option<usize>, Option<String>, Option<u32>);
+/// How a connection asks about other sessions, and how it is known that a session of one server answers all it sends.
+///
+/// A router that sends by statement may send a question to one server and a command to another, and the id in its greeting
+/// may by chance be that of the session that answers. So before the first question a lock is taken or released by a
+/// command, and the question has to see that.
+pub(super) struct Asking {
+    /// The lock, and whether it marks the session of this connection.
+    mark: Mark,
+    own: bool,
+    /// The command has been sent.
+    begun: bool,
+}
 
-const LIMITS: &str = "@@wait_timeout, @@max_allowed_packet";
+/// The answer to a question, from the session that also takes the commands.
+struct Answer {
+    server: String,
+    row: Row,
+}
+
+/// What was asked begins at this column.
+const ASKED: usize = 4;
+
+impl Asking {
+    /// From a connection that has no mark.
+    fn from_outside() -> Self {
+        Asking { mark: Mark::new(), own: false, begun: false }
+    }
+
+    /// From a connection whose session is marked.
+    fn from_session(session: &Session) -> Self {
+        Asking { mark: session.mark, own: true, begun: false }
+    }
+
+    /// The answer; `None` if it cannot be believed. An error leaves the connection unfit for use.
+    async fn ask(&mut self, from: &mut Conn, what: &str) -> mysql_async::Result<Option<Answer>> {
+        let mark = self.mark;
+        let first = !self.begun;
+        if first {
+            self.begun = true;
+            let command =
+                if self.own { format!("DO RELEASE_LOCK('{mark}')") } else { format!("DO GET_LOCK('{mark}', 0)") };
+            match from.query_drop(command).await {
+                Ok(()) => {}
+                Err(mysql_async::Error::Server(_)) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        let again = if first && self.own { format!("GET_LOCK('{mark}', 0)") } else { "1".into() };
+        let question = format!("SELECT IS_USED_LOCK('{mark}'), {again}, {SERVER}, CONNECTION_ID(){what}");
+        let row = match from.query_first::<Row, _>(question).await {
+            Ok(Some(row)) => row,
+            Ok(None) | Err(mysql_async::Error::Server(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let (Some(Ok(server)), Some(Ok(id)), Some(Ok(holder)), Some(Ok(locked))) = (
+            row.get_opt::<String, _>(2),
+            row.get_opt::<u64, _>(3),
+            row.get_opt::<Option<u64>, _>(0),
+            row.get_opt::<Option<u64>, _>(1),
+        ) else {
+            return Ok(None);
+        };
+        let expected = if first && self.own { None } else { Some(id) };
+        let is_direct = id & u64::from(u32::MAX) == u64::from(from.id()) && holder == expected && locked == Some(1);
+        Ok(is_direct.then_some(Answer { server, row }))
+    }
+}
 
 impl Session {
-    /// Takes the lock again, on its own connection, after a reset released it.
-    pub(crate) async fn mark_again(&self, conn: &mut Conn) -> mysql_async::Result<bool> {
-        let locked: Option<Option<u32>> = conn.query_first(format!("SELECT GET_LOCK('{}', 0)", self.mark)).await?;
-        Ok(locked.flatten() == Some(1))
+    pub(super) fn new(mark: Mark, id: u32, server: Arc<str>, target: usize) -> Self {
+        Session { mark, id: id.into(), server, target, doubtful: false }
     }
 
     /// The target that it was reached at.
@@ -228,35 +268,51 @@ impl Session {
         settings: &Settings,
     ) -> mysql_async::Result<Fate> {
         let mut conn = bounded(Conn::new(opts), "connect", deadline, settings).await?;
-        let asking = conn.query_first::<String, _>(format!("SELECT {SERVER}"));
-        let server = bounded(asking, "the server's name", deadline, settings).await?;
-        self.end(&mut conn, server.as_deref(), wait, deadline, settings).await
+        self.end_asking(Asking::from_outside(), &mut conn, wait, deadline, settings).await
     }
 
-    /// Ends this session from a connection to this server, and with `wait` does not return before it is seen gone, or `deadline`.
+    /// Ends this session from a connection whose session is `own`, and with `wait` does not return before it is seen gone, or
+    /// `deadline`.
     ///
     /// Each question has the connect time-out to be answered. An error leaves `from` unfit for use.
-    ///
-    /// KILL alone is not enough: it returns at once, and what it killed may still commit (MySQL 9.7 commits an
-    /// `INSERT .. SELECT SLEEP(5)` that was killed).
     pub(crate) async fn end(
         &self,
         from: &mut Conn,
-        server: Option<&str>,
+        own: Option<&Session>,
         wait: bool,
         deadline: Instant,
         settings: &Settings,
     ) -> mysql_async::Result<Fate> {
-        if server != Some(&*self.server) {
-            return Ok(Fate::OtherServer);
+        match own {
+            None => Ok(Fate::Unmarked),
+            Some(own) if own.server != self.server => Ok(Fate::OtherServer),
+            Some(own) => self.end_asking(Asking::from_session(own), from, wait, deadline, settings).await,
         }
+    }
+
+    /// KILL alone is not enough: it returns at once, and what it killed may still commit (MySQL 9.7 commits an
+    /// `INSERT .. SELECT SLEEP(5)` that was killed).
+    async fn end_asking(
+        &self,
+        mut asking: Asking,
+        from: &mut Conn,
+        wait: bool,
+        deadline: Instant,
+        settings: &Settings,
+    ) -> mysql_async::Result<Fate> {
         let mut killed = None;
         let mut pause = Duration::from_millis(1);
+        let lock = format!(", IS_USED_LOCK('{}')", self.mark);
         loop {
-            let asking = from.query_first(format!("SELECT IS_USED_LOCK('{}')", self.mark));
-            let holder: Option<Option<u32>> = bounded(asking, "IS_USED_LOCK", deadline, settings).await?;
-            let Some(id) = holder.flatten() else {
-                return Ok(Fate::Gone);
+            let answer = bounded(asking.ask(from, &lock), "IS_USED_LOCK", deadline, settings).await?;
+            let Some(Answer { server, row }) = answer else { return Ok(Fate::Unmarked) };
+            if server != *self.server {
+                return Ok(Fate::OtherServer);
+            }
+            let Some(Ok(holder)) = row.get_opt::<Option<u64>, _>(ASKED) else { return Ok(Fate::Unmarked) };
+            let Some(id) = holder else {
+                // it may have released the lock and live on, unless it was seen to have it
+                return Ok(if self.doubtful && killed.is_none() { Fate::Unmarked } else { Fate::Gone });
             };
             if killed != Some(id) {
                 killed = Some(id);

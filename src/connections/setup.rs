@@ -26,6 +26,20 @@ impl fmt::Display for SetupFailed {
     }
 }
 
+/// Without autocommit, a statement that is answered with OK is not committed.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "a new connection has autocommit off, so that nothing that is answered with OK would be committed: remove `SET autocommit \
+     = 0` from the set-up and from init_connect, or add `SET autocommit = 1` to the set-up (`Builder::setup`)"
+)]
+pub(super) struct AutocommitOff;
+
+impl AutocommitOff {
+    pub(super) fn error() -> mysql_async::Error {
+        mysql_async::Error::Other(Box::new(AutocommitOff))
+    }
+}
+
 impl Setup {
     pub(crate) fn new(statements: Vec<String>) -> Self {
         Setup(statements)

@@ -200,6 +200,8 @@ proptest! {
             | Reason::InSession
             | Reason::InTransaction
             | Reason::CommitLost
+            | Reason::TransactionEnded
+            | Reason::NotRolledBack
             | Reason::BudgetExhausted
             | Reason::FailFast => false,
         };

@@ -63,11 +63,12 @@ impl fmt::Display for Sentence<'_> {
         match fault {
             Fault::Other => {
                 Cause(failure.source.as_ref()).fmt(f)?;
-                if !failure.lost_before {
+                if failure.lost_before {
+                    // it may be the cause of this error, of a duplicate key say
+                    f.write_str("; an earlier attempt was lost")?;
+                } else if !(failure.transaction && failure.outcome == Outcome::Unknown) {
                     return Ok(());
                 }
-                // it may be the cause of this error, of a duplicate key say
-                f.write_str("; an earlier attempt was lost")?;
             }
             Fault::Disconnect(disconnect) => {
                 write!(f, "{disconnect}: {}: {}", failure.address, Cause(failure.source.as_ref()))?;

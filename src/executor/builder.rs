@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mysql_async::Opts;
+use mysql_async::{Opts, OptsBuilder};
 
 use super::Executor;
 use crate::{
@@ -39,6 +39,8 @@ pub struct Builder {
     policy: RetryPolicy,
     keeping: Keeping,
     listeners: Listeners,
+    allow_session_text: bool,
+    prefer_socket: bool,
 }
 
 impl Default for Builder {
@@ -63,6 +65,8 @@ impl Default for Builder {
                 budget: Some(RetryBudget::default()),
             },
             listeners: Listeners::default(),
+            allow_session_text: false,
+            prefer_socket: false,
         }
     }
 }
@@ -99,7 +103,10 @@ impl Builder {
     /// Statements that each new connection runs before anything else, and after a reset again, say `SET time_zone = '+00:00'`.
     /// Replaces those of an earlier call.
     ///
-    /// If one fails, the statement that needed the connection does not run, and its error says so.
+    /// If one fails, the statement that needed the connection does not run, and its error says so. The same if autocommit is off
+    /// afterwards (`SET autocommit = 0` here, in the driver's `init` or `setup`, in the server's `init_connect`, or the server's
+    /// own default): a statement that was answered with OK would never be committed. For a server whose default is off, give
+    /// `SET autocommit = 1`.
     pub fn setup<S: Into<String>>(mut self, statements: impl IntoIterator<Item = S>) -> Self {
         self.keeping.setup = Setup::new(statements.into_iter().map(Into::into).collect());
         self
@@ -163,6 +170,30 @@ impl Builder {
     /// 500; `None` for no limit but that of each call.
     pub fn retry_budget(mut self, budget: impl Into<Option<RetryBudget>>) -> Self {
         self.keeping.budget = budget.into();
+        self
+    }
+
+    /// Whether a text that depends on session state runs on the executor all the same. Default `false`: it is refused before
+    /// anything is sent, because each call may run on another connection, and what is set by one call is gone for the next.
+    ///
+    /// A text is refused if it uses what it does not itself provide (`SELECT @a`, `COMMIT`, `SELECT LAST_INSERT_ID()`,
+    /// `SHOW WARNINGS`), or leaves what only a later text could use (`SET NAMES utf8mb4`, `USE shop`, `BEGIN`,
+    /// `SELECT GET_LOCK('a', 1)`, `CREATE TEMPORARY TABLE ..`). One that brings what it needs is not: `BEGIN; ..; COMMIT`.
+    /// Stored code and what is not recognised are not, either.
+    pub fn allow_session_text(mut self, allow: bool) -> Self {
+        self.allow_session_text = allow;
+        self
+    }
+
+    /// Whether a connection to a port of this machine may move to the server's unix socket, as the driver's `prefer_socket`
+    /// does. Default `false`, whatever the options say: each connection goes to the address that they name.
+    ///
+    /// The driver asks the server that answers at the port for its `@@socket`, and if there is such a file on this machine it
+    /// connects to that instead. Behind a proxy, a tunnel or the port of a container that file can belong to another server,
+    /// and the proxy is left out. With `true` the option of the driver decides. A socket that the options name is used in
+    /// either case.
+    pub fn prefer_socket(mut self, prefer: bool) -> Self {
+        self.prefer_socket = prefer;
         self
     }
 
@@ -257,9 +288,20 @@ impl Builder {
         if targets.is_empty() {
             return Err(Error::config("there is no target: give the options of at least one server".into(), None));
         }
+        let as_named = |opts: Opts| match opts.prefer_socket() && opts.socket().is_none() && !self.prefer_socket {
+            true => OptsBuilder::from_opts(opts).prefer_socket(false).into(),
+            false => opts,
+        };
+        let targets = targets.into_iter().map(as_named).collect();
         self.keeping.reset_timeout = self.policy.settings().connect_timeout.unwrap_or(DEFAULT_RESET_TIMEOUT);
         let shared = Shared::new(targets, self.keeping, self.listeners);
         shared.note_deadline(self.policy.settings().deadline);
-        Ok(Executor { shared: shared.into(), policy: self.policy, until: None, slot: None })
+        Ok(Executor {
+            shared: shared.into(),
+            policy: self.policy,
+            until: None,
+            slot: None,
+            allow_session_text: self.allow_session_text,
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! The methods that run statements, as the driver's `Queryable` has them.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use mysql_async::{Params, TxOpts, prelude::FromRow};
 
@@ -8,8 +8,10 @@ use super::Executor;
 use crate::{
     attempt::{All, Attempt, Batch, First, Mismatch, Nothing, Opening, Ping, Prepared, Reading, Text},
     call::Call,
+    connections::Rider,
     error::Result,
     guard::Token,
+    reading, savepoint,
     statement::{Annotate, AsStatement},
     stream::RowStream,
     summary::Summary,
@@ -29,9 +31,11 @@ impl Executor {
         Q: AsStatement,
         T: FromRow + Send + 'static,
     {
-        let text = query.text();
-        let reading = Reading::<_, All<T>>::new(Text(&text));
-        converted(self.call(&query), reading).await
+        let text = self.wire_text(query.text());
+        let reading = Reading::<_, All<T>>::new(text.request());
+        let answer = converted(self.call(&query)?, reading).await?;
+        text.answered(self);
+        Ok(answer)
     }
 
     /// Runs a statement and returns the first row of its first result set.
@@ -40,9 +44,11 @@ impl Executor {
         Q: AsStatement,
         T: FromRow + Send + 'static,
     {
-        let text = query.text();
-        let reading = Reading::<_, First<T>>::new(Text(&text));
-        converted(self.call(&query), reading).await
+        let text = self.wire_text(query.text());
+        let reading = Reading::<_, First<T>>::new(text.request());
+        let answer = converted(self.call(&query)?, reading).await?;
+        text.answered(self);
+        Ok(answer)
     }
 
     /// Runs a statement and maps each row of its first result set.
@@ -81,9 +87,11 @@ impl Executor {
         if let Some(token) = query.token() {
             return Box::pin(self.guarded(&query, None, token.clone())).await;
         }
-        let text = query.text();
-        let reading = Reading::<_, Nothing>::new(Text(&text));
-        summarised(self.call(&query), reading).await
+        let text = self.wire_text(query.text());
+        let reading = Reading::<_, Nothing>::new(text.request());
+        let summary = summarised(self.call(&query)?, reading).await?;
+        text.answered(self);
+        Ok(summary)
     }
 
     /// Runs a statement and streams the rows of its first result set.
@@ -95,16 +103,18 @@ impl Executor {
         T: Unpin + FromRow + Send + 'static,
         Q: AsStatement,
     {
-        let text = query.text();
-        let mut call = self.call(&query);
-        let (first, lease) = call.run_leased(Opening(Text(&text))).await?;
-        Ok(RowStream::text(self.clone(), call.kept(), first, lease))
+        let text = self.wire_text(query.text());
+        let mut call = self.call(&query)?;
+        let (first, lease) = call.run_leased(Opening(text.request())).await?;
+        let rows = RowStream::text(self.clone(), call.kept(), first, lease);
+        text.answered(self);
+        Ok(rows)
     }
 
     /// Pings the server: gets a connection, checks it with a round trip, and puts it back.
     pub async fn ping(&self) -> Result<()> {
         // the text stands for what the ping is to the session: a read
-        self.call(&"DO 0".idempotent()).run(Ping).await
+        self.call_of_ours(&"DO 0".idempotent()).run(Ping).await
     }
 }
 
@@ -122,7 +132,7 @@ impl Executor {
     {
         let text = stmt.text();
         let reading = Reading::<_, All<T>>::new(self.prepared(&text, params.into()));
-        converted(self.call(&stmt), reading).await
+        converted(self.call(&stmt)?, reading).await
     }
 
     /// Prepares and executes a statement, and returns the first row of its first result set.
@@ -134,7 +144,7 @@ impl Executor {
     {
         let text = stmt.text();
         let reading = Reading::<_, First<T>>::new(self.prepared(&text, params.into()));
-        converted(self.call(&stmt), reading).await
+        converted(self.call(&stmt)?, reading).await
     }
 
     /// Prepares and executes a statement, and maps each row of its first result set.
@@ -179,7 +189,7 @@ impl Executor {
         }
         let text = stmt.text();
         let reading = Reading::<_, Nothing>::new(self.prepared(&text, params.into()));
-        summarised(self.call(&stmt), reading).await
+        summarised(self.call(&stmt)?, reading).await
     }
 
     /// Executes a statement once for each item of `params`.
@@ -201,7 +211,7 @@ impl Executor {
             rows: params.into_iter().map(Into::into).collect(),
             cached: self.shared.caches_statements,
         };
-        self.call(&stmt).run(batch).await
+        self.call(&stmt)?.run(batch).await
     }
 
     /// Prepares and executes a statement, and streams the rows of its first result set.
@@ -215,7 +225,7 @@ impl Executor {
         P: Into<Params> + Send,
     {
         let text = stmt.text();
-        let mut call = self.call(&stmt);
+        let mut call = self.call(&stmt)?;
         let opening = Opening(self.prepared(&text, params.into()));
         let (first, lease) = call.run_leased(opening).await?;
         Ok(RowStream::binary(self.clone(), call.kept(), first, lease))
@@ -224,6 +234,9 @@ impl Executor {
     /// A guarded statement: a transaction of its own.
     async fn guarded(&self, statement: &impl AsStatement, params: Option<Params>, token: Token) -> Result<Summary> {
         let sql: Arc<[u8]> = statement.text().into_owned().into();
+        if let Some(refusal) = self.refusal(reading::read(&sql)) {
+            return Err(refusal);
+        }
         let work = |mut tx: Tx| {
             let (sql, params) = (sql.to_vec(), params.clone());
             async move { tx.run(sql, params).await }
@@ -234,15 +247,45 @@ impl Executor {
 
     /// Runs a statement without a guard, prepared if there are parameters.
     pub(crate) async fn run_unguarded(&self, sql: &[u8], params: Option<Params>) -> Result<Summary> {
-        let call = self.call(&sql);
+        let call = self.call(&sql)?;
         match params {
             Some(params) => summarised(call, Reading::<_, Nothing>::new(self.prepared(sql, params))).await,
-            None => summarised(call, Reading::<_, Nothing>::new(Text(sql))).await,
+            None => summarised(call, Reading::<_, Nothing>::new(Text { sql, is_led: false })).await,
         }
+    }
+
+    /// What is sent for a text: with what watches over the transactions of a session, where it begins or commits one.
+    fn wire_text<'q>(&self, text: Cow<'q, [u8]>) -> WireText<'q> {
+        let rider = self.slot.as_ref().map_or(Rider::None, |slot| slot.rider());
+        let text = match rider {
+            Rider::None => text,
+            Rider::Begins(end) => [&text[..end], b"; ", savepoint::SET.as_bytes()].concat().into(),
+            Rider::Commits => [savepoint::RELEASE.as_bytes(), b"; ", &text].concat().into(),
+        };
+        WireText { text, rider }
     }
 
     fn prepared<'q>(&self, sql: &'q [u8], params: Params) -> Prepared<'q> {
         Prepared { sql, params, cached: self.shared.caches_statements }
+    }
+}
+
+/// A text as it is sent.
+struct WireText<'q> {
+    text: Cow<'q, [u8]>,
+    rider: Rider,
+}
+
+impl WireText<'_> {
+    fn request(&self) -> Text<'_> {
+        Text { sql: &self.text, is_led: self.rider == Rider::Commits }
+    }
+
+    /// All of it was executed.
+    fn answered(&self, exec: &Executor) {
+        if let (Rider::Begins(_), Some(slot)) = (self.rider, &exec.slot) {
+            slot.note_savepoint();
+        }
     }
 }
 

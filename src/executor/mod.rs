@@ -12,11 +12,12 @@ use crate::{
     attempt::Untouched,
     call::{Call, Facts},
     connection::Connection,
-    connections::{Shared, Slot},
+    connections::{Broken, Shared, Slot},
     error::{Error, Result},
     event::Counters,
     guard::Table,
     policy::RetryPolicy,
+    reading::StateKinds,
     session::Session,
     span::CallSpan,
     statement::{AsStatement, Delivery},
@@ -25,6 +26,7 @@ use crate::{
 
 mod builder;
 mod methods;
+mod session_text;
 
 pub use builder::Builder;
 
@@ -47,9 +49,12 @@ pub use builder::Builder;
 /// # Ok(()) }
 /// ```
 ///
-/// Each call may run on another connection, so statements must not depend on session state (user variables, `SET`,
-/// `USE`, temporary tables, locks, transactions, `LAST_INSERT_ID()`); what a statement leaves behind is reset before
-/// the connection is used again. Text that takes part in state belongs on a [`session`](Executor::session).
+/// Each call may run on another connection, so a text that depends on session state is refused before anything is sent: `SET`
+/// of a session's or user's variable, `USE`, `BEGIN` and `COMMIT`, locks, temporary tables, a read of `@name` or
+/// `LAST_INSERT_ID()`. It belongs on a [`session`](Executor::session) or in a [`transaction`](Executor::transaction); the id
+/// of an inserted row is in the [`Summary`](crate::Summary::last_insert_id). A text that brings what it needs runs: `BEGIN; ..;
+/// COMMIT`, `SET @a = 1; SELECT @a`. [`Builder::allow_session_text`] lets all through. What a statement leaves behind is reset
+/// before the connection is used again.
 ///
 /// Like the driver's pool, an executor belongs to one tokio runtime, the one on which it is first used; that needs
 /// its I/O and its timers enabled.
@@ -60,6 +65,8 @@ pub struct Executor {
     until: Option<Instant>,
     /// The session whose statements it runs, if any.
     slot: Option<Arc<Slot>>,
+    /// Text that needs a session runs all the same.
+    allow_session_text: bool,
 }
 
 impl Executor {
@@ -131,7 +138,7 @@ impl Executor {
     /// # Errors
     /// As for a statement that could not be sent.
     pub async fn connection(&self) -> Result<Connection> {
-        let ((), lease) = self.call(&"").run_leased(Untouched).await?;
+        let ((), lease) = self.call_of_ours(&"").run_leased(Untouched).await?;
         Ok(Connection::new(lease))
     }
 
@@ -190,20 +197,35 @@ impl Executor {
             let message = "a transaction is open already, and another one would commit it: end it first";
             return Err(Error::config(message.into(), None));
         }
-        Ok(self.call(&begin).of_transaction(delivery))
+        if let Some(slot) = &self.slot {
+            slot.begin_transaction();
+        }
+        Ok(self.call_of_ours(&begin).of_transaction(delivery))
+    }
+
+    /// The error of a COMMIT that is not sent, because the transaction that it is meant for is gone.
+    pub(crate) fn cannot_commit(&self, statement: &impl AsStatement, broken: Broken) -> Error {
+        self.call_of_ours(statement).cannot_commit(broken)
     }
 
     pub(crate) fn guard_table(&self) -> &Table {
         &self.shared.guard
     }
 
-    /// Whether the guard's table has been looked at, and found good.
-    pub(crate) fn guard_is_good(&self) -> bool {
-        self.shared.guard_is_good.load(Relaxed)
+    /// The table of the guard at a target, once it has been looked at and found good.
+    pub(crate) fn guard_at(&self, target: usize) -> Option<&Arc<Table>> {
+        self.shared.guards[target].get()
     }
 
-    pub(crate) fn note_good_guard(&self) {
-        self.shared.guard_is_good.store(true, Relaxed);
+    pub(crate) fn note_good_guard(&self, target: usize, table: Arc<Table>) {
+        // whoever came first has found the same
+        let _ = self.shared.guards[target].set(table);
+    }
+
+    /// Whether statements of the session that this belongs to may have changed the current database.
+    pub(crate) fn may_be_in_another_database(&self) -> bool {
+        let elsewhere = |state: StateKinds| state.contains(StateKinds::DATABASE) || state.contains(StateKinds::UNKNOWN);
+        self.slot.as_ref().is_some_and(|slot| elsewhere(slot.state()))
     }
 
     /// The longest deadline of the policies so far.
@@ -215,7 +237,7 @@ impl Executor {
     /// and for the bench.
     #[doc(hidden)]
     pub async fn ready(&self, statement: impl AsStatement) -> Result<()> {
-        self.call(&statement).run(Untouched).await
+        self.call(&statement)?.run(Untouched).await
     }
 
     /// Closes all connections, after the calls that are under way. Calls made afterwards fail.
@@ -225,7 +247,7 @@ impl Executor {
     /// # Errors
     /// The driver reports one; the connections are gone all the same.
     pub async fn close(self) -> Result<()> {
-        let call = self.call(&"");
+        let call = self.call_of_ours(&"");
         self.shared.close().await.map_err(|error| call.closing_failed(error))
     }
 
@@ -239,7 +261,17 @@ impl Executor {
         Executor { slot: Some(slot), ..self.clone() }
     }
 
-    fn call<'c>(&'c self, statement: &impl AsStatement) -> Call<'c> {
+    /// The call of a statement of the user's; an error if it cannot run here.
+    fn call<'c>(&'c self, statement: &impl AsStatement) -> Result<Call<'c>> {
+        let call = self.call_of_ours(statement);
+        match self.refusal(call.reading()) {
+            None => Ok(call),
+            Some(refusal) => Err(refusal),
+        }
+    }
+
+    /// The call of a statement that may stand anywhere.
+    fn call_of_ours<'c>(&'c self, statement: &impl AsStatement) -> Call<'c> {
         let place = (&self.shared, self.slot.as_ref());
         Call::new(place, &self.policy, self.until, &statement.text(), statement.delivery())
     }

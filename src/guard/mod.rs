@@ -5,12 +5,13 @@
 //! unique key makes the newcomer wait for a predecessor that still lives, and keeps it out once the newcomer has its
 //! row. That needs no clock, no privilege and no guess.
 
+mod claim;
 mod once;
 mod table;
 mod token;
 
+pub(crate) use claim::{Claim, Guard, Taken, checked};
 pub use once::{Done, ExactlyOnce};
-pub(crate) use once::{Guard, Taken};
 pub(crate) use table::Table;
 pub use token::Token;
 
@@ -42,7 +43,8 @@ impl Executor {
 
     /// Removes the tokens that are older than `age`, a thousand at a time, and returns how many there were.
     ///
-    /// Work whose token is gone would be done again by whoever still comes with it.
+    /// Work whose token is gone would be done again by whoever still comes with it. The tokens of work that was ended in the
+    /// middle stay, whatever their age: delete them when you have looked what is there.
     ///
     /// # Errors
     /// `age` is shorter than a call may last: than the longest deadline of this executor's policies so far.
@@ -58,7 +60,10 @@ impl Executor {
         let seconds = age.as_secs().saturating_add(1);
         let mut purged = 0;
         loop {
-            let batch = self.query_drop(self.guard_table().purge(seconds, BATCH).idempotent()).await?.affected_rows();
+            let batch = self
+                .query_drop(self.guard_table().purge(seconds, claim::MARK, BATCH).idempotent())
+                .await?
+                .affected_rows();
             purged += batch;
             if batch < u64::from(BATCH) {
                 return Ok(purged);

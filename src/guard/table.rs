@@ -8,9 +8,14 @@ use super::token::Token;
 pub(super) const LONGEST_TOKEN: usize = 255;
 pub(super) const LONGEST_PAYLOAD: usize = 4096;
 
-/// The name of the table, quoted for SQL; it may be qualified with a database.
-#[derive(Clone, Debug)]
-pub(crate) struct Table(String);
+/// The table, by its name, and the database that it is in if that was named or is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Table {
+    database: Option<String>,
+    name: String,
+    /// Quoted for SQL.
+    quoted: String,
+}
 
 impl Default for Table {
     fn default() -> Self {
@@ -20,8 +25,28 @@ impl Default for Table {
 
 impl Table {
     pub(crate) fn new(name: &str) -> Self {
-        let parts: Vec<String> = name.split('.').map(|part| format!("`{}`", part.replace('`', "``"))).collect();
-        Table(parts.join("."))
+        match name.split_once('.') {
+            Some((database, name)) => Table::of(Some(database), name),
+            None => Table::of(None, name),
+        }
+    }
+
+    fn of(database: Option<&str>, name: &str) -> Self {
+        let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
+        let parts: Vec<String> = database.into_iter().chain([name]).map(quoted).collect();
+        Table { database: database.map(str::to_owned), name: name.to_owned(), quoted: parts.join(".") }
+    }
+
+    /// The same table, of this database unless it was named with one: a `USE` of the caller's does not lead elsewhere.
+    pub(crate) fn in_database(&self, database: Option<&str>) -> Self {
+        match (&self.database, database) {
+            (None, Some(_)) => Table::of(database, &self.name),
+            (Some(_), _) | (None, None) => self.clone(),
+        }
+    }
+
+    pub(super) fn is_named_in(&self, text: &[u8]) -> bool {
+        text.windows(self.name.len()).any(|part| part.eq_ignore_ascii_case(self.name.as_bytes()))
     }
 
     pub(super) fn create(&self) -> String {
@@ -32,38 +57,83 @@ impl Table {
              payload VARBINARY({LONGEST_PAYLOAD}), \
              created TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, \
              KEY created (created)) ENGINE=InnoDB",
-            self.0
+            self.quoted
         )
     }
 
     /// Takes the token for a transaction. It waits for a transaction that has taken it before.
     pub(super) fn take(&self, token: &Token, owner: &[u8; 16]) -> String {
-        format!("INSERT INTO {} (token, owner) VALUES ({}, {})", self.0, hex(token.as_bytes()), hex(owner))
+        format!("INSERT INTO {} (token, owner) VALUES ({}, {})", self.quoted, hex(token.as_bytes()), hex(owner))
     }
 
     pub(super) fn note(&self, token: &Token, payload: &[u8]) -> String {
-        format!("UPDATE {} SET payload = {} WHERE token = {}", self.0, hex(payload), hex(token.as_bytes()))
+        format!("UPDATE {} SET payload = {} WHERE token = {}", self.quoted, hex(payload), hex(token.as_bytes()))
     }
 
     pub(super) fn find(&self, token: &Token) -> String {
-        format!("SELECT owner, payload FROM {} WHERE token = {}", self.0, hex(token.as_bytes()))
+        format!("SELECT owner, payload FROM {} WHERE token = {}", self.quoted, hex(token.as_bytes()))
     }
 
-    /// Removes some of the tokens that are older than so many seconds.
-    pub(super) fn purge(&self, seconds: u64, limit: u32) -> String {
-        let table = &self.0;
-        format!("DELETE FROM {table} WHERE created < CURRENT_TIMESTAMP - INTERVAL {seconds} SECOND LIMIT {limit}")
+    /// Makes somebody the owner of a token's row.
+    pub(super) fn own(&self, token: &Token, owner: &[u8; 16], payload: Option<&[u8]>) -> String {
+        let payload = payload.map_or(String::new(), |payload| format!(", payload = {}", hex(payload)));
+        format!("UPDATE {} SET owner = {}{payload} WHERE token = {}", self.quoted, hex(owner), hex(token.as_bytes()))
     }
 
-    /// Asks for what tells whether a rollback undoes what is done to it.
-    pub(super) fn definition(&self) -> String {
-        format!("SHOW CREATE TABLE {}", self.0)
+    /// Writes a row unless there is one.
+    pub(super) fn spoil(&self, token: &Token, owner: &[u8; 16]) -> String {
+        format!("INSERT IGNORE INTO {} (token, owner) VALUES ({}, {})", self.quoted, hex(token.as_bytes()), hex(owner))
     }
+
+    /// Removes some of the tokens that are older than so many seconds. Rows with the mark of work that is not whole stay.
+    ///
+    /// The time is counted in seconds of UTC: an interval of local time is another one across the beginning and the end of
+    /// summer time. The first comparison is for the index; in the hour that is repeated in autumn its point of local time stands
+    /// for two, which the second one tells apart.
+    pub(super) fn purge(&self, seconds: u64, but_of: &[u8; 16], limit: u32) -> String {
+        // enough for ever, and no overflow
+        let seconds = seconds.min(1 << 40);
+        let before = format!("CAST(UNIX_TIMESTAMP() AS SIGNED) - {seconds}");
+        format!(
+            "DELETE FROM {} WHERE created < FROM_UNIXTIME({before}) AND UNIX_TIMESTAMP(created) < {before} \
+             AND owner <> {} LIMIT {limit}",
+            self.quoted,
+            hex(but_of)
+        )
+    }
+
+    /// Asks for the current database, and for the kind and the engine of the table.
+    pub(crate) fn definition(&self) -> String {
+        let schema = self.database.as_deref().map_or("DATABASE()".into(), text);
+        format!(
+            "SELECT DATABASE(), (SELECT MAX(CONCAT(TABLE_TYPE, '/', COALESCE(ENGINE, ''))) FROM information_schema.TABLES \
+             WHERE TABLE_SCHEMA = {schema} AND TABLE_NAME = {})",
+            text(&self.name)
+        )
+    }
+
+    /// Why a table of this kind and engine is no good.
+    pub(crate) fn objection(&self, definition: &str) -> Option<String> {
+        let (kind, engine) = definition.rsplit_once('/')?;
+        match kind {
+            "VIEW" | "SYSTEM VIEW" | "SEQUENCE" | "TEMPORARY" => {
+                let kind = kind.to_lowercase();
+                Some(format!("the guard's table {self} is a {kind}: give guard_table() the name of a table of its own"))
+            }
+            _ if engine.eq_ignore_ascii_case("InnoDB") => None,
+            _ => Some(format!("the guard's table {self} is not transactional: ALTER TABLE {self} ENGINE=InnoDB")),
+        }
+    }
+}
+
+/// A literal that no `sql_mode` reads in another way.
+fn text(name: &str) -> String {
+    format!("CONVERT({} USING utf8)", hex(name.as_bytes()))
 }
 
 impl std::fmt::Display for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.quoted)
     }
 }
 

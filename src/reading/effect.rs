@@ -113,6 +113,12 @@ impl Effect {
         self.control = control;
     }
 
+    /// It looked as if it did.
+    pub(super) fn begins_none(&mut self) {
+        self.begins = false;
+        self.control = Control::None;
+    }
+
     #[inline]
     pub(super) fn end_statement(&mut self, end: usize, odd: bool) {
         self.commits |= !self.kept || (self.kept_if_plain && odd);

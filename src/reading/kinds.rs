@@ -7,7 +7,7 @@ use std::fmt;
 pub(crate) struct StateKinds(u16);
 
 /// Each kind by itself, in the order in which [`StateKinds::names`] tells them.
-const NAMED: [(StateKinds, &str); 11] = [
+const NAMED: [(StateKinds, &str); 14] = [
     (StateKinds::USER_VARIABLES, "user variables"),
     (StateKinds::SESSION_VARIABLES, "session variables"),
     (StateKinds::ROLE, "the role"),
@@ -18,6 +18,9 @@ const NAMED: [(StateKinds, &str); 11] = [
     (StateKinds::PREPARED, "SQL prepared statements"),
     (StateKinds::HANDLER, "open handlers"),
     (StateKinds::TRANSACTION, "the transaction"),
+    (StateKinds::INSERT_ID, "the last insert id"),
+    (StateKinds::SEQUENCE, "the last value of a sequence"),
+    (StateKinds::DIAGNOSTICS, "what the last statement told of itself"),
     (StateKinds::UNKNOWN, "whatever a statement that was not recognised has left"),
 ];
 
@@ -47,8 +50,33 @@ impl StateKinds {
     /// Not recognised as neutral: it may leave anything.
     pub(crate) const UNKNOWN: Self = Self(1 << 9);
 
-    /// True if nothing is left behind.
+    /// What `LAST_INSERT_ID()` tells.
+    pub(crate) const INSERT_ID: Self = Self(1 << 11);
+    /// What `LASTVAL(s)` and `PREVIOUS VALUE FOR s` tell.
+    pub(crate) const SEQUENCE: Self = Self(1 << 12);
+    /// What `FOUND_ROWS()`, `ROW_COUNT()` and `SHOW WARNINGS` tell.
+    pub(crate) const DIAGNOSTICS: Self = Self(1 << 13);
+    /// What nearly every statement leaves, and only those miss that ask for it. No reason to reset a connection.
+    pub(crate) const TOLD: Self = Self::INSERT_ID.union(Self::SEQUENCE).union(Self::DIAGNOSTICS);
+    pub(super) const ALL: Self = Self(u16::MAX);
+
+    /// True if nothing is left behind, but for what nearly every statement leaves.
     pub(crate) const fn is_neutral(self) -> bool {
+        self.0 & !Self::TOLD.0 == 0
+    }
+
+    /// The kinds that a later statement may miss without asking for them.
+    pub(crate) const fn lasting(self) -> Self {
+        self.without(Self::TOLD)
+    }
+
+    /// The kinds that only matter to those that ask for them.
+    pub(crate) const fn told(self) -> Self {
+        self.intersection(Self::TOLD)
+    }
+
+    /// True if the set is empty.
+    pub(crate) const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
@@ -60,6 +88,11 @@ impl StateKinds {
     /// The kinds of both sets.
     pub(crate) const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The kinds that are in both sets.
+    pub(crate) const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// The kinds of this set that are not in the other.

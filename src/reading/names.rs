@@ -1,16 +1,28 @@
 //! Looks up a word that stands before `(`: in a hash table that the compiler builds from the lists.
 
-use super::lists::{FUNCTIONS, KEYWORDS, MARIADB_FUNCTIONS, MYSQL_FUNCTIONS};
+use super::lists::{FUNCTIONS, KEYWORDS, MARIADB_FUNCTIONS, MYSQL_FUNCTIONS, SPACED_FUNCTIONS};
 
 /// What `word (` is, as far as the word tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name {
     /// A keyword, or a built-in function that leaves nothing behind.
     Neutral,
-    /// Takes or frees a user-level lock, or looks at one.
+    /// A built-in function if nothing stands between the name and the parenthesis; else it may be a stored one.
+    BuiltInIfDirectly,
+    /// Takes a user-level lock.
+    GetLock,
+    /// Frees a user-level lock.
+    ReleaseLock,
+    /// Frees all user-level locks.
+    ReleaseAllLocks,
+    /// Looks at a user-level lock.
     UserLock,
-    /// Sets the session's value if it has an argument.
+    /// Sets the session's value if it has an argument, else tells it.
     LastInsertId,
+    /// Tells of the statement before.
+    Diagnostics,
+    /// Tells the last value of a sequence.
+    LastValue,
     /// Advances or sets a sequence, which outlives the session.
     Writes,
     /// None of these.
@@ -18,14 +30,20 @@ pub(super) enum Name {
 }
 
 // Locking Functions, in both manuals. MySQL's locking service functions are loadable, hence unlisted.
-const USER_LOCKS: &[&str] = &["GET_LOCK", "IS_FREE_LOCK", "IS_USED_LOCK", "RELEASE_ALL_LOCKS", "RELEASE_LOCK"];
+const USER_LOCKS: &[&str] = &["IS_FREE_LOCK", "IS_USED_LOCK"];
 const WRITES: &[&str] = &["NEXTVAL", "SETVAL"];
 
-const GROUPS: [(Name, &[&str]); 7] = [
+const GROUPS: [(Name, &[&str]); 13] = [
     (Name::Neutral, KEYWORDS),
     (Name::Neutral, FUNCTIONS),
     (Name::Neutral, MYSQL_FUNCTIONS),
     (Name::Neutral, MARIADB_FUNCTIONS),
+    (Name::BuiltInIfDirectly, SPACED_FUNCTIONS),
+    (Name::GetLock, &["GET_LOCK"]),
+    (Name::ReleaseLock, &["RELEASE_LOCK"]),
+    (Name::ReleaseAllLocks, &["RELEASE_ALL_LOCKS"]),
+    (Name::Diagnostics, &["FOUND_ROWS", "ROW_COUNT", "WSREP_LAST_SEEN_GTID", "WSREP_LAST_WRITTEN_GTID"]),
+    (Name::LastValue, &["LASTVAL"]),
     (Name::UserLock, USER_LOCKS),
     (Name::LastInsertId, &["LAST_INSERT_ID"]),
     (Name::Writes, WRITES),

@@ -7,7 +7,8 @@ use super::Reading;
 use super::effect::Effect;
 use super::kinds::StateKinds;
 use super::lexer::{Kind, Lexer};
-use super::names::{self, Name, is};
+use super::names::{self, Capitals, Name, is};
+use super::ties::Ties;
 use super::verbs::Mode;
 
 /// What a token is and where it stands.
@@ -44,6 +45,8 @@ pub(super) struct Reader<'a> {
     pub(super) state: StateKinds,
     pub(super) several: bool,
     pub(super) local_infile: bool,
+    /// A prepared statement of SQL's own is named.
+    pub(super) names_prepared: bool,
     /// No statement so far changes anything.
     reads_only: bool,
     /// A statement has begun.
@@ -52,6 +55,8 @@ pub(super) struct Reader<'a> {
     pub(super) ended: bool,
     /// What the statements so far do to a transaction.
     pub(super) effect: Effect,
+    /// What they have to do with their session.
+    pub(super) ties: Ties,
 
     // The current statement.
     pub(super) mode: Mode,
@@ -63,6 +68,8 @@ pub(super) struct Reader<'a> {
     pub(super) calls: bool,
     /// `name@host` can be an account.
     pub(super) accounts: bool,
+    /// A global variable has been set.
+    pub(super) global: bool,
     pub(super) depth: u32,
     pub(super) last: Token,
     /// The token before the name that `last` is, or ends: before `a` in `a.b.c`.
@@ -77,15 +84,18 @@ impl<'a> Reader<'a> {
             state: StateKinds::NONE,
             several: false,
             local_infile: false,
+            names_prepared: false,
             reads_only: true,
             begun: false,
             ended: false,
             effect: Effect::default(),
+            ties: Ties::default(),
             mode: Mode::Start,
             watched: true,
             reads: false,
             calls: true,
             accounts: false,
+            global: false,
             depth: 0,
             last: NO_TOKEN,
             before: NO_TOKEN,
@@ -119,13 +129,20 @@ impl<'a> Reader<'a> {
     fn reading(mut self) -> Reading {
         if self.lexer.odd {
             self.unknown();
+            self.ties.end_statement();
+            self.ties.of_odd_text(!self.lexer.has_semicolon());
         }
+        let (needs, leaves_for_others) = self.ties.of_text();
         let effect = self.effect.of_text(self.begun, &self.lexer);
         Reading {
             state: self.state,
             effect,
+            needs,
+            leaves_for_others,
+            gives: self.ties.gives_at_all(),
             several: self.several,
             local_infile: self.local_infile,
+            names_prepared: self.names_prepared,
             reads_only: self.reads_only && self.begun && self.state.is_neutral(),
         }
     }
@@ -135,12 +152,14 @@ impl<'a> Reader<'a> {
         if !matches!(self.mode, Mode::Start) {
             self.reads_only &= self.reads;
             self.effect.end_statement(self.last.end(), self.lexer.odd);
+            self.ties.end_statement();
         }
         self.mode = Mode::Start;
         self.watched = true;
         self.reads = false;
         self.calls = true;
         self.accounts = false;
+        self.global = false;
         self.depth = 0;
         self.last = NO_TOKEN;
         self.before = NO_TOKEN;
@@ -150,6 +169,7 @@ impl<'a> Reader<'a> {
     /// Not recognised as neutral: any state, any effect.
     pub(super) fn unknown(&mut self) {
         self.leaves(StateKinds::UNKNOWN);
+        self.ties.unsure();
         self.several = true;
         self.reads = false;
     }
@@ -167,6 +187,34 @@ impl<'a> Reader<'a> {
         self.lexer.text(token.start() + 1, token.end().saturating_sub(1))
     }
 
+    /// The statement makes what later ones can use.
+    pub(super) fn makes(&mut self, kind: StateKinds) {
+        self.leaves(kind);
+        if !self.lexer.odd {
+            self.ties.makes(kind);
+        }
+    }
+
+    /// The statement begins what has to be ended.
+    pub(super) fn opens(&mut self, kind: StateKinds) {
+        self.leaves(kind);
+        if !self.lexer.odd {
+            self.ties.opens(kind);
+        }
+    }
+
+    /// The statement uses what earlier ones have made.
+    pub(super) fn uses(&mut self, kind: StateKinds) {
+        self.leaves(kind);
+        self.ties.uses(kind);
+    }
+
+    /// The statement ends what an earlier one has begun.
+    pub(super) fn ends(&mut self, kind: StateKinds) {
+        self.leaves(kind);
+        self.ties.ends(kind);
+    }
+
     #[inline(always)]
     fn take(&mut self, token: Token) {
         match token.kind {
@@ -176,7 +224,7 @@ impl<'a> Reader<'a> {
             }
             Kind::Backquoted | Kind::DoubleQuoted => self.begin_name(),
             Kind::Open => {
-                self.open();
+                self.open(token);
                 self.depth += 1;
             }
             Kind::Close => self.depth = self.depth.saturating_sub(1),
@@ -192,12 +240,12 @@ impl<'a> Reader<'a> {
             | Kind::Placeholder
             | Kind::Variable
             | Kind::Comma
-            | Kind::AtAt
             | Kind::Equals
             | Kind::Colon
             | Kind::Semicolon
             | Kind::Operator
             | Kind::End => {}
+            Kind::AtAt => self.system_variable(),
         }
         self.last = token;
     }
@@ -222,7 +270,31 @@ impl<'a> Reader<'a> {
             self.last.kind = Kind::Variable;
         } else if self.reads {
             self.read_on(token);
+        } else if token.length() == 5 && is(self.text(token), b"VALUE") {
+            self.sequence();
         }
+    }
+
+    /// `NEXT VALUE FOR s`, `PREVIOUS VALUE FOR s`: true for the first, which writes.
+    fn sequence(&mut self) -> bool {
+        let before = Capitals::new(self.text(self.before));
+        match before.as_bytes() {
+            b"NEXT" => {
+                self.ties.provides(StateKinds::SEQUENCE);
+                true
+            }
+            b"PREVIOUS" if self.goes_on_with(b"FOR") => {
+                self.ties.uses(StateKinds::SEQUENCE);
+                false
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn goes_on_with(&self, word: &[u8]) -> bool {
+        let mut ahead = self.lexer;
+        let (_, start) = ahead.next();
+        is(ahead.text(start, ahead.end()), word)
     }
 
     /// Some words end the hope that a query changes nothing.
@@ -230,7 +302,7 @@ impl<'a> Reader<'a> {
     fn read_on(&mut self, token: Token) {
         let writes = match token.length() {
             4 => is(self.text(token), b"INTO"),
-            5 => is(self.text(token), b"VALUE") && is(self.text(self.before), b"NEXT"),
+            5 => is(self.text(token), b"VALUE") && self.sequence(),
             6 if self.mode == Mode::With => {
                 let word = self.text(token);
                 is(word, b"UPDATE") || is(word, b"DELETE") || is(word, b"INSERT")
@@ -253,19 +325,46 @@ impl<'a> Reader<'a> {
         let name = matches!(self.last.kind, Kind::Word | Kind::Backquoted | Kind::DoubleQuoted | Kind::Text);
         if !(self.accounts && name && self.last.end() == token.start()) {
             self.leaves(StateKinds::USER_VARIABLES);
+            // `CREATE USER u @ h`: with a blank between it may be either.
+            if !self.lexer.odd && !self.accounts {
+                self.user_variable();
+            }
+        }
+    }
+
+    /// `@@name`, `@@session.name`: some tell of the statements before.
+    fn system_variable(&mut self) {
+        if self.mode == Mode::SetTarget {
+            return;
+        }
+        let mut ahead = self.lexer;
+        let mut next = || {
+            let (kind, start) = ahead.next();
+            let quoted = usize::from(kind == Kind::Backquoted);
+            Capitals::new(ahead.text(start + quoted, ahead.end().saturating_sub(quoted)))
+        };
+        let mut name = next();
+        if matches!(name.as_bytes(), b"SESSION" | b"LOCAL") && next().as_bytes() == b"." {
+            name = next();
+        }
+        match name.as_bytes() {
+            b"LAST_INSERT_ID" | b"IDENTITY" => self.ties.uses(StateKinds::INSERT_ID),
+            b"WARNING_COUNT" | b"ERROR_COUNT" | b"LAST_GTID" => self.ties.uses(StateKinds::DIAGNOSTICS),
+            _ => {}
         }
     }
 
     #[inline(always)]
-    fn open(&mut self) {
+    fn open(&mut self, token: Token) {
         if self.last.kind == Kind::Word {
-            self.open_after_word();
+            self.open_after_word(self.last.end() == token.start());
         } else if matches!(self.last.kind, Kind::Backquoted | Kind::DoubleQuoted | Kind::Variable) {
             self.possible_call();
         }
     }
 
-    fn open_after_word(&mut self) {
+    /// `directly`: nothing stands between the word and the parenthesis.
+    fn open_after_word(&mut self, directly: bool) {
         if self.before.kind == Kind::Word && is(self.text(self.before), b"INTO") {
             // the table of an `INSERT`, the most common name before `(`
             return;
@@ -274,16 +373,46 @@ impl<'a> Reader<'a> {
             self.possible_call();
             return;
         }
-        match names::name(self.text(self.last)) {
+        let name = names::name(self.text(self.last));
+        if name != Name::Neutral && !(directly && name == Name::BuiltInIfDirectly) {
+            self.open_after_name(name);
+        }
+    }
+
+    #[cold]
+    fn open_after_name(&mut self, name: Name) {
+        let (next, _) = { self.lexer }.next();
+        match name {
             Name::Neutral => {}
+            // `count (*)` is no call of a stored function: it counts, or is a syntax error.
+            Name::BuiltInIfDirectly if self.goes_on_with(b"*") => {}
+            Name::BuiltInIfDirectly => self.possible_call(),
             Name::UserLock => self.leaves(StateKinds::USER_LOCK),
-            Name::LastInsertId => {
-                let (next, _) = { self.lexer }.next();
-                if next != Kind::Close {
-                    self.leaves(StateKinds::SESSION_VARIABLES);
-                }
+            Name::GetLock => {
+                self.leaves(StateKinds::USER_LOCK);
+                self.ties.takes_lock();
             }
-            Name::Writes => self.reads = false,
+            Name::ReleaseLock => {
+                self.leaves(StateKinds::USER_LOCK);
+                self.ties.frees_lock();
+            }
+            Name::ReleaseAllLocks => {
+                self.leaves(StateKinds::USER_LOCK);
+                self.ties.frees_locks();
+            }
+            Name::LastInsertId if next == Kind::Close => self.ties.uses(StateKinds::INSERT_ID),
+            Name::LastInsertId => {
+                self.leaves(StateKinds::SESSION_VARIABLES);
+                self.ties.gives(StateKinds::INSERT_ID);
+            }
+            Name::Diagnostics => self.ties.uses(StateKinds::DIAGNOSTICS),
+            // With another argument it is a function of the user's.
+            Name::LastValue if matches!(next, Kind::Word | Kind::Backquoted) => self.ties.uses(StateKinds::SEQUENCE),
+            Name::LastValue => {}
+            Name::Writes => {
+                self.ties.provides(StateKinds::SEQUENCE);
+                self.reads = false;
+            }
             Name::Unlisted => self.possible_call(),
         }
     }
@@ -319,7 +448,7 @@ impl<'a> Reader<'a> {
 
     /// True if the word before the name makes it the name of a table, an alias, a type, or a part of a longer keyword.
     fn named_by_word(&self) -> bool {
-        let before = names::Capitals::new(self.text(self.before));
+        let before = Capitals::new(self.text(self.before));
         match before.as_bytes() {
             b"INTO" | b"AS" | b"TABLE" | b"EXISTS" | b"REFERENCES" | b"VIEW" | b"INSERT" | b"REPLACE" | b"IGNORE"
             | b"LOW_PRIORITY" | b"DELAYED" | b"SET" => true,

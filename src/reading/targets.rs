@@ -5,6 +5,7 @@ use super::kinds::StateKinds;
 use super::lexer::Kind;
 use super::names::{Capitals, is};
 use super::reader::{Reader, Token};
+use super::variables::Role;
 use super::verbs::Mode;
 
 impl Reader<'_> {
@@ -19,13 +20,15 @@ impl Reader<'_> {
         }
         let mode = self.mode;
         match (mode, word) {
-            (Mode::Create | Mode::CreateOrReplace | Mode::Drop, b"TEMPORARY") => {
-                self.leaves(StateKinds::TEMPORARY_TABLE);
-            }
+            (Mode::Create | Mode::CreateOrReplace, b"TEMPORARY") => self.makes(StateKinds::TEMPORARY_TABLE),
+            (Mode::Drop, b"TEMPORARY") => self.leaves(StateKinds::TEMPORARY_TABLE),
             (_, b"TABLE" | b"TABLES") | (Mode::Create | Mode::CreateOrReplace, b"INDEX") => {
                 // A sequence commits although it is temporary (seen on MariaDB 10.11 and 11.8).
                 if is(self.text(self.last), b"TEMPORARY") {
                     self.keeps();
+                    if mode == Mode::Drop && !self.goes_on_with(b"IF") {
+                        self.uses(StateKinds::TEMPORARY_TABLE);
+                    }
                 }
                 self.accounts = false;
                 self.calls = false;
@@ -47,16 +50,29 @@ impl Reader<'_> {
             }
             (Mode::Drop, b"PREPARE") => {
                 self.keeps();
-                self.object_known(StateKinds::PREPARED);
+                self.frees_prepared();
+            }
+            (_, b"VIEW") => {
+                // What it is made of is not executed.
+                self.ties.blind();
+                self.object_known(StateKinds::NONE);
             }
             (Mode::Drop, b"FUNCTION" | b"PROCEDURE" | b"TRIGGER" | b"EVENT" | b"INDEX")
             | (
                 _,
-                b"VIEW" | b"DATABASE" | b"SCHEMA" | b"SERVER" | b"TABLESPACE" | b"SEQUENCE" | b"LOGFILE" | b"REFERENCE"
+                b"DATABASE" | b"SCHEMA" | b"SERVER" | b"TABLESPACE" | b"SEQUENCE" | b"LOGFILE" | b"REFERENCE"
                 | b"RESOURCE",
             ) => self.object_known(StateKinds::NONE),
             _ => self.lost(),
         }
+    }
+
+    /// `DEALLOCATE PREPARE s`, `DROP PREPARE s`
+    pub(super) fn frees_prepared(&mut self) {
+        self.names_prepared = true;
+        self.uses(StateKinds::PREPARED);
+        self.accounts = false;
+        self.go(Mode::Plain);
     }
 
     fn object_known(&mut self, kinds: StateKinds) {
@@ -90,13 +106,19 @@ impl Reader<'_> {
         }
         match name {
             // counted where it is taken
-            _ if kind == Kind::At => self.mode = Mode::SetValue,
+            _ if kind == Kind::At => {
+                self.ties.variables.role = Role::Target;
+                self.mode = Mode::SetValue;
+            }
             b"AUTOCOMMIT" => {
                 self.leaves(StateKinds::TRANSACTION);
                 self.mode = Mode::SetAutocommit;
             }
             _ if quoted => self.set_variable(),
-            b"GLOBAL" | b"PERSIST" | b"PERSIST_ONLY" => self.mode = Mode::SetGlobalTarget,
+            b"GLOBAL" | b"PERSIST" | b"PERSIST_ONLY" => {
+                self.global = true;
+                self.mode = Mode::SetGlobalTarget;
+            }
             b"PASSWORD" => {
                 self.effect.may_commit();
                 self.accounts = true;
@@ -105,11 +127,12 @@ impl Reader<'_> {
             b"TRANSACTION" => {
                 // Without a scope it is about the next transaction only.
                 let lasts = is(self.text(self.last), b"SESSION") || is(self.text(self.last), b"LOCAL");
-                self.known(if lasts { StateKinds::SESSION_VARIABLES } else { StateKinds::TRANSACTION });
+                self.makes(if lasts { StateKinds::SESSION_VARIABLES } else { StateKinds::TRANSACTION });
+                self.go(Mode::Plain);
             }
             b"ROLE" => {
+                self.makes(StateKinds::ROLE);
                 self.accounts();
-                self.known(StateKinds::ROLE);
             }
             // `SET DEFAULT ROLE` is about an account.
             b"DEFAULT" => {
@@ -127,14 +150,18 @@ impl Reader<'_> {
     }
 
     fn set_variable(&mut self) {
-        self.leaves(StateKinds::SESSION_VARIABLES);
+        // After `GLOBAL` the scope of the next target depends on the version.
+        if self.global {
+            self.leaves(StateKinds::SESSION_VARIABLES);
+        } else {
+            self.makes(StateKinds::SESSION_VARIABLES);
+        }
         self.mode = Mode::SetValue;
     }
 
     /// After an assignment another target may follow.
     fn set_value(&mut self, kind: Kind) {
         if kind == Kind::Comma && self.depth == 0 {
-            // After `GLOBAL` the scope of the next target depends on the version.
             if self.mode == Mode::SetGlobalValue {
                 self.leaves(StateKinds::SESSION_VARIABLES);
             }
@@ -147,7 +174,21 @@ impl Reader<'_> {
         let sign = |token: Token| matches!(token.kind, Kind::Equals | Kind::Operator);
         let value = self.text(token);
         let off = is(value, b"0") || is(value, b"OFF") || is(value, b"FALSE");
-        if sign(token) || (sign(self.last) && off) {
+        if sign(token) {
+            return;
+        }
+        if sign(self.last) {
+            if off {
+                self.opens(StateKinds::TRANSACTION);
+                return;
+            }
+            self.effect.may_commit();
+            if self.ties.is_open(StateKinds::TRANSACTION) {
+                self.ends(StateKinds::TRANSACTION);
+            } else {
+                self.makes(StateKinds::TRANSACTION);
+            }
+            self.mode = Mode::SetValue;
             return;
         }
         if token.kind == Kind::Comma {

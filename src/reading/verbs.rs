@@ -8,6 +8,7 @@ use super::kinds::StateKinds;
 use super::lexer::Kind;
 use super::names::{Capitals, is};
 use super::reader::{Reader, Token};
+use super::variables::Role;
 
 /// What the reader waits for in the current statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,12 @@ pub(super) enum Mode {
     LoadOptions,
     /// `INSTANCE`, or tables.
     Lock,
+    /// `STAGE`, `LOCK`, `UNLOCK`.
+    Backup,
+    /// What is done with the handler, after its name.
+    Handler,
+    /// A name, or `IMMEDIATE`.
+    Execute,
     Flush,
     /// A lock in `FLUSH TABLES`.
     FlushTables,
@@ -74,11 +81,13 @@ impl Reader<'_> {
             // The short way of the most common words.
             let word = self.text(token);
             let query = is(word, b"SELECT");
-            if query || is(word, b"INSERT") || is(word, b"UPDATE") || is(word, b"DELETE") {
-                self.several |= self.ended;
-                self.begun = true;
+            let inserts = is(word, b"INSERT");
+            if query || inserts || is(word, b"UPDATE") || is(word, b"DELETE") {
+                self.begin_statement();
                 self.reads = query;
-                self.effect.begin_statement(self.ended);
+                if inserts {
+                    self.ties.gives(StateKinds::INSERT_ID);
+                }
                 self.keeps();
                 self.go(Mode::Plain);
                 return;
@@ -123,7 +132,11 @@ impl Reader<'_> {
                     self.local_infile = true;
                     self.several = true;
                 }
-                b"INTO" => self.go(Mode::Plain),
+                b"INTO" => {
+                    self.ties.gives(StateKinds::INSERT_ID);
+                    self.ties.variables.role = Role::Column;
+                    self.go(Mode::Plain);
+                }
                 _ => {}
             },
             Mode::Flush => match word {
@@ -147,11 +160,15 @@ impl Reader<'_> {
             },
             Mode::FlushTables => {
                 if matches!(word, b"WITH" | b"READ" | b"LOCK" | b"FOR" | b"EXPORT") {
-                    self.leaves(StateKinds::TABLE_LOCKS);
+                    self.opens(StateKinds::TABLE_LOCKS);
                 }
             }
             Mode::Show => match word {
                 b"GRANTS" => self.accounts(),
+                b"WARNINGS" | b"ERRORS" | b"COUNT" | b"PROFILE" | b"PROFILES" => {
+                    self.ties.uses(StateKinds::DIAGNOSTICS);
+                    self.go(Mode::Plain);
+                }
                 b"CREATE" => self.mode = Mode::ShowCreate,
                 _ => self.go(Mode::Plain),
             },
@@ -162,7 +179,7 @@ impl Reader<'_> {
             Mode::Begin => {
                 // `BEGIN NOT ATOMIC`, or a block of Oracle's mode
                 if word != b"WORK" || !is(self.text(self.last), b"BEGIN") {
-                    self.effect.says(Control::None);
+                    self.effect.begins_none();
                     self.lost();
                 }
             }
@@ -178,11 +195,16 @@ impl Reader<'_> {
                     }
                     _ => {}
                 }
-                self.known(StateKinds::TRANSACTION);
+                match word {
+                    b"START" | b"BEGIN" => self.opens(StateKinds::TRANSACTION),
+                    b"COMMIT" | b"ROLLBACK" => self.ends(StateKinds::TRANSACTION),
+                    _ => self.uses(StateKinds::TRANSACTION),
+                }
+                self.go(Mode::Plain);
             }
             Mode::StartWhat => match word {
                 b"TRANSACTION" => {
-                    self.leaves(StateKinds::TRANSACTION);
+                    self.opens(StateKinds::TRANSACTION);
                     self.effect.begins(Control::Begin);
                     self.go(Mode::Plain);
                 }
@@ -191,6 +213,40 @@ impl Reader<'_> {
             Mode::Lock => {
                 if word == b"INSTANCE" {
                     self.keeps();
+                }
+                self.go(Mode::Plain);
+            }
+            Mode::Backup => match word {
+                b"STAGE" => {}
+                b"END" | b"UNLOCK" => {
+                    self.ends(StateKinds::TABLE_LOCKS);
+                    self.go(Mode::Plain);
+                }
+                _ => {
+                    self.opens(StateKinds::TABLE_LOCKS);
+                    self.go(Mode::Plain);
+                }
+            },
+            Mode::Handler => {
+                let named = matches!(self.last.kind, Kind::Word | Kind::Backquoted | Kind::DoubleQuoted);
+                match word {
+                    _ if !named || is(self.text(self.last), b"HANDLER") => {}
+                    b"OPEN" => {
+                        self.makes(StateKinds::HANDLER);
+                        self.go(Mode::Plain);
+                    }
+                    b"READ" | b"CLOSE" => {
+                        self.uses(StateKinds::HANDLER);
+                        self.go(Mode::Plain);
+                    }
+                    _ => {}
+                }
+            }
+            Mode::Execute => {
+                // `EXECUTE IMMEDIATE` needs no name, of which one may be `immediate`.
+                if word != b"IMMEDIATE" || !matches!({ self.lexer }.next().0, Kind::Text | Kind::At | Kind::Word) {
+                    self.names_prepared = true;
+                    self.uses(StateKinds::PREPARED);
                 }
                 self.go(Mode::Plain);
             }
@@ -243,6 +299,9 @@ impl Reader<'_> {
             | Mode::SetAutocommit
             | Mode::SetGlobalValue
             | Mode::Lock
+            | Mode::Backup
+            | Mode::Handler
+            | Mode::Execute
             | Mode::Flush
             | Mode::FlushTables
             | Mode::Show
@@ -264,10 +323,15 @@ impl Reader<'_> {
         match word {
             b"WORK" | b"AND" | b"NO" => {}
             b"CHAIN" if negated => {}
-            b"CHAIN" => self.effect.then(Then::Chains),
+            b"CHAIN" => {
+                self.effect.then(Then::Chains);
+                self.opens(StateKinds::TRANSACTION);
+            }
             b"RELEASE" if negated => {}
             b"RELEASE" => self.effect.then(Then::Disconnects),
             b"TO" => {
+                // It was open, or else that was noted.
+                self.opens(StateKinds::TRANSACTION);
                 self.effect.says(Control::Savepoint);
                 self.keeps();
                 self.go(Mode::Plain);
@@ -289,6 +353,7 @@ impl Reader<'_> {
     /// The statement is not recognised.
     pub(super) fn lost(&mut self) {
         self.unknown();
+        self.ties.blind();
         self.go(Mode::Plain);
     }
 
@@ -304,11 +369,19 @@ impl Reader<'_> {
         self.go(Mode::Plain);
     }
 
+    #[inline]
+    fn begin_statement(&mut self) {
+        if self.ended {
+            self.several = true;
+            self.ties.begin_another();
+        }
+        self.begun = true;
+        self.effect.begin_statement(self.ended);
+    }
+
     fn start(&mut self, kind: Kind, word: &[u8]) {
         if self.depth == 0 {
-            self.several |= self.ended;
-            self.begun = true;
-            self.effect.begin_statement(self.ended);
+            self.begin_statement();
         }
         if kind == Kind::Open {
             return;
@@ -325,7 +398,13 @@ impl Reader<'_> {
                 self.reads = true;
                 self.go(Mode::Plain);
             }
-            b"INSERT" | b"UPDATE" | b"DELETE" | b"REPLACE" | b"DO" | b"TRUNCATE" | b"KILL" | b"PURGE" => {
+            b"INSERT" | b"REPLACE" => {
+                self.ties.gives(StateKinds::INSERT_ID);
+                self.go(Mode::Plain);
+            }
+            b"UPDATE" | b"DELETE" | b"DO" | b"TRUNCATE" | b"PURGE" => self.go(Mode::Plain),
+            b"KILL" => {
+                self.accounts = self.goes_on_with(b"USER");
                 self.go(Mode::Plain);
             }
             b"GRANT" | b"REVOKE" => self.accounts(),
@@ -345,39 +424,66 @@ impl Reader<'_> {
                 self.effect.keeps_if_plain();
                 self.mode = Mode::SetTarget;
             }
-            b"USE" => self.known(StateKinds::DATABASE),
+            b"USE" => {
+                self.makes(StateKinds::DATABASE);
+                self.go(Mode::Plain);
+            }
             b"BEGIN" => {
-                self.leaves(StateKinds::TRANSACTION);
+                self.opens(StateKinds::TRANSACTION);
                 self.effect.begins(Control::Begin);
                 self.mode = Mode::Begin;
             }
             b"START" => self.mode = Mode::StartWhat,
             b"COMMIT" | b"ROLLBACK" => {
                 let end = if word == b"COMMIT" { Control::Commit } else { Control::Rollback };
-                self.leaves(StateKinds::TRANSACTION);
+                self.ends(StateKinds::TRANSACTION);
                 self.effect.says(end(Then::Ends));
                 self.mode = Mode::Ending;
             }
             b"SAVEPOINT" | b"RELEASE" => {
                 self.effect.says(Control::Savepoint);
-                self.known(StateKinds::TRANSACTION);
+                self.uses(StateKinds::TRANSACTION);
+                self.go(Mode::Plain);
             }
             b"XA" => self.mode = Mode::Xa,
             b"CALL" => {
                 self.effect.calls();
-                self.lost();
+                self.unknown();
+                self.ties.variables.role = Role::Argument;
+                self.go(Mode::Plain);
             }
-            b"LOCK" | b"UNLOCK" => {
-                self.leaves(StateKinds::TABLE_LOCKS);
+            b"LOCK" => {
+                self.opens(StateKinds::TABLE_LOCKS);
                 self.mode = Mode::Lock;
             }
-            b"BACKUP" => self.known(StateKinds::TABLE_LOCKS),
-            b"PREPARE" | b"DEALLOCATE" => self.known(StateKinds::PREPARED),
+            b"UNLOCK" => {
+                self.ends(StateKinds::TABLE_LOCKS);
+                self.mode = Mode::Lock;
+            }
+            b"BACKUP" => {
+                self.leaves(StateKinds::TABLE_LOCKS);
+                self.mode = Mode::Backup;
+            }
+            b"PREPARE" => {
+                self.makes(StateKinds::PREPARED);
+                self.go(Mode::Plain);
+            }
+            b"DEALLOCATE" => self.frees_prepared(),
             b"EXECUTE" => {
                 self.leaves(StateKinds::PREPARED);
-                self.lost();
+                self.unknown();
+                self.mode = Mode::Execute;
             }
-            b"HANDLER" => self.known(StateKinds::HANDLER),
+            b"HANDLER" => {
+                self.leaves(StateKinds::HANDLER);
+                self.mode = Mode::Handler;
+            }
+            b"GET" => {
+                self.unknown();
+                self.ties.uses(StateKinds::DIAGNOSTICS);
+                self.ties.variables.role = Role::Diagnostics;
+                self.go(Mode::Plain);
+            }
             b"CREATE" | b"ALTER" | b"DROP" | b"RENAME" => {
                 self.accounts = true;
                 self.mode = match word {

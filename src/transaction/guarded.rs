@@ -1,23 +1,24 @@
 //! The loop of a transaction with a guard: the first thing in each run is to take the token.
 
-use std::{future::Future, time::Instant};
+use std::{future::Future, sync::Arc, time::Instant};
 
-use mysql_async::{
-    Row, TxOpts,
-    prelude::{FromRow, Queryable},
-};
+use mysql_async::{Row, TxOpts};
 
 use super::{
-    run::{Ended, begin, command, finish},
+    conclude::{Stopped, ask, send},
+    run::{Ended, finish},
     tx::Tx,
 };
 use crate::{
     call::{Call, Failed},
     classify::Outcome,
+    conditions::answers,
     connections::{Lease, Slot},
     error::Error,
     executor::Executor,
-    guard::{Done, Guard, Taken},
+    guard::{Claim, Done, Guard, Table, Taken, checked},
+    reading::StateKinds,
+    savepoint::begin,
     statement::Delivery,
 };
 
@@ -26,7 +27,7 @@ pub(crate) async fn run_guarded<F, Fut, T, E, P>(
     exec: &Executor,
     opts: &TxOpts,
     mut work: F,
-    guard: &Guard,
+    guard: &Arc<Guard>,
     payload: Option<&P>,
 ) -> Result<Done<T>, E>
 where
@@ -35,14 +36,13 @@ where
     P: Fn(&T) -> Vec<u8> + ?Sized,
     E: From<Error>,
 {
-    let begin = begin(opts);
-    let mut call = exec.transaction_call(&begin, Delivery::ExactlyOnce)?;
+    let mut call = exec.transaction_call(&begin(opts, None), Delivery::ExactlyOnce)?;
     let mut now = call.begin()?;
     // those of the runs whose COMMIT had no reply
     let mut values: Vec<(u32, T)> = Vec::new();
     loop {
-        let failed = match take(exec, &mut call, now, &begin, guard).await {
-            Begun::Taken(lease) => {
+        let failed = match take(exec, &mut call, now, opts, guard).await {
+            Begun::Taken(lease, claim) => {
                 // not so where it is this run's COMMIT that tells
                 let in_doubt = call.outcome() == Outcome::Unknown;
                 if !in_doubt {
@@ -50,8 +50,9 @@ where
                 }
                 let slot = Slot::of_transaction(lease);
                 slot.with_standing(|standing| standing.lost_before = in_doubt);
-                let result = work(Tx::new(exec, &slot, call.attempts(), true)).await;
-                match finish(&mut call, &slot, result, |value| guard.commit(payload.map(|make| make(value)))).await {
+                let result = work(Tx::new(exec, &slot, call.attempts(), Some(claim.clone()))).await;
+                let stored = |value: &T| payload.map(|make| checked(make(value))).transpose();
+                match finish(&mut call, &slot, result, Some(&claim), stored).await {
                     Ended::Returned(Ok(value)) => {
                         call.succeeded();
                         return Ok(Done::Now(value));
@@ -67,15 +68,17 @@ where
                     }
                 }
             }
-            Begun::Before(taken) => {
-                call.succeeded();
-                return Ok(match taken {
+            Begun::Before(taken, claim) => {
+                let done = match taken {
                     Taken::ByUs(run) => match values.into_iter().find(|(of, _)| *of == run) {
                         Some((_, value)) => Done::Now(value),
                         None => Done::Before { payload: None },
                     },
                     Taken::Before(payload) => Done::Before { payload },
-                });
+                    Taken::InPart => return Err(call.done_in_part(claim.in_part()).into()),
+                };
+                call.succeeded();
+                return Ok(done);
             }
             Begun::Refused(error) => return Err(error.with_outcome(call.outcome()).into()),
             Begun::Failed(failed) => failed,
@@ -88,72 +91,113 @@ where
 /// How the beginning of a run ended.
 enum Begun {
     /// The token is ours, in a transaction that is open.
-    Taken(Lease),
+    Taken(Lease, Claim),
     /// It was taken before, and that was committed.
-    Before(Taken),
+    Before(Taken, Claim),
     /// The guard cannot work.
     Refused(Error),
     Failed(Failed),
 }
 
-async fn take(exec: &Executor, call: &mut Call<'_>, now: Instant, begin: &str, guard: &Guard) -> Begun {
+/// How often a token is taken again at once that others have, and no longer have when it is looked up.
+const TRIES: u32 = 8;
+
+async fn take(exec: &Executor, call: &mut Call<'_>, now: Instant, opts: &TxOpts, guard: &Arc<Guard>) -> Begun {
     let mut lease = match call.next_lease(now).await {
         Ok(lease) => lease,
         Err(failed) => return Begun::Failed(failed),
     };
-    if !exec.guard_is_good() {
-        match examine(call, &mut lease, guard).await {
-            Ok(None) => exec.note_good_guard(),
-            Ok(Some(objection)) => {
-                lease.finish(Default::default());
-                return Begun::Refused(Error::config(objection, None));
-            }
-            Err(error) => return Begun::Failed(call.begin_failed(lease, error)),
+    let table = match table(exec, call, &mut lease).await {
+        Ok(Ok(table)) => table,
+        Ok(Err(objection)) => {
+            lease.finish(StateKinds::NONE);
+            return Begun::Refused(Error::config(objection, None));
         }
-    }
+        Err(error) => return Begun::Failed(call.begin_failed(lease, error)),
+    };
+    let claim = Claim::new(guard, &table, call.attempts());
     let proves = match proves_that_nothing_was_done(call, &mut lease).await {
         Ok(proves) => proves,
         Err(error) => return Begun::Failed(call.begin_failed(lease, error)),
     };
-    match command(call, &mut lease, &format!("{begin}; {}", guard.take(call.attempts()))).await {
-        Ok(()) => {
-            if proves {
-                call.came_to_nothing();
-            }
-            Begun::Taken(lease)
-        }
-        Err(mysql_async::Error::Server(error)) if error.code == DUPLICATE => {
-            match find(call, &mut lease, guard).await {
-                Ok(Some(taken)) => {
-                    lease.finish(Default::default());
-                    Begun::Before(taken)
+    let text = begin(opts, Some(&claim.take()));
+    for _ in 0..TRIES {
+        let error = match send(call, &mut lease, &text).await {
+            Ok(()) => {
+                if proves {
+                    call.came_to_nothing();
                 }
-                // purged in between
-                Ok(None) => Begun::Failed(call.begin_failed(lease, mysql_async::Error::Server(error))),
-                Err(error) => Begun::Failed(call.begin_failed(lease, error)),
+                return Begun::Taken(lease, claim);
             }
+            Err(Stopped { error, .. }) => error,
+        };
+        match error {
+            mysql_async::Error::Server(error) if answers::is_duplicate_key(&error) => {
+                match find(call, &mut lease, &claim).await {
+                    Ok(Some(row)) => {
+                        lease.finish(StateKinds::NONE);
+                        return match claim.read(&row) {
+                            Some(taken) => Begun::Before(taken, claim),
+                            None => Begun::Refused(Error::config(claim.unreadable(), None)),
+                        };
+                    }
+                    // it was removed in between: purged, or the work of its owner was to be done again
+                    Ok(None) => {}
+                    Err(error) => return Begun::Failed(call.begin_failed(lease, error)),
+                }
+            }
+            mysql_async::Error::Server(error) if answers::is_missing_table(&error) => {
+                lease.retire();
+                return Begun::Refused(Error::config(claim.missing(), Some(mysql_async::Error::Server(error))));
+            }
+            error @ (mysql_async::Error::Server(_)
+            | mysql_async::Error::Io(_)
+            | mysql_async::Error::Driver(_)
+            | mysql_async::Error::Other(_)
+            | mysql_async::Error::Url(_)) => return Begun::Failed(call.begin_failed(lease, error)),
         }
-        Err(mysql_async::Error::Server(error)) if error.code == NO_SUCH_TABLE => {
-            lease.retire();
-            Begun::Refused(Error::config(guard.missing(), Some(mysql_async::Error::Server(error))))
-        }
-        Err(error) => Begun::Failed(call.begin_failed(lease, error)),
     }
+    lease.finish(StateKinds::NONE);
+    let message = format!(
+        "the guard's table says {TRIES} times that it has the token, and does not have it when it is looked up"
+    );
+    Begun::Refused(Error::config(message, None))
 }
 
-const DUPLICATE: u16 = 1062;
-const NO_SUCH_TABLE: u16 = 1146;
-
-/// What is wrong with the table, if anything is. Asked once for each executor.
-async fn examine(call: &Call<'_>, lease: &mut Lease, guard: &Guard) -> mysql_async::Result<Option<String>> {
-    match ask::<(String, String)>(call, lease, guard.definition()).await {
-        Ok(Some((_, definition))) => Ok(guard.objection(&definition)),
-        Ok(None) => Ok(Some(guard.missing())),
-        Err(mysql_async::Error::Server(error)) if error.code == NO_SUCH_TABLE => Ok(Some(guard.missing())),
-        // without the right to look, the user's word has to do
-        Err(mysql_async::Error::Server(_)) => Ok(None),
-        Err(error) => Err(error),
+/// The guard's table at the target of this connection; `Err` tells what is wrong with it. Asked once for each target.
+async fn table(
+    exec: &Executor,
+    call: &Call<'_>,
+    lease: &mut Lease,
+) -> mysql_async::Result<std::result::Result<Arc<Table>, String>> {
+    if let Some(table) = exec.guard_at(lease.target_index()) {
+        return Ok(Ok(table.clone()));
     }
+    let named = lease.connection().opts().db_name().map(str::to_owned);
+    // on a session the current database may be another one than that which the connection began with
+    let began_here = !exec.may_be_in_another_database();
+    let table = match (&named, began_here) {
+        (Some(_), false) => exec.guard_table().in_database(named.as_deref()),
+        (Some(_) | None, _) => exec.guard_table().clone(),
+    };
+    let (current, definition) = match ask(call, lease, table.definition()).await {
+        Ok(row) => {
+            let column = |index| row.as_ref()?.get_opt::<Option<String>, _>(index)?.ok()?;
+            (column(0), column(1))
+        }
+        // without the right to look, the user's word has to do
+        Err(mysql_async::Error::Server(_)) => (None, None),
+        Err(error) => return Err(error),
+    };
+    if let Some(objection) = definition.and_then(|definition| table.objection(&definition)) {
+        return Ok(Err(objection));
+    }
+    let database = if began_here { current.or(named) } else { named };
+    let table = Arc::new(table.in_database(database.as_deref()));
+    if began_here {
+        exec.note_good_guard(lease.target_index(), table.clone());
+    }
+    Ok(Ok(table))
 }
 
 /// Whether a token that can be taken here proves that no attempt so far has had an effect, or will have one.
@@ -171,7 +215,7 @@ async fn proves_that_nothing_was_done(call: &Call<'_>, lease: &mut Lease) -> mys
     }
     let in_a_group = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('wsrep_on', 'group_replication_group_name') \
                       AND Value NOT IN ('OFF', '0', '')";
-    match ask::<Row>(call, lease, in_a_group.into()).await {
+    match ask(call, lease, in_a_group.into()).await {
         Ok(row) => Ok(row.is_none()),
         Err(mysql_async::Error::Server(_)) => Ok(false),
         Err(error) => Err(error),
@@ -179,20 +223,7 @@ async fn proves_that_nothing_was_done(call: &Call<'_>, lease: &mut Lease) -> mys
 }
 
 /// Reads the row of the token, outside of the transaction that could not have it.
-async fn find(call: &Call<'_>, lease: &mut Lease, guard: &Guard) -> mysql_async::Result<Option<Taken>> {
-    command(call, lease, "ROLLBACK").await?;
-    Ok(ask(call, lease, guard.find()).await?.map(|row| guard.read(row)))
-}
-
-/// The first row of the answer to a question of our own, within the attempt time-out.
-async fn ask<T>(call: &Call<'_>, lease: &mut Lease, question: String) -> mysql_async::Result<Option<T>>
-where
-    T: FromRow + Send + 'static,
-{
-    lease.sending();
-    let place = lease.place();
-    let row = call.in_time(place, || true, lease.conn().query_first(question)).await;
-    lease.unpark();
-    lease.answered();
-    row
+async fn find(call: &Call<'_>, lease: &mut Lease, claim: &Claim) -> mysql_async::Result<Option<Row>> {
+    send(call, lease, "ROLLBACK").await.map_err(|stopped| stopped.error)?;
+    ask(call, lease, claim.find()).await
 }

@@ -1,5 +1,6 @@
 //! Transactions that are run again from their start when they were certainly rolled back.
 
+mod conclude;
 mod guarded;
 mod run;
 mod tx;

@@ -2,17 +2,22 @@
 
 use std::{future::Future, sync::Arc, time::Instant};
 
-use mysql_async::{TxOpts, prelude::Queryable};
+use mysql_async::TxOpts;
 
-use super::tx::Tx;
+use super::{
+    conclude::{NotCommitted, Stopped, Undone, commit, give_back, not_committed, roll_back, send},
+    tx::Tx,
+};
 use crate::{
     call::{Call, Failed},
-    connections::{Lease, Slot, Standing},
+    connections::{Slot, Standing, Trouble},
+    decide::Obstacle,
     error::Error,
     executor::Executor,
+    guard::Claim,
     reading::StateKinds,
+    savepoint::begin,
     statement::Delivery,
-    watch::BRIEF,
 };
 
 /// Runs a transaction until it is committed, or certainly will not be.
@@ -22,7 +27,7 @@ where
     Fut: Future<Output = Result<T, E>>,
     E: From<Error>,
 {
-    let begin = begin(&opts);
+    let begin = begin(&opts, None);
     let mut call = exec.transaction_call(&begin, Delivery::AtMostOnce)?;
     let mut now = call.begin()?;
     loop {
@@ -55,12 +60,12 @@ where
         Ok(lease) => lease,
         Err(failed) => return Ended::Failed(failed, None),
     };
-    if let Err(error) = command(call, &mut lease, begin).await {
+    if let Err(Stopped { error, .. }) = send(call, &mut lease, begin).await {
         return Ended::Failed(call.begin_failed(lease, error), None);
     }
     let slot = Slot::of_transaction(lease);
-    let result = work(Tx::new(exec, &slot, call.attempts(), false)).await;
-    finish(call, &slot, result, |_| Ok("COMMIT".into())).await
+    let result = work(Tx::new(exec, &slot, call.attempts(), None)).await;
+    finish(call, &slot, result, None, |_| Ok(None)).await
 }
 
 /// How one run of a transaction ended.
@@ -71,14 +76,15 @@ pub(super) enum Ended<T, E> {
     Failed(Failed, Option<T>),
 }
 
-/// Commits, with the text that `commit` makes, or rolls back.
+/// Commits, or rolls back. A guarded run has a claim; what `payload` makes is stored with it.
 pub(super) async fn finish<T, E: From<Error>>(
     call: &mut Call<'_>,
     slot: &Arc<Slot>,
     mut result: Result<T, E>,
-    commit: impl FnOnce(&T) -> Result<String, Error>,
+    claim: Option<&Claim>,
+    payload: impl FnOnce(&T) -> Result<Option<Vec<u8>>, Error>,
 ) -> Ended<T, E> {
-    let (Standing { doubtful, over, abandoned, trouble, .. }, held) = slot.end_transaction();
+    let (Standing { doubtful, over, abandoned, trouble, marked, .. }, held) = slot.end_transaction();
     let Some((lease, state)) = held else {
         // lost, or in use by something that the closure has left behind
         return match (trouble, result) {
@@ -89,78 +95,41 @@ pub(super) async fn finish<T, E: From<Error>>(
     };
     let mut lease = call.at_home(lease);
     let left = if doubtful { state } else { state.without(StateKinds::TRANSACTION) };
-    // what the server has rolled back cannot be committed, whatever the closure made of it
-    let rolled_back = over && trouble.is_some();
-    if let (Ok(value), false) = (&result, rolled_back) {
-        match commit(value) {
-            // ended by a statement of the closure's
-            Ok(_) if over => {
+    if over {
+        // by the server's flags: there is nothing to roll back
+        give_back(call, lease, Undone::All, left, claim.filter(|_| doubtful)).await;
+        return match (trouble, result) {
+            // what came before may be committed, and its own error is the caller's
+            (Some(Trouble { obstacle: Some(_), .. }) | None, Err(own)) => Ended::Returned(Err(own)),
+            // what the server has rolled back cannot be committed, whatever the closure made of it
+            (Some(trouble), _) => Ended::Failed(call.troubled(trouble, doubtful), None),
+            (None, Ok(_)) => Ended::Failed(call.ended_before_commit(), None),
+        };
+    }
+    let payload = result.as_ref().ok().map(payload);
+    match payload {
+        Some(Ok(payload)) => match commit(call, &mut lease, claim, payload, marked).await {
+            Ok(()) => {
                 lease.finish(left);
                 return Ended::Returned(result);
             }
-            Ok(text) => {
-                return match command(call, &mut lease, &text).await {
-                    Ok(()) => {
-                        lease.finish(left);
-                        Ended::Returned(result)
-                    }
-                    Err(error) => Ended::Failed(call.commit_failed(lease, error, doubtful), result.ok()),
-                };
+            Err(NotCommitted::Stopped(stopped)) => {
+                return Ended::Failed(not_committed(call, lease, stopped, left, doubtful, claim).await, result.ok());
             }
-            Err(refused) => result = Err(refused.into()),
-        }
+            Err(NotCommitted::Refused(refused)) => result = Err(refused.into()),
+        },
+        Some(Err(refused)) => result = Err(refused.into()),
+        None => {}
     }
-    if over || command(call, &mut lease, "ROLLBACK").await.is_ok() {
-        lease.finish(left);
-    } else {
-        lease.retire();
-    }
-    match trouble {
-        Some(trouble) => Ended::Failed(call.troubled(trouble, doubtful), None),
-        None => Ended::Returned(result),
-    }
-}
-
-/// Sends a command of our own, within the attempt time-out.
-pub(super) async fn command(call: &Call<'_>, lease: &mut Lease, text: &str) -> mysql_async::Result<()> {
-    lease.sending();
-    // with what is stored beside a token it may be long
-    let (place, is_brief) = (lease.place(), text.len() <= BRIEF);
-    let result = call.in_time(place, || is_brief, lease.conn().query_drop(text)).await;
-    lease.unpark();
-    lease.answered();
-    result
-}
-
-/// The text that begins it, in one round trip whatever was asked for.
-pub(super) fn begin(opts: &TxOpts) -> String {
-    let mut text = String::new();
-    if let Some(level) = opts.isolation_level() {
-        text += &format!("SET TRANSACTION ISOLATION LEVEL {level}; ");
-    }
-    text += "START TRANSACTION";
-    let access = opts.readonly().map(|only| if only { "READ ONLY" } else { "READ WRITE" });
-    let snapshot = opts.consistent_snapshot().then_some("WITH CONSISTENT SNAPSHOT");
-    for (index, what) in [snapshot, access].into_iter().flatten().enumerate() {
-        text += if index == 0 { " " } else { ", " };
-        text += what;
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use mysql_async::IsolationLevel;
-
-    #[test]
-    fn what_was_asked_for_is_in_the_text() {
-        assert_eq!(begin(&TxOpts::new()), "START TRANSACTION");
-        let mut opts = TxOpts::new();
-        opts.with_isolation_level(IsolationLevel::Serializable).with_readonly(true).with_consistent_snapshot(true);
-        assert_eq!(
-            begin(&opts),
-            "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
-        );
-    }
+    let undone = roll_back(call, &mut lease, doubtful).await;
+    let spoils = matches!(undone, Undone::NotAll | Undone::Another) && (trouble.is_some() || undone == Undone::Another);
+    give_back(call, lease, undone, left, claim.filter(|_| spoils)).await;
+    let Some(trouble) = trouble else { return Ended::Returned(result) };
+    let (doubtful, obstacle) = match undone {
+        Undone::All => (false, trouble.obstacle),
+        Undone::NotAll => (true, Some(Obstacle::NotRolledBack)),
+        Undone::Another => (true, Some(Obstacle::TransactionEnded)),
+        Undone::NotSeen => (doubtful, trouble.obstacle),
+    };
+    Ended::Failed(call.troubled(Trouble { obstacle, ..trouble }, doubtful), None)
 }

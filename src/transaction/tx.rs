@@ -9,9 +9,11 @@ use crate::{
     classify::Outcome,
     connections::Slot,
     delegate::statement_methods,
+    effect::Effect,
     error::{Error, Result},
     executor::Executor,
-    reading,
+    guard::Claim,
+    reading, savepoint,
     statement::AsStatement,
     summary::Summary,
 };
@@ -25,12 +27,12 @@ pub struct Tx {
     exec: Executor,
     slot: Arc<Slot>,
     attempt: u32,
-    guarded: bool,
+    claim: Option<Claim>,
 }
 
 impl Tx {
-    pub(super) fn new(exec: &Executor, slot: &Arc<Slot>, attempt: u32, guarded: bool) -> Self {
-        Tx { exec: exec.in_slot(slot.clone()), slot: slot.clone(), attempt, guarded }
+    pub(super) fn new(exec: &Executor, slot: &Arc<Slot>, attempt: u32, claim: Option<Claim>) -> Self {
+        Tx { exec: exec.in_slot(slot.clone()), slot: slot.clone(), attempt, claim }
     }
 
     /// Which run of the closure this is, from 1.
@@ -40,29 +42,48 @@ impl Tx {
 
     /// Runs a statement as it is, prepared if there are parameters.
     pub(crate) async fn run(&mut self, sql: Vec<u8>, params: Option<Params>) -> Result<Summary> {
-        self.statements(&sql)?.run_unguarded(&sql, params).await
+        self.statements(&sql).await?.run_unguarded(&sql, params).await
     }
 
     fn refused(&self, message: &str) -> Error {
         Error::config(message.into(), None).with_outcome(in_doubt(&self.slot, Outcome::NotExecuted))
     }
 
-    fn statements(&self, statement: &impl AsStatement) -> Result<&Executor> {
+    async fn statements(&self, statement: &impl AsStatement) -> Result<&Executor> {
         if statement.token().is_some() {
             return Err(self.refused("a guarded statement is a transaction of its own: guard the outer one instead"));
         }
         let text = statement.text();
-        let reading = reading::read(&text);
-        if reading.begins_transaction() {
-            return Err(self.refused("a transaction within a transaction would commit the outer one: use SAVEPOINT"));
-        }
-        if reading.may_commit() {
-            if self.guarded && !reading.is_call() {
+        let effect = Effect::of(reading::read(&text));
+        let marks = match effect {
+            Effect::Keeps => self.claim.as_ref().is_some_and(|claim| claim.is_named_in(&text)),
+            Effect::Begins(_) => {
+                return Err(
+                    self.refused("a transaction within a transaction would commit the outer one: use SAVEPOINT")
+                );
+            }
+            Effect::Commits(_) | Effect::RollsBack => {
+                return Err(self.refused(
+                    "the closure's transaction is committed when it returns Ok, and rolled back when it returns an error: \
+                     use ROLLBACK TO a SAVEPOINT for a part of it",
+                ));
+            }
+            Effect::Shapes | Effect::CommitsImplicitly if self.claim.is_some() => {
                 return Err(self.refused(
                     "a statement that may commit has no place in an exactly-once transaction: run it before or after",
                 ));
             }
-            self.slot.with_standing(|standing| standing.doubtful = true);
+            Effect::Shapes | Effect::CommitsImplicitly | Effect::Several | Effect::MayDoAnything => {
+                self.slot.with_standing(|standing| standing.doubtful = true);
+                true
+            }
+        };
+        if savepoint::is_named_in(&text) {
+            return Err(self.refused("the savepoint of that name is the library's"));
+        }
+        if let (true, Some(claim)) = (marks, &self.claim) {
+            self.slot.with_standing(|standing| standing.marked = true);
+            self.exec.run_unguarded(claim.mark().as_bytes(), None).await?;
         }
         Ok(&self.exec)
     }

@@ -6,7 +6,9 @@ use mysql_async::{Params, params};
 use mysql_retry::{Annotate as _, Error, Executor, Outcome};
 use mysql_retry_fixture::Server;
 
-use crate::support::{Ledger, assert_no_loss, connection_id, executor_of_one, in_time, shared};
+use crate::support::{
+    Ledger, assert_no_loss, connection_id, executor_of_one, executor_of_one_for_any_text, in_time, shared,
+};
 
 fn assert_surfaced_at_once(error: &Error, exec: &Executor) {
     assert_eq!(error.attempts(), 1, "{error}");
@@ -112,7 +114,7 @@ async fn a_statement_over_the_servers_packet_limit_that_was_sent_is_no_loss() {
 // case 6: 1243 means that a server forgot a statement only where the driver had prepared it
 #[tokio::test]
 async fn an_execute_of_a_name_that_was_never_prepared_is_no_refusal() {
-    let exec = executor_of_one(shared().await.opts());
+    let exec = executor_of_one_for_any_text(shared().await.opts());
     let soon = exec.with_deadline(Instant::now() + Duration::from_secs(2));
     let error = soon.query_drop("EXECUTE nobody".idempotent()).await.expect_err("unknown");
     assert_eq!(error.server_error().map(|e| e.code), Some(1243), "{error}");

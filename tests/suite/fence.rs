@@ -6,7 +6,7 @@ use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When};
 
 use crate::{
     hooks::{Losses, ms},
-    support::{connection_id, executor_of_one, in_time, pool_of, settle, shared, unique},
+    support::{connection_id, executor_of_one, executor_of_one_for_any_text, in_time, pool_of, settle, shared, unique},
 };
 
 /// Enough for a slow machine and a server that restarts.
@@ -112,7 +112,7 @@ async fn a_lost_write_that_would_run_after_a_later_one_never_does() {
     let server = shared().await;
     let table = register(server).await;
     let proxy = Proxy::start(server).await;
-    let exec = executor_of_one(proxy.opts());
+    let exec = executor_of_one_for_any_text(proxy.opts());
     assert_the_later_value_stays(server, proxy, exec, table).await;
 }
 
@@ -121,7 +121,7 @@ async fn a_connection_that_was_reset_can_still_be_fenced() {
     let server = shared().await;
     let table = register(server).await;
     let proxy = Proxy::start(server).await;
-    let exec = executor_of_one(proxy.opts());
+    let exec = executor_of_one_for_any_text(proxy.opts());
     let id = connection_id(&exec).await;
     exec.query_drop("SET @left_behind = 1").await.expect("set");
     drop(exec.connection().await.expect("a connection"));
@@ -138,7 +138,7 @@ async fn a_user_without_any_global_privilege_can_fence() {
     server.query_drop(format!("CREATE USER {user}@'%' IDENTIFIED BY 'plain-pass'")).await;
     server.query_drop(format!("GRANT SELECT, INSERT, UPDATE ON test.{table} TO {user}@'%'")).await;
     let proxy = Proxy::start(server).await;
-    let exec = executor_of_one(proxy.opts().user(Some(user)).pass(Some("plain-pass")));
+    let exec = executor_of_one_for_any_text(proxy.opts().user(Some(user)).pass(Some("plain-pass")));
     assert_the_later_value_stays(server, proxy, exec, table).await;
 }
 

@@ -6,14 +6,14 @@ use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When};
 use crate::{
     fence::{cut, patient, register, value},
     hooks::ms,
-    support::{connection_id, executor_of_one, executor_via, in_time, shared},
+    support::{connection_id, executor_of_one, executor_of_one_for_any_text, executor_via, in_time, shared},
 };
 
 #[tokio::test]
 async fn a_fence_without_an_answer_by_the_deadline_does_not_leave_its_answer_to_the_statement() {
     let server = shared().await;
     let proxy = Proxy::start(server).await;
-    let exec = executor_of_one(proxy.opts());
+    let exec = executor_of_one_for_any_text(proxy.opts());
     for sql in ["SELECT 'mine'", "SELECT 'mine' FROM (SELECT GET_LOCK('nobody_elses', 0)) AS got"] {
         proxy.clear_rules();
         in_time(exec.ping()).await.expect("a server");

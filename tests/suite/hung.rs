@@ -22,7 +22,7 @@ fn hasty() -> RetryPolicy {
 
 /// An executor with one connection and time-outs; each connection is pinged before it is used again.
 fn exec_of_one(proxy: &Proxy) -> Executor {
-    let builder = Executor::builder().policy(hasty()).ping_after(Duration::ZERO);
+    let builder = Executor::builder().policy(hasty()).ping_after(Duration::ZERO).allow_session_text(true);
     builder.build(pool_of(1, proxy.opts())).expect("good options")
 }
 
@@ -226,7 +226,7 @@ async fn a_pool_whose_connections_all_went_dark_recovers_once_new_ones_work() {
     let policy = hasty().to_builder().deadline(ms(30_000)).attempt_timeout(ms(5_000)).build().expect("valid");
     for idle in [true, false] {
         let builder = Executor::builder().policy(policy.clone()).ping_after(Duration::ZERO);
-        let exec = builder.build(pool_of(POOL, proxy.opts())).expect("good options");
+        let exec = builder.allow_session_text(true).build(pool_of(POOL, proxy.opts())).expect("good options");
         let meeting = "SELECT CONNECTION_ID() FROM (SELECT SLEEP(0.4)) AS nap".idempotent();
         let all = async || {
             let calls = (0..POOL).map(|_| exec.query_first::<u32, _>(meeting));

@@ -13,7 +13,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use mysql_retry::{Annotate as _, Event, Executor, Statement, TxOpts};
 use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When};
 
-use crate::support::{Ledger, executor_of_one, in_time, pool_of, shared, unique};
+use crate::support::{Ledger, executor_of_one, executor_of_one_for_any_text, in_time, pool_of, shared, unique};
 
 /// Polls a future at most so many times, whenever it can go on, and drops it. `None`: it was not done by then.
 async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
@@ -51,11 +51,11 @@ async fn assert_right(exec: &Executor, what: &str, k: usize) {
 async fn assert_droppable<T>(what: &str, call: impl AsyncFn(&Executor) -> mysql_retry::Result<T>) {
     let server = shared().await;
     for fresh in [true, false] {
-        let mut exec = executor_of_one(server.opts());
+        let mut exec = executor_of_one_for_any_text(server.opts());
         for k in 0.. {
             assert!(k < 500, "{what} does not end");
             if fresh {
-                exec = executor_of_one(server.opts());
+                exec = executor_of_one_for_any_text(server.opts());
             }
             let done = in_time(polled(k, call(&exec))).await;
             assert_right(&exec, what, k).await;

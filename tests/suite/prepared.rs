@@ -3,7 +3,7 @@
 use mysql_async::prelude::Queryable as _;
 use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, Server, When};
 
-use crate::support::{Ledger, executor_of_one, fired, shared};
+use crate::support::{Ledger, executor_of_one, executor_of_one_for_any_text, fired, shared};
 
 // case 20
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn statements_stay_prepared_from_call_to_call() {
     let server = shared().await;
     let ledger = Ledger::new(server).await;
     let proxy = Proxy::start(server).await;
-    let exec = executor_of_one(proxy.opts());
+    let exec = executor_of_one_for_any_text(proxy.opts());
     for n in 1..=5 {
         exec.exec_drop(ledger.insert_param(), (n,)).await.expect("an insert");
         let text = format!("UPDATE {} SET n = n + 1 WHERE id = {n}", ledger.table);

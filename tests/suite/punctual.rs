@@ -32,7 +32,7 @@ pub fn policies() -> [RetryPolicy; 4] {
 /// An executor with one connection, which is pinged before it is used again.
 fn exec_of_one(proxy: &Proxy, policy: &RetryPolicy) -> Executor {
     let builder = Executor::builder().policy(policy.clone()).ping_after(Duration::ZERO);
-    builder.build(pool_of(1, proxy.opts())).expect("good options")
+    builder.allow_session_text(true).build(pool_of(1, proxy.opts())).expect("good options")
 }
 
 /// What a call may take that ended like this: one that was never sent ends by the deadline.

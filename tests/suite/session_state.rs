@@ -6,7 +6,7 @@ use mysql_async::{Value, prelude::Queryable};
 use mysql_retry::Executor;
 use mysql_retry_fixture::{Flavour, Kind, Proxy, Server};
 
-use crate::support::{Ledger, executor_of_one, in_time, shared, unique};
+use crate::support::{Ledger, executor_of_one_for_any_text, in_time, shared, unique};
 
 /// A statement that leaves something behind, and a question whose answer shows it.
 struct Dirt {
@@ -129,7 +129,7 @@ async fn each_probe_shows_what_its_statement_leaves() {
 #[tokio::test]
 async fn a_statement_as_text_leaves_nothing_to_the_next_caller() {
     let server = shared().await;
-    let exec = executor_of_one(server.opts());
+    let exec = executor_of_one_for_any_text(server.opts());
     let mut leaks = Leaks::default();
     for Dirt { sql, probe } in all_dirt(server).await {
         let clean = clean_answer(server, &probe).await;
@@ -142,7 +142,7 @@ async fn a_statement_as_text_leaves_nothing_to_the_next_caller() {
 #[tokio::test]
 async fn a_prepared_statement_leaves_nothing_to_the_next_caller() {
     let server = shared().await;
-    let exec = executor_of_one(server.opts());
+    let exec = executor_of_one_for_any_text(server.opts());
     let (mut prepared, mut leaks) = (0, Leaks::default());
     for Dirt { sql, probe } in all_dirt(server).await {
         let clean = clean_answer(server, &probe).await;
@@ -163,7 +163,7 @@ async fn a_prepared_statement_leaves_nothing_to_the_next_caller() {
 #[tokio::test]
 async fn a_borrowed_connection_leaves_nothing_to_the_next_caller() {
     let server = shared().await;
-    let exec = executor_of_one(server.opts());
+    let exec = executor_of_one_for_any_text(server.opts());
     let mut leaks = Leaks::default();
     for Dirt { sql, probe } in all_dirt(server).await {
         let clean = clean_answer(server, &probe).await;
@@ -179,7 +179,7 @@ async fn a_borrowed_connection_leaves_nothing_to_the_next_caller() {
 async fn no_method_leaves_anything_to_the_next_caller() {
     use futures_util::TryStreamExt as _;
     let server = shared().await;
-    let exec = executor_of_one(server.opts());
+    let exec = executor_of_one_for_any_text(server.opts());
     const SQL: &str = "SELECT @x := 5";
     for method in 0..13 {
         match method {
@@ -208,7 +208,7 @@ async fn a_statement_that_failed_half_way_leaves_nothing_to_the_next_caller() {
     let procedure = unique("fails");
     let body = "BEGIN SET @x = 5; SIGNAL SQLSTATE '45000'; END";
     server.query_drop(format!("CREATE PROCEDURE {procedure}() {body}")).await;
-    let exec = executor_of_one(server.opts());
+    let exec = executor_of_one_for_any_text(server.opts());
     let call = format!("CALL {procedure}()");
     for sql in [call.as_str(), "SET @x = 5; SELECT nonsense", "SET autocommit = 0; BEGIN; SELECT nonsense"] {
         exec.query_drop(sql).await.expect_err(sql);
@@ -225,7 +225,7 @@ async fn statements_that_leave_nothing_cause_no_reset() {
     let ledger = Ledger::new(server).await;
     let (table, other) = (&ledger.table, unique("other"));
     let proxy = Proxy::start(server).await;
-    let exec = executor_of_one(proxy.opts());
+    let exec = executor_of_one_for_any_text(proxy.opts());
     let neutral = [
         format!("INSERT INTO {table} (n) VALUES (1), (2) ON DUPLICATE KEY UPDATE n = VALUES(n)"),
         format!("REPLACE INTO {table} (id, n) VALUES (1, 5)"),

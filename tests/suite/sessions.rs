@@ -6,7 +6,7 @@ use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When};
 
 use crate::{
     hooks::ms,
-    support::{Ledger, executor_of_one, executor_via, in_time, pool_of, shared, unique},
+    support::{Ledger, executor_of_one_for_any_text, executor_via, in_time, pool_of, shared, unique},
 };
 
 async fn id(session: &mut Session) -> u32 {
@@ -35,7 +35,7 @@ async fn statements_of_a_session_share_one_connection_and_what_is_on_it() {
 
 #[tokio::test]
 async fn a_dropped_session_gives_its_connection_back_as_a_new_one_is() {
-    let exec = executor_of_one(shared().await.opts());
+    let exec = executor_of_one_for_any_text(shared().await.opts());
     let mut session = session(&exec).await;
     let first = id(&mut session).await;
     session.query_drop("SET @answer = 42").await.expect("set");
@@ -197,10 +197,11 @@ async fn what_is_declared_runs_on_each_new_connection_before_the_statement() {
     for way in ["the executor's set-up", "the driver's init", "the driver's setup"] {
         let proxy = Proxy::start(server).await;
         let opts = pool_of(1, proxy.opts());
+        let builder = Executor::builder().allow_session_text(true);
         let exec = match way {
-            "the driver's init" => Executor::new(opts.init(declared.to_vec())),
-            "the driver's setup" => Executor::new(opts.setup(declared.to_vec())),
-            _ => Executor::builder().setup([declared[0], "SET @b = @a + 1"]).build(opts),
+            "the driver's init" => builder.build(opts.init(declared.to_vec())),
+            "the driver's setup" => builder.build(opts.setup(declared.to_vec())),
+            _ => builder.setup([declared[0], "SET @b = @a + 1"]).build(opts),
         };
         let exec = exec.expect("good options");
         let read = "SELECT @a, @b".idempotent();

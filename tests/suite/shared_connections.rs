@@ -3,7 +3,7 @@
 use mysql_async::prelude::Queryable;
 use mysql_retry_fixture::{Kind, Proxy, Server};
 
-use crate::support::{Ledger, connection_id, executor_of_one, in_time, shared, unique};
+use crate::support::{Ledger, connection_id, executor_of_one_for_any_text, in_time, shared, unique};
 
 /// Adds a row and changes the first one, on a connection of its own: waits for as long as somebody holds a lock.
 async fn write_elsewhere(server: &Server, ledger: &Ledger<'_>) {
@@ -14,7 +14,7 @@ async fn write_elsewhere(server: &Server, ledger: &Ledger<'_>) {
 #[tokio::test]
 async fn table_locks_end_with_the_statement_that_took_them() {
     let server = shared().await;
-    let exec = executor_of_one(server.opts());
+    let exec = executor_of_one_for_any_text(server.opts());
     for way in 0..3 {
         let ledger = Ledger::new(server).await;
         ledger.fill(1).await;
@@ -32,7 +32,7 @@ async fn table_locks_end_with_the_statement_that_took_them() {
 #[tokio::test]
 async fn a_user_lock_ends_with_the_statement_that_took_it() {
     let server = shared().await;
-    let exec = executor_of_one(server.opts());
+    let exec = executor_of_one_for_any_text(server.opts());
     for way in 0..3 {
         let name = unique("lock");
         let get = format!("SELECT GET_LOCK('{name}', 0)");
@@ -50,7 +50,7 @@ async fn a_user_lock_ends_with_the_statement_that_took_it() {
 #[tokio::test]
 async fn a_transaction_that_is_left_open_is_rolled_back_and_holds_no_locks() {
     let server = shared().await;
-    let exec = executor_of_one(server.opts());
+    let exec = executor_of_one_for_any_text(server.opts());
     let procedure = unique("begins");
     for way in 0..5 {
         let ledger = Ledger::new(server).await;
@@ -90,7 +90,7 @@ async fn a_transaction_that_is_left_open_is_rolled_back_and_holds_no_locks() {
 async fn begin_by_itself_does_not_swallow_the_next_callers_insert() {
     let server = shared().await;
     let ledger = Ledger::new(server).await;
-    let exec = executor_of_one(server.opts());
+    let exec = executor_of_one_for_any_text(server.opts());
     for (rows, begin) in (1..).zip(["BEGIN", "START TRANSACTION", "SET autocommit = 0", "begin work"]) {
         exec.query_drop(begin).await.expect(begin);
         exec.query_drop(ledger.insert()).await.expect("an insert");
@@ -101,7 +101,7 @@ async fn begin_by_itself_does_not_swallow_the_next_callers_insert() {
 #[tokio::test]
 async fn a_borrowed_connection_whose_future_was_dropped_is_not_used_again() {
     let server = shared().await;
-    let exec = executor_of_one(server.opts());
+    let exec = executor_of_one_for_any_text(server.opts());
     let mark = unique("dropped");
     let mut conn = exec.connection().await.expect("a connection");
     let id = conn.id();
@@ -121,7 +121,7 @@ async fn the_current_database_is_the_one_of_the_options_again_for_the_next_calle
     let server = shared().await;
     let gone = unique("gone");
     for database in [Some("test"), None] {
-        let exec = executor_of_one(server.opts().db_name(database));
+        let exec = executor_of_one_for_any_text(server.opts().db_name(database));
         for way in 0..4 {
             match way {
                 0 => drop(exec.query_drop("USE mysql").await.expect("used")),
@@ -157,7 +157,7 @@ fn both(tag: &str) -> [Option<String>; 2] {
 async fn a_setup_statement_holds_for_every_caller_on_a_connection_that_is_reset() {
     let server = shared().await;
     let proxy = Proxy::start(server).await;
-    let exec = executor_of_one(proxy.opts().setup(vec!["SET @tag = 'setup'"]));
+    let exec = executor_of_one_for_any_text(proxy.opts().setup(vec!["SET @tag = 'setup'"]));
     assert_eq!(tags(&exec).await, both("setup"));
     connection_id(&exec).await;
     assert_eq!((proxy.accepted(), proxy.count(Kind::ResetConnection)), (1, 3));
@@ -168,7 +168,7 @@ async fn a_setup_statement_holds_for_every_caller_on_a_connection_that_is_reset(
 async fn an_init_statement_holds_for_every_caller_because_connections_are_replaced() {
     let server = shared().await;
     let proxy = Proxy::start(server).await;
-    let exec = executor_of_one(proxy.opts().init(vec!["SET @tag = 'init'"]));
+    let exec = executor_of_one_for_any_text(proxy.opts().init(vec!["SET @tag = 'init'"]));
     assert_eq!(tags(&exec).await, both("init"));
     connection_id(&exec).await;
     assert_eq!((proxy.accepted(), proxy.count(Kind::ResetConnection)), (4, 0));
@@ -183,24 +183,8 @@ async fn an_after_connect_callback_holds_for_every_caller_because_connections_ar
     let server = shared().await;
     let proxy = Proxy::start(server).await;
     let opts = proxy.opts().after_connect(|conn| Box::pin(async move { conn.query_drop("SET @tag = 'hook'").await }));
-    let exec = executor_of_one(opts);
+    let exec = executor_of_one_for_any_text(opts);
     assert_eq!(tags(&exec).await, both("hook"));
     connection_id(&exec).await;
     assert_eq!((proxy.accepted(), proxy.count(Kind::ResetConnection)), (4, 0));
-}
-
-// a connection that begins without autocommit is no transaction left open
-#[tokio::test]
-async fn a_setup_without_autocommit_is_left_as_it_is() {
-    let server = shared().await;
-    let ledger = Ledger::new(server).await;
-    let exec = executor_of_one(server.opts().setup(vec!["SET autocommit = 0"]));
-    exec.query_drop(format!("{}; COMMIT", ledger.insert())).await.expect("a transaction");
-    let autocommit: Option<i32> = in_time(exec.query_first("SELECT @@autocommit")).await.expect("an answer");
-    assert_eq!(autocommit, Some(0));
-    assert_eq!(ledger.rows().await, 1);
-    in_time(exec.query_drop(ledger.insert())).await.expect("an insert that nobody commits");
-    write_elsewhere(server, &ledger).await;
-    in_time(exec.query_drop("SELECT 1")).await.expect("an answer");
-    assert_eq!(ledger.values().await, [11, 1]);
 }

@@ -66,6 +66,11 @@ pub fn executor_of_one(opts: OptsBuilder) -> Executor {
     Executor::new(pool_of(1, opts)).expect("good options")
 }
 
+/// The same, for texts that an executor refuses otherwise, because they need a session.
+pub fn executor_of_one_for_any_text(opts: OptsBuilder) -> Executor {
+    Executor::builder().allow_session_text(true).build(pool_of(1, opts)).expect("good options")
+}
+
 /// The server's id of a connection of the executor; of the only one if its pool has one.
 pub async fn connection_id(exec: &Executor) -> u32 {
     let id = exec.query_first("SELECT CONNECTION_ID()").await.expect("an answer");

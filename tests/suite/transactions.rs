@@ -286,7 +286,8 @@ async fn the_isolation_level_and_the_access_mode_hold_on_each_run() {
         .await;
     assert_eq!(result.expect("committed"), 2);
     let begins = proxy.commands().into_iter().filter(|seen| {
-        seen.text.as_deref() == Some("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; START TRANSACTION READ ONLY")
+        let text = "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; START TRANSACTION READ ONLY; SAVEPOINT ";
+        seen.text.as_ref().is_some_and(|sent| sent.starts_with(text))
     });
     assert_eq!(begins.count(), 2);
 }
@@ -447,30 +448,57 @@ async fn a_transaction_on_a_session_that_has_one_open_is_refused() {
 }
 
 #[tokio::test]
-async fn a_commit_sent_as_text_ends_the_transaction_under_its_closure() {
+async fn a_commit_or_rollback_sent_as_text_is_refused_before_it_ends_the_transaction() {
     let server = shared().await;
     let exec = executor(server);
-    for goes_on in [false, true] {
+    for text in ["COMMIT", "/* c */ commit work;", "COMMIT AND CHAIN", "ROLLBACK", "ROLLBACK AND CHAIN"] {
+        for swallowed in [false, true] {
+            let ledger = Ledger::new(server).await;
+            let result: Result<(), Error> = exec
+                .transaction(opts(), |mut tx| {
+                    let insert = ledger.insert();
+                    async move {
+                        tx.query_drop(&insert).await?;
+                        let refused = match tx.attempt() {
+                            1 => tx.query_drop(text).await,
+                            _ => tx.exec_drop(text, ()).await,
+                        };
+                        let error = refused.expect_err(text);
+                        assert!(error.is_config() && error.to_string().contains("returns Ok"), "{error}");
+                        assert_eq!(error.outcome(), Outcome::NotExecuted, "{error}");
+                        if swallowed { Ok(()) } else { Err(error) }
+                    }
+                })
+                .await;
+            assert_eq!(result.is_ok(), swallowed, "{text}");
+            assert_eq!(ledger.rows().await, u64::from(swallowed), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_commits_in_several_statements_is_noticed_before_commit() {
+    let server = shared().await;
+    let exec = executor(server);
+    // the server's flags say all the time that a transaction is open
+    for text in ["COMMIT AND CHAIN; SELECT 1", "COMMIT; BEGIN", "SELECT 1; ROLLBACK; START TRANSACTION"] {
         let ledger = Ledger::new(server).await;
+        let runs = AtomicU32::new(0);
         let result: Result<(), Error> = exec
             .transaction(opts(), |mut tx| {
+                runs.fetch_add(1, Relaxed);
                 let insert = ledger.insert();
                 async move {
                     tx.query_drop(&insert).await?;
-                    tx.query_drop("COMMIT").await?;
-                    if goes_on {
-                        tx.query_drop(&insert).await?;
-                    }
-                    Ok(())
+                    tx.query_drop(text).await?;
+                    tx.query_drop(&insert).await.map(drop)
                 }
             })
             .await;
-        assert_eq!(result.is_err(), goes_on);
-        if let Err(error) = result {
-            assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::InTransaction), "{error}");
-        }
-        // nothing ran outside of the transaction
-        assert_eq!(ledger.rows().await, 1);
+        let error = result.expect_err(text);
+        assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::TransactionEnded), "{text}: {error}");
+        assert_eq!(runs.load(Relaxed), 1);
+        assert_eq!(ledger.rows().await, u64::from(text.starts_with("COMMIT")), "{text}");
     }
 }
 
@@ -489,7 +517,7 @@ async fn after_a_commit_that_begins_the_next_transaction_at_once_nothing_is_run_
             async move {
                 tx.query_drop(insert).await?;
                 // the server's flags say all the time that a transaction is open
-                tx.query_drop("COMMIT AND CHAIN").await?;
+                tx.query_drop("COMMIT AND CHAIN; SELECT 1").await?;
                 tx.query_drop("SELECT 'after it'").await.map(drop)
             }
         })

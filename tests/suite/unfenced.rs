@@ -7,7 +7,7 @@ use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When};
 use crate::{
     fence::{cut, patient, register, upsert, value},
     hooks::{every, ms},
-    support::{Events, Told, connection_id, executor_of_one, in_time, pool_of, shared},
+    support::{Events, Told, connection_id, executor_of_one, executor_of_one_for_any_text, in_time, pool_of, shared},
 };
 
 /// Uses up ids, so that a connection made next has one that others can still get.
@@ -136,7 +136,7 @@ async fn a_statement_that_releases_all_locks_cannot_be_overtaken_by_its_replay()
     let server = shared().await;
     let table = register(server).await;
     let proxy = Proxy::start(server).await;
-    let exec = executor_of_one(proxy.opts()).with_policy(&patient());
+    let exec = executor_of_one_for_any_text(proxy.opts()).with_policy(&patient());
     let old = connection_id(&exec).await;
     // the mark of the session goes with the others, so that it cannot be found
     let hold = "(RELEASE_ALL_LOCKS() * 0 + SLEEP(600))";

@@ -5,8 +5,9 @@ mod fuzz;
 mod neutral;
 mod several;
 mod state;
+mod ties;
 
-use super::lists::{FUNCTIONS, KEYWORDS, MARIADB_FUNCTIONS, MYSQL_FUNCTIONS};
+use super::lists::{FUNCTIONS, KEYWORDS, MARIADB_FUNCTIONS, MYSQL_FUNCTIONS, SPACED_FUNCTIONS};
 use super::{Reading, StateKinds, read};
 
 /// Every statement of the table leaves exactly these kinds behind and is one statement.
@@ -45,7 +46,7 @@ fn all_neutral(reads_only: bool, statements: &[&str]) {
 
 #[test]
 fn the_lists_are_sorted_in_capitals_and_without_names_that_leave_state() {
-    for list in [KEYWORDS, FUNCTIONS, MYSQL_FUNCTIONS, MARIADB_FUNCTIONS] {
+    for list in [KEYWORDS, FUNCTIONS, MYSQL_FUNCTIONS, MARIADB_FUNCTIONS, SPACED_FUNCTIONS] {
         assert!(list.is_sorted_by(|a, b| a < b), "sorted");
         for name in list {
             assert_eq!(*name, name.to_ascii_uppercase());
@@ -58,7 +59,7 @@ fn the_lists_are_sorted_in_capitals_and_without_names_that_leave_state() {
 
 #[test]
 fn every_listed_name_is_found_in_any_case() {
-    for list in [KEYWORDS, FUNCTIONS, MYSQL_FUNCTIONS, MARIADB_FUNCTIONS] {
+    for list in [KEYWORDS, FUNCTIONS, MYSQL_FUNCTIONS, MARIADB_FUNCTIONS, SPACED_FUNCTIONS] {
         for name in list {
             for name in [name.to_string(), name.to_ascii_lowercase()] {
                 let sql = format!("SELECT a + {name}(1)");

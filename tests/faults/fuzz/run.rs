@@ -113,6 +113,7 @@ fn executor(proxy: &Proxy, setup: &Setup) -> Executor {
         .build();
     let ping_after = setup.pinging.then_some(Duration::ZERO);
     let builder = Executor::builder().policy(policy.expect("a good policy")).ping_after(ping_after).on_event(note);
+    let builder = builder.allow_session_text(true);
     // who has no attempt time-out has the watch, in a hurry here
     let watch = Duration::from_millis(100);
     builder.watch_after(watch).give_up_after(watch).retry_budget(None).build(opts).expect("good options")

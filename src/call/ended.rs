@@ -1,0 +1,215 @@
+//! What an error of the server has left of the transaction that its statement ran in.
+//!
+//! An ERR packet has no status flags, every other answer has: so the server is asked, before anything else is sent on that
+//! connection. What it is asked for are its warnings, which tell too whether it has left changes to tables that have no
+//! transactions; or a ping.
+
+use std::sync::Arc;
+
+use mysql_async::{Row, ServerError, prelude::Queryable};
+
+use super::{Call, Failed};
+use crate::{
+    classify::{Classification, Fault, Outcome, Stage, classify},
+    conditions::{Undone, answers, of_server},
+    connections::{Lease, Slot, Trouble},
+    decide::Obstacle,
+    driver_error::copy,
+    effect::Effect,
+    savepoint,
+};
+
+/// What is left of a transaction after an error of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// It is open.
+    Open,
+    /// The server has rolled back all of it.
+    Nothing,
+    /// The server has rolled it back, except for changes to tables that have no transactions.
+    Changes,
+    /// It was ended by the statement, and may have been committed.
+    Unknown,
+}
+
+/// Whether the server has rolled back the whole transaction with this error.
+pub(crate) fn rolls_back_transaction(error: &ServerError) -> bool {
+    of_server(error).undone == Undone::Transaction
+}
+
+impl Call<'_> {
+    /// Whether the transaction is still open, by the server's flags: asked for where its last answer was an error.
+    pub(crate) async fn is_still_in_transaction(&self, lease: &mut Lease) -> mysql_async::Result<bool> {
+        if lease.status().is_none() {
+            lease.sending();
+            let place = lease.place();
+            let pinged = self.in_time(place, || true, lease.conn().ping()).await;
+            lease.unpark();
+            lease.answered();
+            pinged?;
+        }
+        // without flags, which no server was seen to leave out, nothing is known
+        Ok(lease.status().is_none_or(|status| status.in_transaction))
+    }
+
+    /// Whether the server may have left changes if it rolled the transaction back with this error. Asked before anything else:
+    /// a ping clears the warnings (seen on MariaDB 10.11).
+    async fn may_have_left_changes(&self, lease: &mut Lease, error: &mysql_async::Error) -> mysql_async::Result<bool> {
+        lease.sending();
+        let place = lease.place();
+        let asking = lease.conn().query::<Row, _>("SHOW WARNINGS");
+        let warnings = self.in_time(place, || true, asking).await;
+        lease.unpark();
+        lease.answered();
+        let code = |row: &Row| row.get_opt::<u16, _>(1).and_then(Result::ok);
+        match (warnings, error) {
+            // where the server keeps no warnings, the error itself is missing too
+            (Ok(rows), mysql_async::Error::Server(error)) => Ok(!rows.iter().any(|row| code(row) == Some(error.code))
+                || rows.iter().any(|row| code(row).is_none_or(|code| code == answers::NOT_ROLLED_BACK))),
+            (Ok(_) | Err(mysql_async::Error::Server(_)), _) => Ok(true),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// What the error of a statement with this effect has left of the transaction that it ran in.
+    ///
+    /// `rolls_back`: the server has told that it left no changes if it rolled back.
+    async fn left_by_error(
+        &self,
+        lease: &mut Lease,
+        error: &mysql_async::Error,
+        effect: Effect,
+        rolls_back: bool,
+    ) -> mysql_async::Result<Left> {
+        let keeps = effect == Effect::Keeps;
+        let changes = keeps && !rolls_back && self.may_have_left_changes(lease, error).await?;
+        Ok(match self.is_still_in_transaction(lease).await? {
+            true => Left::Open,
+            false if changes => Left::Changes,
+            false if keeps => Left::Nothing,
+            false => Left::Unknown,
+        })
+    }
+
+    /// The server has answered a statement of a transaction or session with an error. Finds out what that has left of the
+    /// transaction, and sees to it that nothing goes on as if it were there. An error is that of the connection, which is lost.
+    pub(super) async fn after_error(
+        &self,
+        slot: &Arc<Slot>,
+        failed: &mut Failed,
+        lease: &mut Lease,
+        rolls_back: bool,
+    ) -> mysql_async::Result<()> {
+        slot.note_error();
+        let effect = Effect::of(self.facts.reading);
+        if slot.is_of_transaction() {
+            let left = self.left_by_error(lease, &failed.error, effect, false).await?;
+            self.after_error_in_closure(slot, failed, lease, left);
+            return Ok(());
+        }
+        let was_open = slot.is_in_transaction();
+        if !was_open && self.leaves().is_neutral() {
+            return Ok(());
+        }
+        if was_open && slot.has_savepoint() && effect == Effect::Commits(true) {
+            return self.after_failed_commit(slot, failed, lease).await;
+        }
+        match self.left_by_error(lease, &failed.error, effect, rolls_back).await? {
+            Left::Open => {}
+            _ if !was_open => {}
+            Left::Nothing => {
+                failed.classification = Classification::rolled_back(Outcome::NotExecuted);
+                failed.obstacle = Some(Obstacle::StateLost);
+                slot.rolled_back();
+            }
+            Left::Changes => {
+                failed.classification = failed.classification.with_outcome(Outcome::Unknown);
+                failed.obstacle = Some(Obstacle::NotRolledBack);
+                slot.rolled_back();
+            }
+            Left::Unknown => {
+                failed.classification = failed.classification.with_outcome(Outcome::Unknown);
+                failed.obstacle = Some(Obstacle::TransactionEnded);
+            }
+        }
+        Ok(())
+    }
+
+    /// A COMMIT of the session's own failed, with the release of our savepoint before it.
+    async fn after_failed_commit(
+        &self,
+        slot: &Arc<Slot>,
+        failed: &mut Failed,
+        lease: &mut Lease,
+    ) -> mysql_async::Result<()> {
+        let mysql_async::Error::Server(error) = &failed.error else { return Ok(()) };
+        let is_gone = savepoint::is_gone(error);
+        let rolls_back = rolls_back_transaction(error);
+        let is_open = self.is_still_in_transaction(lease).await?;
+        if is_gone {
+            failed.classification = Classification::other(Outcome::Unknown);
+            failed.obstacle = Some(Obstacle::TransactionEnded);
+            slot.ended();
+            if is_open {
+                lease.conn().query_drop("ROLLBACK").await?;
+            }
+        } else if is_open {
+            failed.classification = failed.classification.with_outcome(Outcome::NotExecuted);
+        } else if rolls_back {
+            failed.classification = Classification::rolled_back(Outcome::NotExecuted);
+            failed.obstacle = Some(Obstacle::StateLost);
+            slot.rolled_back();
+        } else {
+            failed.classification = failed.classification.with_outcome(Outcome::Unknown);
+            failed.obstacle = Some(Obstacle::CommitLost);
+        }
+        Ok(())
+    }
+
+    fn after_error_in_closure(&self, slot: &Slot, failed: &mut Failed, lease: &Lease, left: Left) {
+        let fault = failed.classification.fault();
+        // a user's own classification may have said that it is nothing of the kind
+        let own = fault == Fault::Other && classify(&failed.error, self.situation(Stage::Command)).fault() != fault;
+        let (classification, obstacle) = match left {
+            Left::Open if fault == Fault::Other => return,
+            Left::Nothing if own => (failed.classification.with_outcome(Outcome::NotExecuted), None),
+            Left::Open => (failed.classification, None),
+            Left::Nothing => (Classification::rolled_back(Outcome::NotExecuted), None),
+            Left::Changes => (failed.classification.with_outcome(Outcome::Unknown), Some(Obstacle::NotRolledBack)),
+            Left::Unknown => (failed.classification.with_outcome(Outcome::Unknown), Some(Obstacle::TransactionEnded)),
+        };
+        slot.with_standing(|standing| {
+            standing.over |= left != Left::Open;
+            standing.doubtful |= matches!(left, Left::Changes | Left::Unknown);
+            let outcome = match standing.doubtful || standing.lost_before {
+                true => Outcome::Unknown,
+                false => classification.outcome(),
+            };
+            standing.trouble = Some(Trouble {
+                classification: classification.with_outcome(outcome),
+                error: copy(&failed.error),
+                connection_id: lease.connection_id(),
+                session: lease.session(),
+                target: lease.target_index(),
+                obstacle,
+            });
+            failed.classification = classification.with_outcome(outcome);
+        });
+        failed.obstacle = Some(obstacle.unwrap_or(Obstacle::InTransaction));
+    }
+
+    /// The server had answered a statement with an error, and the connection was lost before it told what that has left.
+    pub(super) fn lost_after_error(&mut self, slot: &Arc<Slot>, lost: mysql_async::Error, lease: Lease) -> Failed {
+        let mut failed = self.failed(lost, self.situation(Stage::Command), Some(lease.connection_id()));
+        if Effect::of(self.facts.reading) != Effect::Keeps {
+            slot.with_standing(|standing| standing.doubtful = true);
+        }
+        self.bind(slot, &mut failed, &lease);
+        self.past.add(&lease);
+        lease.retire();
+        if slot.is_at_a_loss() {
+            failed.obstacle = Some(Obstacle::StateLost);
+        }
+        failed
+    }
+}

@@ -1,0 +1,203 @@
+//! The end of a run: COMMIT or ROLLBACK, and what a failure of either has left.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use mysql_async::{Error as DriverError, Row, prelude::Queryable};
+
+use crate::{
+    call::{Call, Failed, rolls_back_transaction},
+    classify::Outcome,
+    connections::Lease,
+    decide::Obstacle,
+    error::Error,
+    guard::Claim,
+    reading::StateKinds,
+    savepoint,
+    watch::BRIEF,
+};
+
+/// A text of several statements has failed.
+pub(super) struct Stopped {
+    pub(super) error: DriverError,
+    /// How many of its statements had been answered well before that.
+    pub(super) answered: usize,
+}
+
+/// Sends a text of our own, whose statements return no rows, within the attempt time-out.
+pub(super) async fn send(call: &Call<'_>, lease: &mut Lease, text: &str) -> Result<(), Stopped> {
+    lease.sending();
+    // with what is stored beside a token it may be long
+    let (place, is_brief) = (lease.place(), text.len() <= BRIEF);
+    let answered = AtomicUsize::new(0);
+    let result = call.in_time(place, || is_brief, step(lease.conn(), text, &answered)).await;
+    lease.unpark();
+    lease.answered();
+    result.map_err(|error| Stopped { error, answered: answered.into_inner() })
+}
+
+/// Runs the statements one by one, so that it is known at which of them an error came.
+async fn step(conn: &mut mysql_async::Conn, text: &str, answered: &AtomicUsize) -> mysql_async::Result<()> {
+    let mut result = conn.query_iter(text).await?;
+    while !result.is_empty() {
+        // It also reads the answer to the next statement. If that is an error, the driver keeps it for the next look.
+        while result.next().await?.is_some() {}
+        answered.fetch_add(1, Relaxed);
+    }
+    result.drop_result().await
+}
+
+/// What a ROLLBACK has undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Undone {
+    /// All that the closure did.
+    All,
+    /// Not what it did to tables that have no transactions.
+    NotAll,
+    /// The transaction that it ended was another one than that which was begun.
+    Another,
+    /// The connection was lost under it: the server rolls back what is open. The lease is to be retired.
+    NotSeen,
+}
+
+/// Rolls back. With `doubtful` it asks at the same time whether the transaction is the one that was begun.
+pub(super) async fn roll_back(call: &mut Call<'_>, lease: &mut Lease, doubtful: bool) -> Undone {
+    let all = |lease: &Lease| match lease.connection().get_warnings() {
+        0 => Undone::All,
+        // 1196: seen with every ROLLBACK after a change to a MyISAM table, on both makers' servers
+        _ => Undone::NotAll,
+    };
+    if doubtful {
+        match send(call, lease, &format!("{}; ROLLBACK", savepoint::RELEASE)).await {
+            Ok(()) => return all(lease),
+            Err(Stopped { error: DriverError::Server(error), answered: 0 }) if savepoint::is_gone(&error) => {
+                return match send(call, lease, "ROLLBACK").await {
+                    Ok(()) => Undone::Another,
+                    Err(_) => Undone::NotSeen,
+                };
+            }
+            Err(Stopped { error: DriverError::Server(_), .. }) => {}
+            Err(_) => return Undone::NotSeen,
+        }
+    }
+    match send(call, lease, "ROLLBACK").await {
+        Ok(()) if doubtful => Undone::Another,
+        Ok(()) => all(lease),
+        Err(_) => Undone::NotSeen,
+    }
+}
+
+/// Gives the connection back after a ROLLBACK, or closes it.
+///
+/// `spoiled` is the claim of a guarded run of which a part may be committed: whoever comes with its token is to learn of it.
+pub(super) async fn give_back(
+    call: &mut Call<'_>,
+    mut lease: Lease,
+    undone: Undone,
+    left: StateKinds,
+    spoiled: Option<&Claim>,
+) {
+    if undone == Undone::NotSeen {
+        // its locks, and its token, would stall the next run
+        call.leaves_behind(&lease);
+        return lease.retire();
+    }
+    if let Some(claim) = spoiled
+        && let Err(Stopped { error, .. }) = send(call, &mut lease, &claim.spoil()).await
+        && !matches!(error, DriverError::Server(_))
+    {
+        return lease.retire();
+    }
+    lease.finish(left);
+}
+
+/// Why a run was not committed.
+pub(super) enum NotCommitted {
+    /// The text that commits has failed.
+    Stopped(Stopped),
+    /// It must not be, for this reason; COMMIT was not sent.
+    Refused(Error),
+}
+
+/// Sends COMMIT, with what belongs before it.
+///
+/// `is_marked`: the row of the token says that the work is not whole, and that is to be taken back first.
+pub(super) async fn commit(
+    call: &Call<'_>,
+    lease: &mut Lease,
+    claim: Option<&Claim>,
+    payload: Option<Vec<u8>>,
+    is_marked: bool,
+) -> Result<(), NotCommitted> {
+    let noted;
+    let text = match (claim, payload) {
+        (Some(claim), payload) if is_marked => return commit_marked(call, lease, claim, payload.as_deref()).await,
+        (Some(claim), Some(payload)) => {
+            noted = format!("{}; {}; COMMIT", savepoint::RELEASE, claim.note(&payload));
+            &noted
+        }
+        (Some(_) | None, _) => savepoint::COMMIT,
+    };
+    send(call, lease, text).await.map_err(NotCommitted::Stopped)
+}
+
+async fn commit_marked(
+    call: &Call<'_>,
+    lease: &mut Lease,
+    claim: &Claim,
+    payload: Option<&[u8]>,
+) -> Result<(), NotCommitted> {
+    let text = format!("{}; {}", savepoint::RELEASE, claim.settle(payload));
+    send(call, lease, &text).await.map_err(NotCommitted::Stopped)?;
+    let released = |error| NotCommitted::Stopped(Stopped { error, answered: 1 });
+    let row = ask(call, lease, claim.find()).await.map_err(released)?;
+    if !row.is_some_and(|row| claim.is_row_of_this_run(&row)) {
+        return Err(NotCommitted::Refused(Error::config(claim.removed(), None)));
+    }
+    let committed = send(call, lease, "COMMIT").await;
+    committed.map_err(|Stopped { error, .. }| released(error))
+}
+
+/// The first row of the answer to a question of our own, within the attempt time-out.
+pub(super) async fn ask(call: &Call<'_>, lease: &mut Lease, question: String) -> mysql_async::Result<Option<Row>> {
+    lease.sending();
+    let place = lease.place();
+    let row = call.in_time(place, || true, lease.conn().query_first(question)).await;
+    lease.unpark();
+    lease.answered();
+    row
+}
+
+/// The text that commits, which begins with the release of the savepoint, has failed: finds out what that means, and ends
+/// whatever is open.
+pub(super) async fn not_committed(
+    call: &mut Call<'_>,
+    mut lease: Lease,
+    Stopped { error, answered }: Stopped,
+    left: StateKinds,
+    doubtful: bool,
+    claim: Option<&Claim>,
+) -> Failed {
+    // once it is released, the transaction was the one that was begun
+    let doubtful = doubtful && answered == 0;
+    let DriverError::Server(server) = &error else { return call.commit_lost(lease, error, doubtful) };
+    if call.is_a_loss(&error) {
+        return call.commit_lost(lease, error, doubtful);
+    }
+    let is_gone = answered == 0 && savepoint::is_gone(server);
+    let rolls_back = rolls_back_transaction(server);
+    let is_open = match call.is_still_in_transaction(&mut lease).await {
+        Ok(is_open) => is_open,
+        Err(lost) => return call.commit_lost(lease, lost, doubtful || is_gone),
+    };
+    let undone = if is_open { roll_back(call, &mut lease, false).await } else { Undone::All };
+    let (outcome, obstacle) = match undone {
+        _ if is_gone || doubtful => (Outcome::Unknown, Some(Obstacle::TransactionEnded)),
+        Undone::NotAll => (Outcome::Unknown, Some(Obstacle::NotRolledBack)),
+        Undone::All | Undone::Another | Undone::NotSeen if is_open || rolls_back => (Outcome::NotExecuted, None),
+        // a token will tell
+        Undone::All | Undone::Another | Undone::NotSeen => (Outcome::Unknown, call.cannot_find_out()),
+    };
+    let place = (lease.connection_id(), lease.target_index());
+    give_back(call, lease, undone, left, claim.filter(|_| obstacle.is_some())).await;
+    call.commit_refused(error, place, outcome, obstacle)
+}
