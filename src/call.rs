@@ -31,7 +31,7 @@ mod ended;
 mod ending;
 
 pub(crate) use bound::in_doubt;
-pub(crate) use ended::rolls_back_transaction;
+pub(crate) use ended::commits_nothing;
 
 /// One logical call: its bounds, and what has happened to it so far.
 pub(crate) struct Call<'c> {

@@ -32,9 +32,12 @@ pub(crate) enum Left {
     Unknown,
 }
 
-/// Whether the server has rolled back the whole transaction with this error.
-pub(crate) fn rolls_back_transaction(error: &ServerError) -> bool {
-    of_server(error).undone == Undone::Transaction
+/// Whether a COMMIT that was answered with this error has committed nothing, although no transaction is open any more: the
+/// server has rolled back the whole transaction, or would not take the COMMIT. (MariaDB 10.11 rolls back where it refuses a
+/// COMMIT because it is read-only.)
+pub(crate) fn commits_nothing(error: &ServerError) -> bool {
+    let row = of_server(error);
+    row.undone == Undone::Transaction || row.fault == Fault::Refused
 }
 
 impl Call<'_> {
@@ -144,7 +147,7 @@ impl Call<'_> {
     ) -> mysql_async::Result<()> {
         let mysql_async::Error::Server(error) = &failed.error else { return Ok(()) };
         let is_gone = savepoint::is_gone(error);
-        let rolls_back = rolls_back_transaction(error);
+        let nothing = commits_nothing(error);
         let is_open = self.is_still_in_transaction(lease).await?;
         if is_gone {
             failed.classification = Classification::other(Outcome::Unknown);
@@ -155,7 +158,7 @@ impl Call<'_> {
             }
         } else if is_open {
             failed.classification = failed.classification.with_outcome(Outcome::NotExecuted);
-        } else if rolls_back {
+        } else if nothing {
             failed.classification = Classification::rolled_back(Outcome::NotExecuted);
             failed.obstacle = Some(Obstacle::StateLost);
             slot.rolled_back();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use mysql_async::{Error as DriverError, Row, prelude::Queryable};
 
 use crate::{
-    call::{Call, Failed, rolls_back_transaction},
+    call::{Call, Failed, commits_nothing},
     classify::Outcome,
     connections::Lease,
     decide::Obstacle,
@@ -184,7 +184,7 @@ pub(super) async fn not_committed(
         return call.commit_lost(lease, error, doubtful);
     }
     let is_gone = answered == 0 && savepoint::is_gone(server);
-    let rolls_back = rolls_back_transaction(server);
+    let nothing = commits_nothing(server);
     let is_open = match call.is_still_in_transaction(&mut lease).await {
         Ok(is_open) => is_open,
         Err(lost) => return call.commit_lost(lease, lost, doubtful || is_gone),
@@ -193,7 +193,7 @@ pub(super) async fn not_committed(
     let (outcome, obstacle) = match undone {
         _ if is_gone || doubtful => (Outcome::Unknown, Some(Obstacle::TransactionEnded)),
         Undone::NotAll => (Outcome::Unknown, Some(Obstacle::NotRolledBack)),
-        Undone::All | Undone::Another | Undone::NotSeen if is_open || rolls_back => (Outcome::NotExecuted, None),
+        Undone::All | Undone::Another | Undone::NotSeen if is_open || nothing => (Outcome::NotExecuted, None),
         // a token will tell
         Undone::All | Undone::Another | Undone::NotSeen => (Outcome::Unknown, call.cannot_find_out()),
     };
