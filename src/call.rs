@@ -180,6 +180,11 @@ impl<'c> Call<'c> {
         }
     }
 
+    /// When the call ends at the latest, but for a statement that is running.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.facts.deadline
+    }
+
     /// What a stream keeps of its call.
     pub(crate) fn kept(&self) -> (Facts, CallSpan) {
         (self.facts, self.span.clone())

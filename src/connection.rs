@@ -16,8 +16,9 @@ use crate::{
 ///
 /// It was alive a moment ago. What is done on it is outside this library's contract: nothing is retried, no error is
 /// classified, and a future dropped half-way leaves replies behind that the next statement would take for its own.
-/// It is reset before anybody else gets it, whatever was done with it: it is made as it was when it was new, or closed. One that cannot be used again, because a future was dropped half-way or it
-/// was lost, is closed, and the statement that it may have left at the server is ended in the background.
+/// It is reset before it is lent, unless it is new, and before anybody else gets it, whatever was done with it: it is made as
+/// it was when it was new, or closed. One that cannot be used again, because a future was dropped half-way or it was lost, is
+/// closed, and the statement that it may have left at the server is ended in the background.
 ///
 /// [`Executor::connection`]: crate::Executor::connection
 pub struct Connection {

@@ -62,13 +62,14 @@ impl Call<'_> {
             ..self.situation(progress.stage())
         };
         let mut failed = self.failed(error, situation, Some(lease.connection_id()));
-        if self.is_own_read_only(&failed) {
+        let is_own_read_only = self.is_own_read_only(&failed);
+        if is_own_read_only {
             failed.classification = Classification::other(Outcome::Failed);
         }
         failed.kind = limit.filter(|_| is_packet_too_large(&failed.error)).map(|limit| Kind::Unsendable { limit });
         self.note_refusal(&failed, lease.target_index());
         if let Some(slot) = self.slot {
-            if is_whole_after(&failed)
+            if (is_own_read_only || is_whole_after(&failed))
                 && let Err(lost) = Box::pin(self.after_error(slot, &mut failed, &mut lease, rolls_back)).await
             {
                 return Err(self.lost_after_error(slot, lost, lease));
@@ -83,7 +84,9 @@ impl Call<'_> {
         }
         match (failed.classification.fault(), &failed.error) {
             // it answers, and closes the connection, or may close it
-            (_, error) if !condition(error).keeps_connection && failed.obstacle.is_none() => lease.retire(),
+            (_, error) if !condition(error).keeps_connection && failed.obstacle.is_none() && !is_own_read_only => {
+                lease.retire();
+            }
             // the server answered, the connection is as good as before
             (Fault::Other | Fault::RolledBack, mysql_async::Error::Server(_)) => lease.finish(self.leaves()),
             // it would not take the statement, and there is more to it than the connection

@@ -128,8 +128,17 @@ impl Call<'_> {
             Some(lease) => lease,
             None => self.pooled_lease(now).await?.at_home(slot),
         };
-        if self.facts.reading.needs().contains(StateKinds::INSERT_ID) && !slot.has_insert_id() {
+        let needs = self.facts.reading.needs();
+        if needs.contains(StateKinds::INSERT_ID) && !slot.can_tell(StateKinds::INSERT_ID) && !lease.is_pristine() {
             self.forget_insert_id(slot, &mut lease).await?;
+        }
+        // there is no statement that makes a connection forget the last values of sequences: only a reset does
+        if needs.contains(StateKinds::SEQUENCE) && !slot.can_tell(StateKinds::SEQUENCE) && !lease.is_pristine() {
+            let may_be_reset = slot.state().is_neutral();
+            if !may_be_reset || !lease.forget_callers(self.facts.deadline, self.settings).await {
+                lease.retire();
+                return Err(self.forgotten());
+            }
         }
         Ok(lease)
     }

@@ -267,6 +267,25 @@ impl Lease {
         });
     }
 
+    /// Sees to it that the session tells nothing of who used it before; `false` if that cannot be done.
+    pub(crate) async fn forget_callers(&mut self, deadline: Instant, settings: &Settings) -> bool {
+        if self.is_pristine() {
+            return true;
+        }
+        self.shared.listeners.counting.resets.add_one();
+        self.sending();
+        let answer = bounded(self.renew(), "reset", deadline, settings).await;
+        if answer.is_ok() {
+            self.answered();
+        }
+        answer.is_ok_and(|renewed| renewed)
+    }
+
+    /// Whether no statement of a caller's has run on the connection since it was made or reset.
+    pub(crate) fn is_pristine(&self) -> bool {
+        self.records().is_pristine(self.connection())
+    }
+
     /// Makes the session as a new one is; `false` if that cannot be done.
     async fn renew(&mut self) -> mysql_async::Result<bool> {
         match self.try_to_renew().await {

@@ -37,6 +37,8 @@ pub(super) struct Record {
     /// When it is too old to be used again; `None` never.
     expires: Option<Instant>,
     new: bool,
+    /// No statement of a caller's has run on it since it was made or reset.
+    pristine: bool,
     /// It is in use: its record is needed, however long that takes.
     leased: bool,
     /// Connections of an earlier generation are not used again.
@@ -85,6 +87,7 @@ impl Record {
             shape: None,
             expires: max_age.and_then(|age| now.checked_add(jittered(age))),
             new: true,
+            pristine: true,
             leased: false,
             generation,
             parked: None,
@@ -186,6 +189,7 @@ impl Records {
         };
         record.last_used = now;
         record.leased = false;
+        record.pristine &= answers == 0;
         let parked = record.parked.take();
         let returned = match status {
             _ if record.generation != *generation => Returned::Over,
@@ -197,6 +201,11 @@ impl Records {
         drop(inner);
         drop(parked);
         returned
+    }
+
+    /// Whether no statement of a caller's has run on the connection since it was made or reset.
+    pub(super) fn is_pristine(&self, conn: &Conn) -> bool {
+        self.lock().by_connection.get(&key(conn)).is_some_and(|record| record.pristine)
     }
 
     /// How many statements of callers have been answered.
@@ -249,6 +258,7 @@ impl Records {
     pub(super) fn remark(&self, conn: &Conn, session: Option<Session>) {
         if let Some(record) = self.lock().by_connection.get_mut(&key(conn)) {
             record.session = session;
+            record.pristine = true;
         }
     }
 

@@ -333,9 +333,9 @@ impl Slot {
         self.lock().lease = Some((lease, Instant::now()));
     }
 
-    /// Whether statements of the session have given the connection that is here the insert id that it tells.
-    pub(crate) fn has_insert_id(&self) -> bool {
-        self.lock().told.contains(StateKinds::INSERT_ID)
+    /// Whether statements of the session have given the connection that is here what it tells of this kind.
+    pub(crate) fn can_tell(&self, kind: StateKinds) -> bool {
+        self.lock().told.contains(kind)
     }
 
     /// There is no insert id of an earlier user of the connection any more.

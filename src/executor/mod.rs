@@ -139,8 +139,15 @@ impl Executor {
     /// # Errors
     /// As for a statement that could not be sent.
     pub async fn connection(&self) -> Result<Connection> {
-        let ((), lease) = self.call_of_ours(&"").run_leased(Untouched).await?;
-        Ok(Connection::new(lease))
+        let mut call = self.call_of_ours(&"");
+        loop {
+            let ((), mut lease) = call.run_leased(Untouched).await?;
+            // its last insert id and the like are another caller's
+            if lease.forget_callers(call.deadline(), self.policy.settings()).await {
+                return Ok(Connection::new(lease));
+            }
+            lease.retire();
+        }
     }
 
     pub(crate) fn without_slot(&self) -> Self {

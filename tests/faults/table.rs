@@ -114,12 +114,13 @@ const COUNTS: &str = "counts: ";
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { cases, wrong, duplicates, lost, stuck, unknown, .. } = self.guarded;
+        // of `Unknown` those count that a token could have decided
+        let Counts { cases, wrong, duplicates, lost, stuck, undecided, .. } = self.guarded;
         // no answer is no better than a wrong one
         let (wrong, extra) = (wrong + stuck, self.extra_round_trips);
         writeln!(
             f,
-            "guard: cases={cases} wrong={wrong} duplicates={duplicates} lost={lost} unknown={unknown} \
+            "guard: cases={cases} wrong={wrong} duplicates={duplicates} lost={lost} unknown={undecided} \
              extra_round_trips={extra}"
         )?;
         self.all.fmt(f)

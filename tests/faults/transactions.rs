@@ -21,6 +21,13 @@ const EXECUTION: usize = 22;
 const TAKE: &str =
     "; INSERT INTO `mysql_retry_guard` (token, owner) VALUES (x'313030303031', x'00112233445566778899aabbccddeeff')";
 
+/// What ends the text that begins a transaction, and the text that commits it.
+const SAVEPOINT: &str = "; SAVEPOINT mysql_retry_begun";
+const COMMIT: &str = "RELEASE SAVEPOINT mysql_retry_begun; COMMIT";
+
+/// The question that looks at the guard's table.
+const LOOK: &str = "information_schema.TABLES";
+
 /// Every so manieth strike will do where another kind of work meets them all. Not a multiple of three, as three ways to
 /// lose a connection follow each other at each byte.
 fn share(work: Work) -> usize {
@@ -48,7 +55,7 @@ fn text(part: &str, whole: &str, reply: usize) -> Part {
 /// What strikes the work.
 pub fn strikes(work: Work, transport: Transport, turn: usize) -> Vec<Strike> {
     let connected = Situation::Connected { primed: false };
-    let commit = text("COMMIT", "COMMIT", OK);
+    let commit = text("COMMIT", COMMIT, 2 * OK);
     let parts: Vec<Part> = [begin(work)].into_iter().chain(statements(work)).collect();
     let mut strikes = Vec::new();
     for part in &parts {
@@ -72,8 +79,8 @@ pub fn strikes(work: Work, transport: Transport, turn: usize) -> Vec<Strike> {
     let committing = committing.chain(places::silent(&commit.when, turn)).chain(places::shut(&commit.when, turn));
     strikes.extend(committing.map(|rule| during(connected.clone(), rule)));
     if work.is_guarded() {
-        let looking = places::of_command(&When::text("SHOW CREATE TABLE"), 40, 120, turn).into_iter().step_by(2);
-        let looking = looking.chain(places::silent(&When::text("SHOW CREATE TABLE"), turn));
+        let looking = places::of_command(&When::text(LOOK), 40, 120, turn).into_iter().step_by(2);
+        let looking = looking.chain(places::silent(&When::text(LOOK), turn));
         strikes.extend(looking.map(|rule| before(Situation::Unexamined, rule)));
         strikes.extend(finding_out(work, turn).into_iter().map(|rule| during(Situation::CommitLost, rule)));
     }
@@ -113,7 +120,11 @@ fn finding_out(work: Work, turn: usize) -> Vec<Rule> {
 
 fn begin(work: Work) -> Part {
     let begin = "START TRANSACTION";
-    if work.is_guarded() { text(begin, &format!("{begin}{TAKE}"), 2 * OK) } else { text(begin, begin, OK) }
+    if work.is_guarded() {
+        text(begin, &format!("{begin}{TAKE}{SAVEPOINT}"), 3 * OK)
+    } else {
+        text(begin, &format!("{begin}{SAVEPOINT}"), 2 * OK)
+    }
 }
 
 fn statements(work: Work) -> Vec<Part> {
