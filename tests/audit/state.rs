@@ -50,6 +50,10 @@ pub async fn play(stage: &mut Stage, case: &Case, way: Way) -> Left {
     let Some(again) = fresh(stage, read_as_neutral).await else { return Left::default() };
     let mut leaks: BTreeMap<String, String> = seen.differences(&again);
     leaks.retain(|name, _| before.contains_key(name));
+    if case.form().sql.contains("XA PREPARE") {
+        // the locks of a prepared transaction outlive its session, as they are meant to; MySQL 9.7 still shows them as its own
+        leaks.remove("metadata_locks");
+    }
     for name in OF_LAST_STATEMENT {
         // the executor refuses a text that asks for it; a session must not see it
         if let Some(leak) = leaks.remove(name)
