@@ -134,7 +134,6 @@ impl Executor {
     ///
     /// What is done on it is outside this library's contract: nothing is retried or classified. Getting it is inside:
     /// the policy's deadline and delays hold. It is reset and goes back to the pool when dropped.
-    /// `LAST_INSERT_ID()` on it may be the id of whoever used it before, until a statement of yours has inserted a row.
     ///
     /// # Errors
     /// As for a statement that could not be sent.

@@ -253,8 +253,7 @@ fn pronounce(server: &Server, records: &[Record], known: &BTreeMap<usize, Effect
             Played::Prepared(played) => {
                 row.prepared += 1;
                 said = format!("told {}", played.told);
-                let named =
-                    form.before.is_empty() && form.sql.contains("{n} ") && ledger.names_one(case.number) && false;
+                let named = form.before.is_empty() && ledger.names_one(case.number);
                 crimes.extend(judge::of_prepared(played, ledger.of(case.number).effects, named));
             }
         }

@@ -54,7 +54,11 @@ pub fn of_transaction(
     played: &Played,
     rows: Rows,
 ) -> Option<Crime> {
-    let first = actual(effect, trouble, played.struck);
+    // a session's statement that met a deadlock is sent again, and executed then
+    let is_resent = manner == Manner::Session && matches!(trouble, Trouble::Deadlock | Trouble::DeadlockSwallowed);
+    // a text that begins is sent in other words, and the proxy does not recognise it
+    let was_executed = manner == Manner::Session && !played.struck;
+    let first = if is_resent || was_executed { effect } else { actual(effect, trouble, played.struck) };
     for told in [Some(&played.told), played.again.as_ref()].into_iter().flatten() {
         match told {
             Told::Nothing => return Some(Crime::Wrong("no answer".into())),

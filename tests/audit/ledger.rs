@@ -74,7 +74,10 @@ impl Ledger {
     /// Whether something bears the case's number in its name.
     pub fn names_one(&self, number: u32) -> bool {
         let number = number.to_string();
-        self.names.iter().any(|name| name.ends_with(&number))
+        let is_its = |name: &String| {
+            name.strip_suffix(&number).is_some_and(|rest| !rest.ends_with(|last: char| last.is_ascii_digit()))
+        };
+        self.names.iter().any(is_its)
     }
 }
 

@@ -19,8 +19,8 @@ pub struct Stage {
     pub proxy: Proxy,
     /// For the worker's own questions, and for what has to be there before a form.
     pub own: Conn,
-    /// What a connection shows that nobody has used.
-    pub baseline: Option<Snapshot>,
+    /// What a connection shows that nobody has used: to a borrower, and in a transaction.
+    pub baselines: [Option<Snapshot>; 2],
 }
 
 impl Stage {
@@ -32,7 +32,7 @@ impl Stage {
         conn.query_drop(format!("USE {database}")).await.expect("the database");
         run_all(&mut conn, corpus::of_database()).await;
         let proxy = Proxy::start(server).await;
-        let stage = Stage { server: server.clone(), database, proxy, own: conn, baseline: None };
+        let stage = Stage { server: server.clone(), database, proxy, own: conn, baselines: [None, None] };
         let exec = stage.executor(1);
         exec.create_guard_table().await.expect("the guard's table");
         let _ = exec.close().await;
@@ -56,7 +56,7 @@ impl Stage {
 
     /// One with one connection, for cases in which nothing strikes.
     pub fn executor_without_proxy(&self) -> Executor {
-        self.build(self.server.opts(), 1, DEADLINE)
+        self.build(self.server.opts(), 1, 10 * DEADLINE)
     }
 
     fn build(&self, opts: OptsBuilder, connections: usize, deadline: Duration) -> Executor {

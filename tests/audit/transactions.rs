@@ -191,6 +191,8 @@ async fn on_session(stage: &mut Stage, exec: &Executor, case: &Case, script: &Sc
             }
         }
     }
+    played.struck = stage.proxy.rules_left().is_empty();
+    stage.proxy.clear_rules();
     if script.trouble == Trouble::CommitLost {
         stage.proxy.rule(on_commit());
     }
