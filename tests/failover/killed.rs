@@ -87,7 +87,7 @@ async fn a_primary_killed_under_load_is_left_for_the_promoted_replica_and_every_
 /// How often the application's user has asked whether a server takes writes.
 async fn looks(server: &Server) -> u64 {
     let sql =
-        "SELECT COUNT(*) FROM mysql.general_log WHERE user_host LIKE 'app%' AND argument LIKE '%global.read_only%'";
+        "SELECT COUNT(*) FROM mysql.general_log WHERE user_host LIKE 'app%' AND argument LIKE '%innodb_read_only%'";
     server.query_first(sql).await.expect("a row")
 }
 
