@@ -2,13 +2,11 @@
 
 use std::{future::Future, pin::pin, time::Instant};
 
-use mysql_async::{Row, prelude::Queryable};
-
 use super::{Call, Failed};
 use crate::{
     attempt::{Attempt, Progress},
     classify::{Classification, Fault, Outcome, Situation},
-    conditions::{answers, condition, is_packet_too_large},
+    conditions::{condition, is_packet_too_large},
     connections::{Lease, Place},
     decide::Obstacle,
     driver_error::timed_out,
@@ -54,7 +52,13 @@ impl Call<'_> {
             Err(error) => error,
         };
         let limit = lease.sends_at_most().filter(|limit| attempt.longest_packet() > *limit);
-        let rolls_back = self.rolls_back(&mut lease, &error).await;
+        let (rolls_back, is_mute) = match self.rolls_back(&mut lease, &error).await {
+            Ok(rolls_back) => (rolls_back, false),
+            Err(lost) => match self.slot {
+                Some(slot) => return Err(self.lost_after_error(slot, lost, lease)),
+                None => (false, true),
+            },
+        };
         let situation = Situation {
             oversized: lease.is_too_small_for(self.facts.length),
             unsendable: limit.is_some(),
@@ -83,6 +87,7 @@ impl Call<'_> {
             self.past.add(&lease);
         }
         match (failed.classification.fault(), &failed.error) {
+            _ if is_mute => lease.retire(),
             // it answers, and closes the connection, or may close it
             (_, error) if !condition(error).keeps_connection && failed.obstacle.is_none() && !is_own_read_only => {
                 lease.retire();
@@ -108,28 +113,17 @@ impl Call<'_> {
     }
 
     /// Whether a server that says that it rolled the statement back has undone all of it: not what it did to tables that are
-    /// not transactional, of which the server warns.
-    async fn rolls_back(&self, lease: &mut Lease, error: &mysql_async::Error) -> bool {
+    /// not transactional, of which the server warns. An error is that of the connection, which is not to be used any more.
+    async fn rolls_back(&self, lease: &mut Lease, error: &mysql_async::Error) -> mysql_async::Result<bool> {
         let asks = condition(error).fault == Fault::RolledBack
+            && matches!(error, mysql_async::Error::Server(_))
             && !self.facts.reading.several()
             && !self.facts.reading.may_commit();
-        let mysql_async::Error::Server(error) = error else { return false };
         // a transaction is rolled back as a whole, whatever its statement was
         if !asks || self.slot.is_some_and(|slot| slot.is_of_transaction()) {
-            return asks;
+            return Ok(asks);
         }
-        lease.sending();
-        let place = lease.place();
-        let asking = lease.conn().query::<Row, _>("SHOW WARNINGS");
-        let answer = self.in_time(place, || true, asking).await;
-        lease.unpark();
-        lease.answered();
-        let code = |row: &Row| row.get_opt::<u16, _>("Code").and_then(Result::ok);
-        // where the server keeps no warnings, the error itself is missing too
-        answer.is_ok_and(|rows| {
-            rows.iter().any(|row| code(row) == Some(error.code))
-                && rows.iter().all(|row| code(row).is_some_and(|code| code != answers::NOT_ROLLED_BACK))
-        })
+        Ok(!self.may_have_left_changes(lease, error).await?)
     }
 
     /// The answer on a connection, if it comes within the attempt time-out; without one, for as long as there is somebody who

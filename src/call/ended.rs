@@ -57,13 +57,15 @@ impl Call<'_> {
 
     /// Whether the server may have left changes if it rolled the transaction back with this error. Asked before anything else:
     /// a ping clears the warnings (seen on MariaDB 10.11).
-    async fn may_have_left_changes(&self, lease: &mut Lease, error: &mysql_async::Error) -> mysql_async::Result<bool> {
+    pub(super) async fn may_have_left_changes(&self, lease: &mut Lease, error: &mysql_async::Error) -> mysql_async::Result<bool> {
         lease.sending();
         let place = lease.place();
         let asking = lease.conn().query::<Row, _>("SHOW WARNINGS");
         let warnings = self.in_time(place, || true, asking).await;
         lease.unpark();
-        lease.answered();
+        if matches!(warnings, Ok(_) | Err(mysql_async::Error::Server(_))) {
+            lease.answered();
+        }
         let code = |row: &Row| row.get_opt::<u16, _>(1).and_then(Result::ok);
         match (warnings, error) {
             // where the server keeps no warnings, the error itself is missing too
