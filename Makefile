@@ -27,7 +27,7 @@ help:
 	@echo 'make recovery  outages beside a bare pool, a backoff loop and sqlx: who is back when? (17 minutes; RECOVERY=short: 90 s)'
 	@echo 'make bench     measure what the library costs while nothing is lost'
 	@echo 'make mutants   do the tests notice each change of the core and the fence? Needs cargo-mutants (40 minutes)'
-	@echo 'make ci        what CI runs (25 minutes at most)'
+	@echo 'make ci        what CI runs (40 minutes at most)'
 	@echo 'make server    install a database server where there is none; the others do it by themselves'
 	@echo 'make clean     remove what was built, and the servers that CI unpacked'
 	@echo 'MYSQL_RETRY_SERVER=/path/to/mariadbd-or-mysqld chooses the server, MYSQL_RETRY_TRANSPORT=tcp|unix how to reach it.'
