@@ -57,7 +57,11 @@ impl Call<'_> {
 
     /// Whether the server may have left changes if it rolled the transaction back with this error. Asked before anything else:
     /// a ping clears the warnings (seen on MariaDB 10.11).
-    pub(super) async fn may_have_left_changes(&self, lease: &mut Lease, error: &mysql_async::Error) -> mysql_async::Result<bool> {
+    pub(super) async fn may_have_left_changes(
+        &self,
+        lease: &mut Lease,
+        error: &mysql_async::Error,
+    ) -> mysql_async::Result<bool> {
         lease.sending();
         let place = lease.place();
         let asking = lease.conn().query::<Row, _>("SHOW WARNINGS");
