@@ -158,7 +158,7 @@
 //! | 1290 | another option forbids the statement (`--secure-file-priv`, `--skip-grant-tables`) | no loss | `NotExecuted` | surfaces |
 //! | 1180 | the storage engine failed under COMMIT | no loss | `Unknown` | surfaces |
 //! | 1153 | a packet larger than the server's `max_allowed_packet`, and the server closes the connection | no loss | `Unknown` | surfaces |
-//! | 1317 | interrupted by a KILL, which may have been one of the connection (MySQL 9.7 after `KILL CONNECTION_ID()`) | no loss | `Failed` | surfaces |
+//! | 1317 | interrupted by a KILL, which may have been one of the connection (MySQL 9.7 after `KILL CONNECTION_ID()`) | no loss | `Unknown` | surfaces |
 //! | 1815 | internal error | no loss | `Failed` | waits: it is not ready to serve |
 //! | 3168 | a proxy (Vitess) has no server | `ServerLost` | `Unknown` | waits: it is not ready to serve |
 //! | 1129, 1130 | this host is not let in; another target may let it in | no loss | `Failed` | another target is tried |

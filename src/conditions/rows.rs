@@ -254,6 +254,7 @@ pub(crate) static SERVER_ROWS: &[Condition] = &[
     },
     Condition {
         when: When::Code(&[1317]),
+        outcome: Outcome::Unknown,
         keeps_connection: false,
         meaning: "interrupted by a KILL, which may have been one of the connection (MySQL 9.7 after `KILL CONNECTION_ID()`)",
         ..BASE
