@@ -244,6 +244,9 @@ impl Asking {
     }
 }
 
+/// A session that was killed and is still there after this time is killed again.
+const KILL_AGAIN: Duration = Duration::from_millis(250);
+
 impl Session {
     pub(super) fn new(mark: Mark, id: u32, server: Arc<str>, target: usize) -> Self {
         Session { mark, id: id.into(), server, target, doubtful: false }
@@ -300,7 +303,7 @@ impl Session {
         deadline: Instant,
         settings: &Settings,
     ) -> mysql_async::Result<Fate> {
-        let mut killed = None;
+        let mut killed: Option<(u64, Instant)> = None;
         let mut pause = Duration::from_millis(1);
         let lock = format!(", IS_USED_LOCK('{}')", self.mark);
         loop {
@@ -314,8 +317,9 @@ impl Session {
                 // it may have released the lock and live on, unless it was seen to have it
                 return Ok(if self.doubtful && killed.is_none() { Fate::Unmarked } else { Fate::Gone });
             };
-            if killed != Some(id) {
-                killed = Some(id);
+            // again after a while: a session that is committing may drop the order and live on (seen with Galera 4)
+            if killed.is_none_or(|(other, when)| other != id || when.elapsed() >= KILL_AGAIN) {
+                killed = Some((id, Instant::now()));
                 let killing = from.query_drop(format!("KILL {id}"));
                 match bounded(killing, "KILL", deadline, settings).await {
                     Ok(()) => {}
