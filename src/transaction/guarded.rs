@@ -1,10 +1,6 @@
 //! The loop of a transaction with a guard: the first thing in each run is to take the token.
 
-use std::{
-    future::Future,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::Future, sync::Arc, time::Instant};
 
 use mysql_async::{Row, TxOpts};
 
@@ -26,10 +22,6 @@ use crate::{
     statement::Delivery,
 };
 
-/// How often a closure is run again that failed while it is not known whether an earlier COMMIT took effect.
-const RUNS_IN_DOUBT: u32 = 3;
-const PAUSE_IN_DOUBT: Duration = Duration::from_millis(20);
-
 /// Runs a transaction until it is committed, was committed before, or certainly will not be.
 pub(crate) async fn run_guarded<F, Fut, T, E, P>(
     exec: &Executor,
@@ -46,7 +38,6 @@ where
 {
     let mut call = exec.transaction_call(&begin(opts, None), Delivery::ExactlyOnce)?;
     let mut now = call.begin()?;
-    let mut doubts = 0;
     // those of the runs whose COMMIT had no reply
     let mut values: Vec<(u32, T)> = Vec::new();
     loop {
@@ -67,13 +58,6 @@ where
                         return Ok(Done::Now(value));
                     }
                     // the closure's own error would say that nothing was done
-                    Ended::Returned(Err(_)) if in_doubt && doubts < RUNS_IN_DOUBT => {
-                        // another run may find the token: a node that lags hears of the earlier COMMIT meanwhile
-                        doubts += 1;
-                        tokio::time::sleep(PAUSE_IN_DOUBT).await;
-                        now = Instant::now();
-                        continue;
-                    }
                     Ended::Returned(Err(_)) if in_doubt => return Err(call.left_in_doubt().into()),
                     Ended::Returned(Err(own)) => return Err(own),
                     Ended::Failed(failed, value) => {
