@@ -34,6 +34,9 @@ pub(crate) struct Introduction {
     /// What `@@autocommit` says, if it says anything. MySQL 9.7 that was started with `--autocommit=0` sets the status flag all
     /// the same.
     pub(crate) autocommit: Option<bool>,
+    /// Whether the server commits by certification (Galera): it aborts a transaction for another node's, at any time. `None`
+    /// if it does not tell.
+    pub(crate) certifies: Option<bool>,
     /// `None` if it cannot be told what the session is like.
     pub(crate) shape: Option<Shape>,
 }
@@ -76,15 +79,21 @@ const REST: &str = "CONCAT_WS('/', CURRENT_USER(), USER(), @@character_set_datab
 /// MariaDB does not execute what is in a comment for MySQL 8, nor MySQL what is in one for MariaDB.
 const ROLE: &str = "/*!80000 , CURRENT_ROLE() *//*M!100005 , CURRENT_ROLE() */";
 
+/// What tells a node of a cluster that commits by certification. MariaDB has a variable for it, unless it was built without;
+/// the others say it in their version (Percona XtraDB Cluster, Codership's builds).
+const MAKE: &str = "CONCAT_WS(' ', VERSION(), @@version_comment)";
+const MAKE_AND_WSREP: &str =
+    "CONCAT_WS(' ', VERSION(), @@version_comment/*M!100104 , IF(@@global.wsrep_on, 'wsrep', '') */)";
+
 /// Statements of an earlier caller that the session can still show.
 const LEFTOVERS: &str = "0/*!80000 + (SELECT COUNT(*) FROM information_schema.OPTIMIZER_TRACE) */\
      /*M!100005 + (SELECT COUNT(*) FROM information_schema.PROFILING) */";
 
 /// The question in one text; `lock` is the expression that marks the session.
-fn question(lock: &str, leftovers: &str) -> String {
+fn question(lock: &str, leftovers: &str, make: &str) -> String {
     format!(
         "SELECT {lock}, {LIMITS}, CONNECTION_ID(), {SERVER}, {leftovers}, @@character_set_client, \
-         @@character_set_results, @@collation_connection, DATABASE(), {REST}, @@autocommit{ROLE}"
+         @@character_set_results, @@collation_connection, DATABASE(), {REST}, @@autocommit, {make}{ROLE}"
     )
 }
 
@@ -96,7 +105,12 @@ fn lock(mark: Mark) -> String {
 pub(crate) async fn introduce(conn: &mut Conn, target: usize) -> mysql_async::Result<Introduction> {
     let mark = Mark::new();
     // a server or proxy that does not go along with all of this is still one that answers
-    let texts = [question(&lock(mark), "0"), question("NULL", "0"), format!("SELECT NULL, {LIMITS}")];
+    let texts = [
+        question(&lock(mark), "0", MAKE_AND_WSREP),
+        question(&lock(mark), "0", MAKE),
+        question("NULL", "0", MAKE),
+        format!("SELECT NULL, {LIMITS}"),
+    ];
     for text in texts {
         match conn.query_first::<Row, _>(text).await {
             Ok(Some(row)) => return Ok(read(&row, conn, mark, target)),
@@ -115,7 +129,7 @@ pub(crate) async fn restore(
 ) -> mysql_async::Result<Option<Introduction>> {
     let mark = Mark::new();
     let Some(mut text) = shape.restoring() else { return Ok(None) };
-    text += &question(if shape.marked { lock(mark) } else { "NULL".into() }.as_str(), LEFTOVERS);
+    text += &question(if shape.marked { lock(mark) } else { "NULL".into() }.as_str(), LEFTOVERS, MAKE);
     let mut answers = conn.query_iter(text).await?;
     let mut last = None;
     while !answers.is_empty() {
@@ -138,6 +152,7 @@ fn read(row: &Row, conn: &Conn, mark: Mark, target: usize) -> Introduction {
         max_allowed_packet: column(row, 2),
         packet_limit: column(row, 3),
         autocommit: column(row, 12),
+        certifies: None,
         session: None,
         shape: None,
     };
@@ -151,14 +166,20 @@ fn read(row: &Row, conn: &Conn, mark: Mark, target: usize) -> Introduction {
     if marked && let Some(server) = column::<String>(row, 5) {
         introduction.session = Some(Session::new(mark, conn.id(), server.into(), target));
     }
+    introduction.certifies = column::<String>(row, 13).map(|make| is_of_a_cluster(&make));
     introduction.shape = Shape::read(row, marked);
     introduction
 }
 
+fn is_of_a_cluster(make: &str) -> bool {
+    let make = make.to_ascii_lowercase();
+    ["wsrep", "galera", "xtradb cluster"].into_iter().any(|word| make.contains(word))
+}
+
 impl Shape {
     fn read(row: &Row, marked: bool) -> Option<Self> {
-        let role = match (row.len(), column::<String>(row, 13)) {
-            (..=13, _) => Role::Unknown,
+        let role = match (row.len(), column::<String>(row, 14)) {
+            (..=14, _) => Role::Unknown,
             (_, None) => Role::None,
             (_, Some(role)) if role == "NONE" => Role::None,
             // MySQL quotes the names itself
@@ -216,6 +237,14 @@ mod tests {
             rest: String::new(),
             marked: true,
         }
+    }
+
+    #[test]
+    fn a_node_of_a_cluster_is_known_by_its_make() {
+        assert!(is_of_a_cluster("8.0.36-28.1 Percona XtraDB Cluster (GPL), Release rel28"));
+        assert!(is_of_a_cluster("10.11.6-MariaDB-1 Debian 12 wsrep"));
+        assert!(!is_of_a_cluster("10.11.6-MariaDB-1 Debian 12 "));
+        assert!(!is_of_a_cluster("9.7.0 (Debian)"));
     }
 
     #[test]

@@ -221,6 +221,16 @@ impl Lease {
         }
     }
 
+    /// Whether the status flags alone tell what becomes of a transaction on the connection.
+    pub(crate) fn is_known_well(&self) -> bool {
+        self.records().is_known_well(self.connection())
+    }
+
+    /// The savepoint of a transaction has told whether it was whole.
+    pub(crate) fn note_transaction(&self, whole: bool) {
+        self.records().note_transaction(self.connection(), whole);
+    }
+
     fn is_resettable(&self) -> bool {
         self.target().resettable && self.records().shape(self.connection()).is_some()
     }

@@ -15,7 +15,7 @@ use super::{
     parking::Parked,
     session::Session,
 };
-use crate::random;
+use crate::{random, savepoint};
 
 /// What is known of one connection.
 #[derive(Debug)]
@@ -34,6 +34,10 @@ pub(super) struct Record {
     pub(super) session: Option<Session>,
     /// What its session was like when it was new; `None` if that cannot be told.
     shape: Option<Arc<Shape>>,
+    /// Whether its server commits by certification; `None` if it did not tell.
+    certifies: Option<bool>,
+    /// How many transactions in a row were whole by their savepoint.
+    whole: u8,
     /// When it is too old to be used again; `None` never.
     expires: Option<Instant>,
     new: bool,
@@ -85,6 +89,8 @@ impl Record {
             autocommit: true,
             session: None,
             shape: None,
+            certifies: None,
+            whole: 0,
             expires: max_age.and_then(|age| now.checked_add(jittered(age))),
             new: true,
             pristine: true,
@@ -172,6 +178,7 @@ impl Records {
             record.max_allowed_packet = introduction.max_allowed_packet;
             record.packet_limit = introduction.packet_limit;
             record.session = introduction.session;
+            record.certifies = introduction.certifies;
             record.shape = introduction.shape.map(Arc::new);
             record.autocommit = autocommit;
             record.new = false;
@@ -201,6 +208,20 @@ impl Records {
         drop(inner);
         drop(parked);
         returned
+    }
+
+    /// Whether the status flags alone tell what becomes of a transaction on it (see [`savepoint`]).
+    pub(super) fn is_known_well(&self, conn: &Conn) -> bool {
+        self.lock().by_connection.get(&key(conn)).is_some_and(|record| {
+            record.certifies == Some(false) && record.session.is_some() && record.whole >= savepoint::TRIALS
+        })
+    }
+
+    /// The savepoint of a transaction has told whether it was whole.
+    pub(super) fn note_transaction(&self, conn: &Conn, whole: bool) {
+        if let Some(record) = self.lock().by_connection.get_mut(&key(conn)) {
+            record.whole = if whole { record.whole.saturating_add(1) } else { 0 };
+        }
     }
 
     /// Whether no statement of a caller's has run on the connection since it was made or reset.

@@ -98,8 +98,9 @@ impl Slot {
         Arc::new(Slot(Mutex::new(Held { lease: Some((lease, Instant::now())), ..Held::default() })))
     }
 
-    /// The slot of a transaction that has begun on this connection, `read_only` if that was asked for.
-    pub(crate) fn of_transaction(mut lease: Lease, read_only: bool) -> Arc<Self> {
+    /// The slot of a transaction that has begun on this connection, `read_only` if that was asked for, and with our savepoint
+    /// if it is `watched`.
+    pub(crate) fn of_transaction(mut lease: Lease, read_only: bool, watched: bool) -> Arc<Self> {
         let outer = lease.leave_home();
         let read_only = read_only || outer.as_ref().is_some_and(|outer| outer.is_read_only());
         let (told, forgotten) = outer.as_ref().map_or_else(Default::default, |outer| {
@@ -112,6 +113,7 @@ impl Slot {
             forgotten,
             lease: Some((lease, Instant::now())),
             in_transaction: true,
+            has_savepoint: watched,
             transaction: Some(Standing { read_only, ..Standing::default() }),
             ..Held::default()
         };
@@ -221,7 +223,7 @@ impl Slot {
         }
     }
 
-    /// The text that begins a transaction was answered, and its savepoint is set.
+    /// The text that sets our savepoint was answered.
     pub(crate) fn note_savepoint(&self) {
         let mut held = self.lock();
         held.has_savepoint = held.in_transaction;

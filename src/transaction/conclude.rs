@@ -120,24 +120,29 @@ pub(super) enum NotCommitted {
 
 /// Sends COMMIT, with what belongs before it.
 ///
-/// `is_marked`: the row of the token says that the work is not whole, and that is to be taken back first.
+/// `is_marked`: the row of the token says that the work is not whole, and that is to be taken back first. `watched`: the
+/// transaction has our savepoint.
 pub(super) async fn commit(
     call: &Call<'_>,
     lease: &mut Lease,
     claim: Option<&Claim>,
     payload: Option<Vec<u8>>,
     is_marked: bool,
+    watched: bool,
 ) -> Result<(), NotCommitted> {
     let noted;
-    let text = match (claim, payload) {
-        (Some(claim), payload) if is_marked => return commit_marked(call, lease, claim, payload.as_deref()).await,
+    let rest = match (claim, payload) {
+        (Some(claim), payload) if is_marked => {
+            return commit_marked(call, lease, claim, payload.as_deref(), watched).await;
+        }
         (Some(claim), Some(payload)) => {
-            noted = format!("{}; {}; COMMIT", savepoint::RELEASE, claim.note(&payload));
+            noted = format!("{}; COMMIT", claim.note(&payload));
             &noted
         }
-        (Some(_) | None, _) => savepoint::COMMIT,
+        (Some(_) | None, _) => "COMMIT",
     };
-    send(call, lease, text).await.map_err(NotCommitted::Stopped)
+    let text = savepoint::released_before(rest, watched);
+    send(call, lease, &text).await.map_err(NotCommitted::Stopped)
 }
 
 async fn commit_marked(
@@ -145,8 +150,10 @@ async fn commit_marked(
     lease: &mut Lease,
     claim: &Claim,
     payload: Option<&[u8]>,
+    watched: bool,
 ) -> Result<(), NotCommitted> {
-    let text = format!("{}; {}", savepoint::RELEASE, claim.settle(payload));
+    let settle = claim.settle(payload);
+    let text = savepoint::released_before(&settle, watched);
     send(call, lease, &text).await.map_err(NotCommitted::Stopped)?;
     let released = |error| NotCommitted::Stopped(Stopped { error, answered: 1 });
     let row = ask(call, lease, claim.find()).await.map_err(released)?;
@@ -167,8 +174,8 @@ pub(super) async fn ask(call: &Call<'_>, lease: &mut Lease, question: String) ->
     row
 }
 
-/// The text that commits, which begins with the release of the savepoint, has failed: finds out what that means, and ends
-/// whatever is open.
+/// The text that commits, which begins with the release of the savepoint if it is `watched`, has failed: finds out what that
+/// means, and ends whatever is open.
 pub(super) async fn not_committed(
     call: &mut Call<'_>,
     mut lease: Lease,
@@ -176,6 +183,7 @@ pub(super) async fn not_committed(
     left: StateKinds,
     doubtful: bool,
     claim: Option<&Claim>,
+    watched: bool,
 ) -> Failed {
     // once it is released, the transaction was the one that was begun
     let doubtful = doubtful && answered == 0;
@@ -183,7 +191,10 @@ pub(super) async fn not_committed(
     if call.is_a_loss(&error) {
         return call.commit_lost(lease, error, doubtful);
     }
-    let is_gone = answered == 0 && savepoint::is_gone(server);
+    let is_gone = watched && answered == 0 && savepoint::is_gone(server);
+    if is_gone {
+        lease.note_transaction(false);
+    }
     let nothing = commits_nothing(server);
     let is_open = match call.is_still_in_transaction(&mut lease).await {
         Ok(is_open) => is_open,

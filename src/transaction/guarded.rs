@@ -36,19 +36,19 @@ where
     P: Fn(&T) -> Vec<u8> + ?Sized,
     E: From<Error>,
 {
-    let mut call = exec.transaction_call(&begin(opts, None), Delivery::ExactlyOnce)?;
+    let mut call = exec.transaction_call(&begin(opts, true, None), Delivery::ExactlyOnce)?;
     let mut now = call.begin()?;
     // those of the runs whose COMMIT had no reply
     let mut values: Vec<(u32, T)> = Vec::new();
     loop {
         let failed = match take(exec, &mut call, now, opts, guard).await {
-            Begun::Taken(lease, claim) => {
+            Begun::Taken(lease, claim, watched) => {
                 // not so where it is this run's COMMIT that tells
                 let in_doubt = call.outcome() == Outcome::Unknown;
                 if !in_doubt {
                     values.clear();
                 }
-                let slot = Slot::of_transaction(lease, opts.readonly() == Some(true));
+                let slot = Slot::of_transaction(lease, opts.readonly() == Some(true), watched);
                 slot.with_standing(|standing| standing.lost_before = in_doubt);
                 let result = work(Tx::new(exec, &slot, call.attempts(), Some(claim.clone()))).await;
                 let stored = |value: &T| payload.map(|make| checked(make(value))).transpose();
@@ -90,8 +90,8 @@ where
 
 /// How the beginning of a run ended.
 enum Begun {
-    /// The token is ours, in a transaction that is open.
-    Taken(Lease, Claim),
+    /// The token is ours, in a transaction that is open, and has our savepoint if `true`.
+    Taken(Lease, Claim, bool),
     /// It was taken before, and that was committed.
     Before(Taken, Claim),
     /// The guard cannot work.
@@ -120,14 +120,15 @@ async fn take(exec: &Executor, call: &mut Call<'_>, now: Instant, opts: &TxOpts,
         Ok(proves) => proves,
         Err(error) => return Begun::Failed(call.begin_failed(lease, error)),
     };
-    let text = begin(opts, Some(&claim.take()));
+    let watched = !lease.is_known_well();
+    let text = begin(opts, watched, Some(&claim.take()));
     for _ in 0..TRIES {
         let error = match send(call, &mut lease, &text).await {
             Ok(()) => {
                 if proves {
                     call.came_to_nothing();
                 }
-                return Begun::Taken(lease, claim);
+                return Begun::Taken(lease, claim, watched);
             }
             Err(Stopped { error, .. }) => error,
         };

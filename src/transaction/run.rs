@@ -27,11 +27,10 @@ where
     Fut: Future<Output = Result<T, E>>,
     E: From<Error>,
 {
-    let begin = begin(&opts, None);
-    let mut call = exec.transaction_call(&begin, Delivery::AtMostOnce)?;
+    let mut call = exec.transaction_call(&begin(&opts, true, None), Delivery::AtMostOnce)?;
     let mut now = call.begin()?;
     loop {
-        match once(&exec, &mut call, now, (&opts, &begin), &mut work).await {
+        match once(&exec, &mut call, now, &opts, &mut work).await {
             Ended::Returned(result) => {
                 if result.is_ok() {
                     call.succeeded();
@@ -48,7 +47,7 @@ async fn once<F, Fut, T, E>(
     exec: &Executor,
     call: &mut Call<'_>,
     now: Instant,
-    (opts, begin): (&TxOpts, &str),
+    opts: &TxOpts,
     work: &mut F,
 ) -> Ended<T, E>
 where
@@ -60,10 +59,11 @@ where
         Ok(lease) => lease,
         Err(failed) => return Ended::Failed(failed, None),
     };
-    if let Err(Stopped { error, .. }) = send(call, &mut lease, begin).await {
+    let watched = !lease.is_known_well();
+    if let Err(Stopped { error, .. }) = send(call, &mut lease, &begin(opts, watched, None)).await {
         return Ended::Failed(call.begin_failed(lease, error), None);
     }
-    let slot = Slot::of_transaction(lease, opts.readonly() == Some(true));
+    let slot = Slot::of_transaction(lease, opts.readonly() == Some(true), watched);
     let result = work(Tx::new(exec, &slot, call.attempts(), None)).await;
     finish(call, &slot, result, None, |_| Ok(None)).await
 }
@@ -84,6 +84,7 @@ pub(super) async fn finish<T, E: From<Error>>(
     claim: Option<&Claim>,
     payload: impl FnOnce(&T) -> Result<Option<Vec<u8>>, Error>,
 ) -> Ended<T, E> {
+    let watched = slot.has_savepoint();
     let (Standing { doubtful, over, abandoned, trouble, marked, .. }, held) = slot.end_transaction();
     let Some((lease, state)) = held else {
         // lost, or in use by something that the closure has left behind
@@ -97,6 +98,9 @@ pub(super) async fn finish<T, E: From<Error>>(
     let left = if doubtful { state } else { state.without(StateKinds::TRANSACTION) };
     if over {
         // by the server's flags: there is nothing to roll back
+        if trouble.is_none() {
+            lease.note_transaction(false);
+        }
         give_back(call, lease, Undone::All, left, claim.filter(|_| doubtful)).await;
         return match (trouble, result) {
             // what came before may be committed, and its own error is the caller's
@@ -108,13 +112,19 @@ pub(super) async fn finish<T, E: From<Error>>(
     }
     let payload = result.as_ref().ok().map(payload);
     match payload {
-        Some(Ok(payload)) => match commit(call, &mut lease, claim, payload, marked).await {
+        Some(Ok(payload)) => match commit(call, &mut lease, claim, payload, marked, watched).await {
             Ok(()) => {
+                if watched {
+                    lease.note_transaction(true);
+                }
                 lease.finish(left);
                 return Ended::Returned(result);
             }
             Err(NotCommitted::Stopped(stopped)) => {
-                return Ended::Failed(not_committed(call, lease, stopped, left, doubtful, claim).await, result.ok());
+                return Ended::Failed(
+                    not_committed(call, lease, stopped, left, doubtful, claim, watched).await,
+                    result.ok(),
+                );
             }
             Err(NotCommitted::Refused(refused)) => result = Err(refused.into()),
         },

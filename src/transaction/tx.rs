@@ -57,6 +57,7 @@ impl Tx {
         let text = statement.text();
         let reading = reading::read(&text);
         let effect = Effect::of(reading);
+        let may_end = effect != Effect::Keeps;
         let marks = match effect {
             Effect::Keeps => self.claim.as_ref().is_some_and(|claim| claim.is_named_in(&text)),
             Effect::Begins(_) => {
@@ -75,13 +76,17 @@ impl Tx {
                     "a statement that may commit has no place in an exactly-once transaction: run it before or after",
                 ));
             }
-            Effect::Shapes | Effect::CommitsImplicitly | Effect::Several | Effect::MayDoAnything => {
-                self.slot.with_standing(|standing| standing.doubtful = true);
-                true
-            }
+            Effect::Shapes | Effect::CommitsImplicitly | Effect::Several | Effect::MayDoAnything => true,
         };
         if reading.state().contains(StateKinds::TRANSACTION) && savepoint::is_named_in(&text) {
             return Err(self.refused("the savepoint of that name is the library's"));
+        }
+        if may_end {
+            if !self.slot.has_savepoint() {
+                self.exec.run_unguarded(savepoint::SET.as_bytes(), None).await?;
+                self.slot.note_savepoint();
+            }
+            self.slot.with_standing(|standing| standing.doubtful = true);
         }
         if let (true, Some(claim)) = (marks, &self.claim) {
             self.slot.with_standing(|standing| standing.marked = true);

@@ -3,6 +3,7 @@
 //! Needs Galera's library beside MariaDB. Where it is missing the tests say so and pass, unless
 //! `MYSQL_RETRY_GALERA=required`.
 
+mod aborted;
 mod certification;
 mod failover;
 mod faults;

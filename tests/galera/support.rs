@@ -75,6 +75,15 @@ impl Bank {
         ]
     }
 
+    /// The numbers of the transfers that were made.
+    pub async fn noted(&self) -> Vec<usize> {
+        use mysql_async::prelude::Queryable as _;
+        let mut conn = self.cluster.node(0).connect().await;
+        let numbers = conn.query(format!("SELECT n FROM {}", self.transfers())).await.expect("numbers");
+        conn.disconnect().await.expect("a goodbye");
+        numbers
+    }
+
     /// Waits until all nodes know what any of them does.
     pub async fn catch_up(&self) {
         for number in 0..3 {

@@ -27,6 +27,7 @@ mod guard_table;
 mod hooks;
 mod hung;
 mod idle;
+mod known_well;
 mod large;
 mod lateness;
 mod methods;
