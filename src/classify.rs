@@ -8,164 +8,12 @@
 //! stands in the table ([`crate::conditions`]); here is what the attempt makes of it. In doubt the outcome is
 //! [`Outcome::Unknown`]; [`Outcome::NotExecuted`] is a proof.
 
-use std::fmt;
-
 use mysql_async::Error;
 
-use crate::conditions::{self, Condition, Holds, condition};
-
-/// The two ways to lose a connection, by the names and codes of MySQL's C client library.
-///
-/// These two are all there will be, so that a `match` needs no wildcard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Disconnect {
-    /// 2006, `MySQL server has gone away`: the connection was already dead, or could not be made, when the statement
-    /// was to be sent.
-    ServerGone,
-    /// 2013, `Lost connection to MySQL server during query`: it died after bytes of the statement may have reached
-    /// the server.
-    ServerLost,
-}
-
-impl Disconnect {
-    /// 2006 or 2013.
-    pub const fn code(self) -> u16 {
-        match self {
-            Disconnect::ServerGone => 2006,
-            Disconnect::ServerLost => 2013,
-        }
-    }
-}
-
-impl fmt::Display for Disconnect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Disconnect::ServerGone => "MySQL server has gone away (2006)",
-            Disconnect::ServerLost => "lost connection to MySQL server during query (2013)",
-        })
-    }
-}
-
-/// What became of a statement that failed.
-///
-/// These three are all there will be, so that a `match` needs no wildcard.
-///
-/// ```
-/// use mysql_retry::Outcome;
-///
-/// fn advice(outcome: Outcome) -> &'static str {
-///     match outcome {
-///         Outcome::NotExecuted => "nothing happened: run it again whenever you like",
-///         Outcome::Failed => "the server said no: read its error",
-///         Outcome::Unknown => "look whether it happened",
-///     }
-/// }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// It is proved that the statement had no effect, and will have none: the server did not execute it.
-    NotExecuted,
-    /// The server answered this statement with this error, and nothing was lost on the way: it is what the bare driver would
-    /// have said on a healthy connection. A duplicate key, a missing table, a bad value.
-    ///
-    /// What the server did before it said so is what it always does: a single statement on transactional tables has no
-    /// effect; of a batch, of a text of several statements and of stored code, what came before the error is done.
-    Failed,
-    /// A connection was lost, and the statement may have been executed, or not, or in part; nothing that the client saw
-    /// tells.
-    Unknown,
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Outcome::NotExecuted => "not executed",
-            Outcome::Failed => "failed",
-            Outcome::Unknown => "unknown",
-        })
-    }
-}
-
-impl Outcome {
-    /// The outcome of a call whose attempts so far came to this, and the next one to `attempt`.
-    pub(crate) fn then(self, attempt: Outcome) -> Outcome {
-        match (self, attempt) {
-            (Outcome::Unknown, _) | (_, Outcome::Unknown) => Outcome::Unknown,
-            (Outcome::NotExecuted, attempt) => attempt,
-            (Outcome::Failed, Outcome::Failed) => Outcome::Failed,
-            // what an answered attempt left is not undone by one that did nothing
-            (Outcome::Failed, Outcome::NotExecuted) => Outcome::Unknown,
-        }
-    }
-}
-
-/// What an error means for its connection and for its call. See [`Classification`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Fault {
-    /// The connection is lost, or none could be had. It is never used again; the call goes on with another one if
-    /// the outcome and the delivery allow.
-    Disconnect(Disconnect),
-    /// The server refused the statement because of its own condition (read-only, node not ready). The connection is
-    /// closed, the statement goes to another one.
-    Refused,
-    /// The server rolled the statement back (deadlock, lock wait time-out, a conflict found at COMMIT).
-    RolledBack,
-    /// Not a loss: the server's answer to the statement, or a mistake of the caller. Surfaces at once.
-    Other,
-}
-
-/// The meaning of an error: what happened, and what became of the statement in this attempt.
-///
-/// The outcome goes with the fault. A lost connection, or a refusal, leaves `NotExecuted` (proved) or `Unknown`. What the
-/// server rolled back is `NotExecuted`, or `Failed` where a part of it may have stayed. Every other error that the server
-/// answers with is `Failed`, unless it proves that nothing was executed.
-///
-/// Made by the built-in table (the crate's documentation shows it), and by a function given to
-/// [`RetryPolicyBuilder::classify_with`](crate::RetryPolicyBuilder::classify_with).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Classification {
-    fault: Fault,
-    outcome: Outcome,
-}
-
-impl Classification {
-    /// The connection is lost.
-    pub const fn disconnect(disconnect: Disconnect, outcome: Outcome) -> Self {
-        Classification { fault: Fault::Disconnect(disconnect), outcome }
-    }
-
-    /// The server refused the statement because of its own condition (read-only, not ready): it is sent again on another
-    /// connection if the outcome and the delivery allow.
-    pub const fn refused(outcome: Outcome) -> Self {
-        Classification { fault: Fault::Refused, outcome }
-    }
-
-    /// The server rolled the statement back: with `NotExecuted` it is sent again, with `Failed` or `Unknown` only if it
-    /// tolerates that.
-    pub const fn rolled_back(outcome: Outcome) -> Self {
-        Classification { fault: Fault::RolledBack, outcome }
-    }
-
-    /// Not a loss: surfaces at once, is never retried. [`Outcome::Failed`] for the server's answer to the statement.
-    pub const fn other(outcome: Outcome) -> Self {
-        Classification { fault: Fault::Other, outcome }
-    }
-
-    pub(crate) const fn with_outcome(self, outcome: Outcome) -> Self {
-        Classification { outcome, ..self }
-    }
-
-    /// What happened.
-    pub const fn fault(self) -> Fault {
-        self.fault
-    }
-
-    /// What became of the statement.
-    pub const fn outcome(self) -> Outcome {
-        self.outcome
-    }
-}
+use crate::{
+    conditions::{self, Condition, Holds, condition},
+    verdict::{Classification, Disconnect, Fault, Outcome},
+};
 
 /// How far an attempt had come when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,7 +30,7 @@ pub(crate) enum Stage {
 
 /// What is known of an attempt, beside its error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Situation {
+pub(crate) struct Context {
     pub(crate) stage: Stage,
     /// The text may cause several commands with effects of their own.
     pub(crate) several: bool,
@@ -203,23 +51,23 @@ pub(crate) struct Situation {
     pub(crate) several_targets: bool,
 }
 
-/// What the table says of an error in this situation.
-pub(crate) fn classify(error: &Error, situation: Situation) -> Classification {
+/// What the table says of an error in this context.
+pub(crate) fn classify(error: &Error, context: Context) -> Classification {
     let row = condition(error);
-    if situation.stage == Stage::Connect {
-        return at_connect(row, situation.several_targets);
+    if context.stage == Stage::Connect {
+        return at_connect(row, context.several_targets);
     }
     // the server closes the connection, mostly before its answer can be read; sending it again cannot help
-    let unread = situation.oversized && matches!(row.fault, Fault::Disconnect(_));
-    let unsent = situation.unsendable && conditions::is_packet_too_large(error);
-    if (unread || unsent) && situation.stage != Stage::Reply {
+    let unread = context.oversized && matches!(row.fault, Fault::Disconnect(_));
+    let unsent = context.unsendable && conditions::is_packet_too_large(error);
+    if (unread || unsent) && context.stage != Stage::Reply {
         return Classification::other(Outcome::NotExecuted);
     }
     // preparing executes nothing, but MariaDB runs stored functions where it folds constants
-    if situation.stage == Stage::Prepare && !situation.several {
+    if context.stage == Stage::Prepare && !context.several {
         return while_preparing(row);
     }
-    let proved = row.outcome == Outcome::NotExecuted && situation.stage != Stage::Reply && holds(row.holds, situation);
+    let proved = row.outcome == Outcome::NotExecuted && context.stage != Stage::Reply && holds(row.holds, context);
     // what the server has answered on a connection that is whole
     let answered = if matches!(error, Error::Server(_)) { Outcome::Failed } else { Outcome::Unknown };
     match row.fault {
@@ -233,20 +81,20 @@ pub(crate) fn classify(error: &Error, situation: Situation) -> Classification {
     }
 }
 
-/// Whether a proof of this kind is one in this situation.
-fn holds(holds: Holds, situation: Situation) -> bool {
+/// Whether a proof of this kind is one in this context.
+fn holds(holds: Holds, context: Context) -> bool {
     match holds {
         Holds::Always => true,
-        Holds::OneCommand => !situation.several,
-        Holds::RowsOfTransactionalTables => !situation.several && situation.rolls_back,
-        Holds::PreparedByDriver => !situation.several && !situation.names_prepared,
-        Holds::PlainWrite => !situation.infile && !situation.tls,
+        Holds::OneCommand => !context.several,
+        Holds::RowsOfTransactionalTables => !context.several && context.rolls_back,
+        Holds::PreparedByDriver => !context.several && !context.names_prepared,
+        Holds::PlainWrite => !context.infile && !context.tls,
     }
 }
 
 impl Condition {
     const fn classification(&self) -> Classification {
-        Classification { fault: self.fault, outcome: self.outcome }
+        Classification::new(self.fault, self.outcome)
     }
 }
 

@@ -13,9 +13,8 @@ use mysql_async::{DriverError, Error, IoError, ServerError};
 use mysql_common::proto::codec::error::PacketCodecError;
 
 use crate::{
-    classify::{Fault, Outcome},
-    driver_error::io_error,
-    outage::Unavailable,
+    driver::io_error,
+    verdict::{Fault, Outcome, Unavailable},
 };
 
 mod rows;
@@ -114,6 +113,17 @@ impl Connect {
             Connect::Elsewhere(_) | Connect::Surfaces => None,
         }
     }
+}
+
+/// What the failure to make a connection says of the server; `None` if it is there and waiting cannot help. `several` says
+/// that there are other targets.
+pub(crate) fn unavailable_at_connect(error: &Error, several: bool) -> Option<Unavailable> {
+    condition(error).connect.unavailable(several)
+}
+
+/// What the refusal of a statement says of the server; `None` if it is not about the server's condition.
+pub(crate) fn unavailable_at_statement(error: &Error) -> Option<Unavailable> {
+    condition(error).server
 }
 
 /// The row of an error.

@@ -8,8 +8,8 @@ use std::{
 use mysql_async::Conn;
 
 use crate::{
-    connections::{Lease, Place},
-    reading::StateKinds,
+    pool::{Lease, Place},
+    sql::StateKinds,
 };
 
 /// A connection of the driver, borrowed from an executor's pool with [`Executor::connection`].

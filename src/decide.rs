@@ -2,12 +2,12 @@
 //!
 //! A pure function over plain data. It has no clock and does no I/O; the loop in `call` carries out what it says.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use crate::{
-    classify::{Classification, Fault, Outcome},
     policy::Settings,
     statement::Delivery,
+    verdict::{Classification, Fault, Obstacle, Outcome, Reason},
 };
 
 /// What is known of a call when one of its attempts has failed.
@@ -34,37 +34,6 @@ pub(crate) struct Situation {
     pub(crate) obstacle: Option<Obstacle>,
 }
 
-/// Why there can be no other attempt, beside what the error says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Obstacle {
-    /// Rows of a stream had been handed out.
-    RowsDelivered,
-    /// The session has lost state with its connection.
-    StateLost,
-    /// The session has state that another connection does not have.
-    InSession,
-    /// The transaction may have been committed in part, or the statement is one of a transaction.
-    InTransaction,
-    /// COMMIT had no reply, and there is no token to find out with.
-    CommitLost,
-    /// The transaction was ended in the middle.
-    TransactionEnded,
-    /// Not all that the transaction did could be rolled back.
-    NotRolledBack,
-    /// The session of a lost attempt is not known to have ended.
-    Unfenced,
-    /// The retry budget has nothing left.
-    BudgetSpent,
-    /// The server has been down for longer than calls are to wait.
-    DownForTooLong,
-    /// The server is down, and the policy does not wait for it.
-    NotWaited,
-    /// The deadline passed while the call waited: for a connection, for the server, for the end of an old session.
-    OutOfTime,
-    /// All connections of the pool were in use until the deadline.
-    PoolBusy,
-}
-
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
@@ -74,74 +43,6 @@ pub(crate) enum Decision {
     Replay(Duration),
     /// Return the error.
     Surface(Reason),
-}
-
-/// Why an error surfaced instead of being retried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Reason {
-    /// Retrying cannot fix this error: it is the server's answer to the statement (a duplicate key, a syntax error), or a mistake
-    /// of the caller's.
-    NotALoss,
-    /// The policy has retries switched off ([`RetryPolicy::none`](crate::RetryPolicy::none)), or this kind of error.
-    SwitchedOff,
-    /// The statement may have been executed, in whole or in part, and is not annotated as idempotent.
-    NotIdempotent,
-    /// What the statement needs cannot be had twice: the data of a LOCAL INFILE.
-    OnceOnly,
-    /// Rows of a stream had been handed out.
-    RowsDelivered,
-    /// It was sent again as often as the policy allows.
-    ReplaysExhausted,
-    /// State of the session was lost with its connection ([`Error::lost_state`](crate::Error::lost_state)): nothing goes
-    /// on as if it were there.
-    StateLost,
-    /// It belongs to a session that has state, or an open transaction, which another connection does not have.
-    InSession,
-    /// It belongs to a transaction, which is run again as a whole or not at all.
-    InTransaction,
-    /// The reply to COMMIT was lost: what became of the transaction is not known.
-    CommitLost,
-    /// The transaction was ended in the middle, by a statement (DDL, stored code that commits) or by the server: what came before
-    /// may be committed, and it is not run again.
-    TransactionEnded,
-    /// The transaction was rolled back, but not what it did to tables without transactions (MyISAM): it is not run again.
-    NotRolledBack,
-    /// The session of a lost attempt may still be at work, and the policy does not replay a write then.
-    Unfenced,
-    /// Too many statements had been sent again of late ([`RetryBudget`](crate::RetryBudget)).
-    BudgetExhausted,
-    /// The server had been down for longer than [`fail_fast_after`](crate::Builder::fail_fast_after).
-    FailFast,
-    /// The deadline has passed, or would pass before the next attempt.
-    Deadline,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Reason::NotALoss => "retrying cannot fix it",
-            Reason::SwitchedOff => "the policy does not retry it",
-            Reason::NotIdempotent => "it was not sent again because it is not annotated as idempotent",
-            Reason::OnceOnly => "it was not sent again because its file data cannot be had twice",
-            Reason::RowsDelivered => "it was not sent again because rows had been handed out",
-            Reason::ReplaysExhausted => "it was sent again as often as the policy allows",
-            Reason::StateLost => "state of the session was lost with its connection",
-            Reason::InSession => "it was not sent again because it depends on what its session has",
-            Reason::InTransaction => "a statement of a transaction is not sent again alone",
-            Reason::CommitLost => {
-                "the reply to COMMIT was lost, which a guarded transaction would have found out about"
-            }
-            Reason::TransactionEnded => {
-                "the transaction was ended before its COMMIT, by a statement of it or by the server"
-            }
-            Reason::NotRolledBack => "changes to tables without transactions could not be rolled back",
-            Reason::Unfenced => "it was not sent again because an earlier copy of it may still be executed",
-            Reason::BudgetExhausted => "it was not sent again because the retry budget is empty",
-            Reason::FailFast => "nothing was tried, because the server has been down for too long",
-            Reason::Deadline => "the deadline left no time to try again",
-        })
-    }
 }
 
 /// Sends again, or surfaces.

@@ -3,12 +3,11 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    classify::{Classification, Disconnect, Fault, Outcome},
     conditions::is_time_out,
-    connections::SetupFailed,
-    decide::Reason,
-    reading::StateKinds,
+    pool::SetupFailed,
+    sql::StateKinds,
     statement::Delivery,
+    verdict::{Classification, Disconnect, Fault, Outcome, Reason},
 };
 
 mod message;

@@ -9,9 +9,8 @@ use std::{
 };
 
 use crate::{
-    classify::{Classification, Outcome},
     error::Error,
-    outage::Unavailable,
+    verdict::{Classification, Outcome, Unavailable},
 };
 
 /// Something that happened to a call, or to the server of an executor.

@@ -314,52 +314,43 @@
 // a new variant of an enum has to force a decision
 #![warn(clippy::wildcard_enum_match_arm)]
 
-mod attempt;
-mod budget;
 mod call;
 mod classify;
 mod conditions;
 mod connection;
-mod connections;
 mod decide;
 mod delegate;
-mod driver_error;
-mod effect;
+mod driver;
 mod error;
 mod event;
 mod executor;
 mod guard;
 mod outage;
-mod past;
 mod policy;
+mod pool;
 mod random;
-mod reading;
 mod savepoint;
-mod schedule;
 mod session;
 mod span;
+mod sql;
 mod statement;
 mod stream;
 mod summary;
 mod transaction;
-mod watch;
+mod verdict;
 
-pub use budget::RetryBudget;
-pub use classify::{Classification, Disconnect, Fault, Outcome};
 pub use connection::Connection;
-pub use decide::Reason;
 pub use error::{Error, Result};
 pub use event::{Counters, Event, Unfenced};
 pub use executor::{Builder, Executor};
-pub use guard::{Done, ExactlyOnce, Token};
 pub use mysql_async;
-pub use outage::Unavailable;
-pub use policy::{RetryPolicy, RetryPolicyBuilder};
+pub use policy::{RetryBudget, RetryPolicy, RetryPolicyBuilder};
 pub use session::{Session, SessionStream};
-pub use statement::{Annotate, AsStatement, Delivery, Guarded, Statement};
+pub use statement::{Annotate, AsStatement, Delivery, Guarded, Statement, Token};
 pub use stream::RowStream;
 pub use summary::Summary;
-pub use transaction::{IsolationLevel, Transaction, Tx, TxOpts};
+pub use transaction::{Done, ExactlyOnce, IsolationLevel, Transaction, Tx, TxOpts};
+pub use verdict::{Classification, Disconnect, Fault, Outcome, Reason, Unavailable};
 
 /// The README's code compiles.
 #[cfg(doctest)]

@@ -12,13 +12,12 @@ use futures_core::{FusedStream, Stream};
 use mysql_async::{TxOpts, prelude::FromRow};
 
 use crate::{
-    connections::Slot,
     delegate::statement_methods,
-    effect::Effect,
     error::{Error, Result},
     executor::Executor,
     policy::RetryPolicy,
-    reading,
+    pool::Slot,
+    sql::{self, Effect},
     statement::AsStatement,
     stream::RowStream,
     transaction::{Transaction, Tx},
@@ -142,7 +141,7 @@ impl Session {
     }
 
     async fn statements(&self, statement: &impl AsStatement) -> Result<&Executor> {
-        let effect = Effect::of(reading::read(&statement.text()));
+        let effect = Effect::of(sql::read(&statement.text()));
         if let (Effect::Commits(_), Some(broken)) = (effect, self.slot.broken()) {
             return Err(self.exec.cannot_commit(statement, broken));
         }

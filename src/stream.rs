@@ -15,13 +15,14 @@ use mysql_async::{
 };
 
 use crate::{
-    attempt::{convert, next_row},
-    call::{Call, Facts},
-    connections::Lease,
+    call::{
+        Call, Facts,
+        request::{convert, next_row},
+    },
     error::Result,
     executor::Executor,
+    pool::{Lease, watch::watched},
     span::CallSpan,
-    watch::watched,
 };
 
 /// The rows of a result set, as they arrive. Made by [`Executor::query_stream`] and [`Executor::exec_stream`].

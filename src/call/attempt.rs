@@ -4,16 +4,17 @@ use std::{future::Future, pin::pin, time::Instant};
 
 use super::{Call, Failed};
 use crate::{
-    attempt::{Attempt, Progress},
-    classify::{Classification, Fault, Outcome, Situation},
+    call::request::{Attempt, Progress},
+    classify::Context,
     conditions::{condition, is_packet_too_large},
-    connections::{Lease, Place},
-    decide::Obstacle,
-    driver_error::timed_out,
+    driver::timed_out,
     error::Kind,
     event::Event,
-    outage::Unavailable,
-    watch::{BRIEF, watched},
+    pool::{
+        Lease, Place,
+        watch::{BRIEF, watched},
+    },
+    verdict::{Classification, Fault, Obstacle, Outcome, Unavailable},
 };
 
 impl Call<'_> {
@@ -59,13 +60,13 @@ impl Call<'_> {
                 None => (false, true),
             },
         };
-        let situation = Situation {
+        let context = Context {
             oversized: lease.is_too_small_for(self.facts.length),
             unsendable: limit.is_some(),
             rolls_back,
-            ..self.situation(progress.stage())
+            ..self.context(progress.stage())
         };
-        let mut failed = self.failed(error, situation, Some(lease.connection_id()));
+        let mut failed = self.failed(error, context, Some(lease.connection_id()));
         let is_own_read_only = self.is_own_read_only(&failed);
         if is_own_read_only {
             failed.classification = Classification::other(Outcome::Failed);

@@ -10,13 +10,13 @@ use mysql_async::{Row, ServerError, prelude::Queryable};
 
 use super::{Call, Failed};
 use crate::{
-    classify::{Classification, Fault, Outcome, Stage, classify},
+    classify::{Stage, classify},
     conditions::{Undone, answers, of_server},
-    connections::{Lease, Slot, Trouble},
-    decide::Obstacle,
-    driver_error::copy,
-    effect::Effect,
+    driver::copy,
+    pool::{Lease, Slot, Trouble},
     savepoint,
+    sql::Effect,
+    verdict::{Classification, Fault, Obstacle, Outcome},
 };
 
 /// What is left of a transaction after an error of the server.
@@ -178,7 +178,7 @@ impl Call<'_> {
     fn after_error_in_closure(&self, slot: &Slot, failed: &mut Failed, lease: &Lease, left: Left) {
         let fault = failed.classification.fault();
         // a user's own classification may have said that it is nothing of the kind
-        let own = fault == Fault::Other && classify(&failed.error, self.situation(Stage::Command)).fault() != fault;
+        let own = fault == Fault::Other && classify(&failed.error, self.context(Stage::Command)).fault() != fault;
         let (classification, obstacle) = match left {
             Left::Open if fault == Fault::Other => return,
             Left::Nothing if own => (failed.classification.with_outcome(Outcome::NotExecuted), None),
@@ -209,7 +209,7 @@ impl Call<'_> {
 
     /// The server had answered a statement with an error, and the connection was lost before it told what that has left.
     pub(super) fn lost_after_error(&mut self, slot: &Arc<Slot>, lost: mysql_async::Error, lease: Lease) -> Failed {
-        let mut failed = self.failed(lost, self.situation(Stage::Command), Some(lease.connection_id()));
+        let mut failed = self.failed(lost, self.context(Stage::Command), Some(lease.connection_id()));
         if Effect::of(self.facts.reading) != Effect::Keeps {
             slot.with_standing(|standing| standing.doubtful = true);
         }

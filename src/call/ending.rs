@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::{Call, Mismatch};
 use crate::{
-    classify::{Classification, Fault, Outcome, Stage},
-    connections::Lease,
-    decide::{Decision, Obstacle, Reason, decide, reason_of},
+    classify::Stage,
+    decide::{Decision, decide, reason_of},
     error::{Error, Failure, Kind},
     event::Event,
-    reading::StateKinds,
+    pool::Lease,
+    sql::StateKinds,
+    verdict::{Classification, Fault, Obstacle, Outcome, Reason},
 };
 
 impl Call<'_> {
@@ -25,7 +26,7 @@ impl Call<'_> {
 
     /// A stream lost its connection after it had handed out rows.
     pub(crate) fn stream_broke(mut self, error: mysql_async::Error, lease: Lease, rows: u64) -> Error {
-        let mut failed = self.failed(error, self.situation(Stage::Reply), Some(lease.connection_id()));
+        let mut failed = self.failed(error, self.context(Stage::Reply), Some(lease.connection_id()));
         // with the connection the transaction that it was in is gone, whatever the closure makes of that
         if let Some(slot) = self.slot {
             self.bind(slot, &mut failed, &lease);

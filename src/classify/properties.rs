@@ -1,4 +1,4 @@
-//! What holds of the table whatever the error and the situation.
+//! What holds of the table whatever the error and the context.
 
 use std::io;
 
@@ -116,23 +116,23 @@ fn stages() -> impl Strategy<Value = Stage> {
     select(vec![Stage::Connect, Stage::Prepare, Stage::Command, Stage::Reply])
 }
 
-fn situations() -> impl Strategy<Value = Situation> {
+fn situations() -> impl Strategy<Value = Context> {
     let flags = any::<[bool; 8]>();
-    let situation = |(stage, flags)| {
+    let context = |(stage, flags)| {
         let [several, rolls_back, names_prepared, oversized, unsendable, infile, tls, several_targets] = flags;
-        Situation { stage, several, rolls_back, names_prepared, oversized, unsendable, infile, tls, several_targets }
+        Context { stage, several, rolls_back, names_prepared, oversized, unsendable, infile, tls, several_targets }
     };
-    (stages(), flags).prop_map(situation)
+    (stages(), flags).prop_map(context)
 }
 
 /// Not one bit of proof is to be had from these; each can only take one away.
-fn with_more_doubt(situation: Situation, [several, infile, tls, stays]: [bool; 4]) -> Situation {
-    Situation {
-        several: situation.several || several,
-        rolls_back: situation.rolls_back && !stays,
-        infile: situation.infile || infile,
-        tls: situation.tls || tls,
-        ..situation
+fn with_more_doubt(context: Context, [several, infile, tls, stays]: [bool; 4]) -> Context {
+    Context {
+        several: context.several || several,
+        rolls_back: context.rolls_back && !stays,
+        infile: context.infile || infile,
+        tls: context.tls || tls,
+        ..context
     }
 }
 
@@ -141,31 +141,31 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn before_anything_was_sent_nothing_was_executed(error in errors(), situation in situations()) {
+    fn before_anything_was_sent_nothing_was_executed(error in errors(), context in situations()) {
         for stage in [Stage::Connect, Stage::Prepare] {
-            let got = classify(&error, Situation { stage, several: false, ..situation });
+            let got = classify(&error, Context { stage, several: false, ..context });
             prop_assert_eq!(got.outcome(), NotExecuted);
             prop_assert_ne!(got.fault(), Fault::Disconnect(ServerLost));
         }
     }
 
     #[test]
-    fn once_the_reply_has_begun_no_error_is_a_proof(error in errors(), situation in situations()) {
-        let got = classify(&error, Situation { stage: Stage::Reply, ..situation });
+    fn once_the_reply_has_begun_no_error_is_a_proof(error in errors(), context in situations()) {
+        let got = classify(&error, Context { stage: Stage::Reply, ..context });
         prop_assert_ne!(got.outcome(), NotExecuted);
         prop_assert_ne!(got.fault(), Fault::Disconnect(ServerGone));
     }
 
     #[test]
-    fn nothing_but_a_server_fails_a_statement(error in errors(), situation in situations()) {
-        if classify(&error, situation).outcome() == Failed {
+    fn nothing_but_a_server_fails_a_statement(error in errors(), context in situations()) {
+        if classify(&error, context).outcome() == Failed {
             prop_assert!(matches!(error, Error::Server(_)));
         }
     }
 
     #[test]
-    fn gone_is_the_proof_and_lost_is_the_doubt(error in errors(), situation in situations()) {
-        let got = classify(&error, situation);
+    fn gone_is_the_proof_and_lost_is_the_doubt(error in errors(), context in situations()) {
+        let got = classify(&error, context);
         match got.fault() {
             Fault::Disconnect(ServerGone) => prop_assert_eq!(got.outcome(), NotExecuted),
             Fault::Disconnect(ServerLost) => prop_assert_eq!(got.outcome(), Unknown),
@@ -174,37 +174,37 @@ proptest! {
     }
 
     #[test]
-    fn more_doubt_never_makes_a_proof(error in errors(), situation in situations(), more in any::<[bool; 4]>()) {
-        let (less, more) = (classify(&error, situation), classify(&error, with_more_doubt(situation, more)));
+    fn more_doubt_never_makes_a_proof(error in errors(), context in situations(), more in any::<[bool; 4]>()) {
+        let (less, more) = (classify(&error, context), classify(&error, with_more_doubt(context, more)));
         if less.outcome() != NotExecuted {
             prop_assert_ne!(more.outcome(), NotExecuted);
         }
-        if situation.stage == Stage::Command && more.outcome() == NotExecuted {
+        if context.stage == Stage::Command && more.outcome() == NotExecuted {
             prop_assert_eq!(more, less, "what is proved in spite of the doubt is the same without it");
         }
     }
 
     #[test]
-    fn a_later_stage_never_makes_a_proof(error in errors(), situation in situations()) {
-        let at = |stage| classify(&error, Situation { stage, ..situation }).outcome();
+    fn a_later_stage_never_makes_a_proof(error in errors(), context in situations()) {
+        let at = |stage| classify(&error, Context { stage, ..context }).outcome();
         let outcomes = [Stage::Connect, Stage::Prepare, Stage::Command, Stage::Reply].map(at);
         prop_assert!(outcomes.is_sorted_by_key(|outcome| *outcome != NotExecuted), "{outcomes:?}");
     }
 
     #[test]
     fn doubt_about_the_transport_does_not_change_what_a_server_said(
-        error in server_errors(), situation in situations(), [infile, tls] in any::<[bool; 2]>()
+        error in server_errors(), context in situations(), [infile, tls] in any::<[bool; 2]>()
     ) {
-        prop_assert_eq!(classify(&error, situation), classify(&error, Situation { infile, tls, ..situation }));
+        prop_assert_eq!(classify(&error, context), classify(&error, Context { infile, tls, ..context }));
     }
 
     #[test]
-    fn an_oversized_text_is_not_sent_again_after_a_loss(error in errors(), situation in situations()) {
+    fn an_oversized_text_is_not_sent_again_after_a_loss(error in errors(), context in situations()) {
         let (fits, oversized) = (
-            classify(&error, Situation { oversized: false, ..situation }),
-            classify(&error, Situation { oversized: true, ..situation }),
+            classify(&error, Context { oversized: false, ..context }),
+            classify(&error, Context { oversized: true, ..context }),
         );
-        match (situation.stage, fits.fault()) {
+        match (context.stage, fits.fault()) {
             // no connection is no connection, whatever the text; and a text that is too large is never answered with rows
             (Stage::Connect | Stage::Reply, Fault::Disconnect(_)) => {}
             (Stage::Prepare | Stage::Command, Fault::Disconnect(_)) => {
@@ -215,26 +215,26 @@ proptest! {
     }
 
     #[test]
-    fn a_failed_write_alone_is_a_proof_among_the_errors_of_the_transport(error in io_errors(), situation in situations()) {
-        let situation = Situation { stage: Stage::Command, oversized: false, ..situation };
+    fn a_failed_write_alone_is_a_proof_among_the_errors_of_the_transport(error in io_errors(), context in situations()) {
+        let context = Context { stage: Stage::Command, oversized: false, ..context };
         let Error::Io(IoError::Io(inside)) = &error else { unreachable!("{error:?}") };
-        let proof = inside.kind() == io::ErrorKind::BrokenPipe && !situation.infile && !situation.tls;
+        let proof = inside.kind() == io::ErrorKind::BrokenPipe && !context.infile && !context.tls;
         let expected = if proof { not_sent() } else { lost() };
-        prop_assert_eq!(classify(&error, situation), expected);
+        prop_assert_eq!(classify(&error, context), expected);
     }
 
     #[test]
-    fn an_unreadable_reply_is_never_a_proof(error in codec_errors(), situation in situations()) {
-        let situation = Situation { stage: Stage::Command, oversized: false, unsendable: false, ..situation };
-        prop_assert_eq!(classify(&error, situation).outcome(), Unknown);
+    fn an_unreadable_reply_is_never_a_proof(error in codec_errors(), context in situations()) {
+        let context = Context { stage: Stage::Command, oversized: false, unsendable: false, ..context };
+        prop_assert_eq!(classify(&error, context).outcome(), Unknown);
     }
 
     #[test]
     fn a_server_proves_with_the_codes_of_the_table_alone(
-        code in any::<u16>(), message in messages(), situation in situations()
+        code in any::<u16>(), message in messages(), context in situations()
     ) {
         let error = server_saying(code, &message);
-        let at = |stage| classify(&error, Situation { stage, several: false, oversized: false, ..situation });
+        let at = |stage| classify(&error, Context { stage, several: false, oversized: false, ..context });
         if at(Stage::Command).outcome() == NotExecuted {
             prop_assert!(PROOFS.contains(&code) || SPOKEN.contains(&code), "{}", code);
         }
@@ -248,11 +248,11 @@ proptest! {
 
     #[test]
     fn the_words_of_a_server_count_where_a_number_means_several_things_and_nowhere_else(
-        code in codes(), one in messages(), other in messages(), situation in situations()
+        code in codes(), one in messages(), other in messages(), context in situations()
     ) {
         prop_assume!(!SPOKEN.contains(&code));
         let (one, other) = (server_saying(code, &one), server_saying(code, &other));
-        prop_assert_eq!(classify(&one, situation), classify(&other, situation));
+        prop_assert_eq!(classify(&one, context), classify(&other, context));
     }
 }
 

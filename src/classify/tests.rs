@@ -9,7 +9,7 @@ use mysql_common::{packets::BulkExecuteRequestError, proto::codec::error::Packet
 use Disconnect::{ServerGone, ServerLost};
 use Outcome::{Failed, NotExecuted, Unknown};
 
-pub(super) const PLAIN: Situation = Situation {
+pub(super) const PLAIN: Context = Context {
     stage: Stage::Command,
     several: false,
     rolls_back: true,
@@ -21,8 +21,8 @@ pub(super) const PLAIN: Situation = Situation {
     several_targets: false,
 };
 
-fn at(stage: Stage) -> Situation {
-    Situation { stage, ..PLAIN }
+fn at(stage: Stage) -> Context {
+    Context { stage, ..PLAIN }
 }
 
 pub(super) fn io(kind: ErrorKind) -> Error {
@@ -168,13 +168,13 @@ fn a_connection_that_was_dead_before_the_write_is_a_proof() {
 #[test]
 fn a_failed_write_is_no_proof_over_tls_nor_where_file_data_may_be_under_way() {
     let error = io(ErrorKind::BrokenPipe);
-    assert_eq!(classify(&error, Situation { tls: true, ..PLAIN }), LOST);
-    assert_eq!(classify(&error, Situation { infile: true, ..PLAIN }), LOST);
+    assert_eq!(classify(&error, Context { tls: true, ..PLAIN }), LOST);
+    assert_eq!(classify(&error, Context { infile: true, ..PLAIN }), LOST);
 }
 
 #[test]
 fn a_text_that_no_packet_holds_is_not_executed_and_not_sent_again() {
-    let oversized = Situation { oversized: true, ..PLAIN };
+    let oversized = Context { oversized: true, ..PLAIN };
     for error in [io(ErrorKind::ConnectionReset), io(ErrorKind::BrokenPipe), io(ErrorKind::UnexpectedEof), server(1053)]
     {
         assert_eq!(classify(&error, oversized), Classification::other(NotExecuted), "{error:?}");
@@ -185,7 +185,7 @@ fn a_text_that_no_packet_holds_is_not_executed_and_not_sent_again() {
 #[test]
 fn a_request_that_the_client_does_not_send_is_not_executed() {
     let too_large = codec(PacketCodecError::PacketTooLarge);
-    let unsendable = Situation { unsendable: true, ..PLAIN };
+    let unsendable = Context { unsendable: true, ..PLAIN };
     assert_eq!(classify(&too_large, unsendable), Classification::other(NotExecuted));
     assert_eq!(classify(&too_large, PLAIN), Classification::other(Unknown), "it may have been the reply");
     assert_eq!(classify(&io(ErrorKind::ConnectionReset), unsendable), LOST);
@@ -229,7 +229,7 @@ fn every_other_end_of_a_connection_is_unknown() {
 
 #[test]
 fn a_refusal_of_the_server_is_a_proof_for_a_text_that_is_one_command() {
-    let several = Situation { several: true, ..PLAIN };
+    let several = Context { several: true, ..PLAIN };
     for code in [1047, 1290, 1792, 1836, 1874, 1036, 3032, 6400, 1615, 1040, 1203] {
         let error = server(code);
         assert_eq!(classify(&error, PLAIN), Classification::refused(NotExecuted), "{code}");
@@ -237,13 +237,13 @@ fn a_refusal_of_the_server_is_a_proof_for_a_text_that_is_one_command() {
     }
     assert_eq!(classify(&server(1243), PLAIN), Classification::refused(NotExecuted));
     assert_eq!(classify(&server(1243), several), Classification::other(Failed), "a name of SQL's own PREPARE");
-    let names_prepared = Situation { names_prepared: true, ..PLAIN };
+    let names_prepared = Context { names_prepared: true, ..PLAIN };
     assert_eq!(classify(&server(1243), names_prepared), Classification::other(Failed));
     for code in [1205, 1213] {
         let error = server(code);
         assert_eq!(classify(&error, PLAIN), Classification::rolled_back(NotExecuted));
         assert_eq!(classify(&error, several), Classification::rolled_back(Failed));
-        let with_traces = Situation { rolls_back: false, ..PLAIN };
+        let with_traces = Context { rolls_back: false, ..PLAIN };
         assert_eq!(classify(&error, with_traces), Classification::rolled_back(Failed), "MyISAM, or DDL");
     }
     assert_eq!(classify(&server(4031), several), LOST);
@@ -316,7 +316,7 @@ fn preparing_executes_nothing() {
 
 #[test]
 fn preparing_proves_nothing_where_stored_code_may_be_called() {
-    let several = Situation { several: true, ..at(Stage::Prepare) };
+    let several = Context { several: true, ..at(Stage::Prepare) };
     assert_eq!(classify(&io(ErrorKind::UnexpectedEof), several), LOST);
     assert_eq!(classify(&server(1146), several), Classification::other(Failed));
     assert_eq!(classify(&server(1146), at(Stage::Prepare)), Classification::other(NotExecuted));
@@ -335,7 +335,7 @@ fn a_number_that_is_not_in_the_table_is_told_by_the_class_of_its_sqlstate() {
 
 #[test]
 fn a_host_that_one_of_several_targets_does_not_let_in_is_no_reason_to_give_up() {
-    let others = Situation { several_targets: true, ..at(Stage::Connect) };
+    let others = Context { several_targets: true, ..at(Stage::Connect) };
     for code in [1129, 1130] {
         assert_eq!(classify(&server(code), others), GONE, "{code}");
     }

@@ -1,10 +1,7 @@
 //! The rows.
 
 use super::{Condition, Connect, Holds, Undone, When};
-use crate::{
-    classify::{Disconnect, Fault, Outcome},
-    outage::Unavailable,
-};
+use crate::verdict::{Disconnect, Fault, Outcome, Unavailable};
 
 use Connect::{Elsewhere, Surfaces, Waits};
 use Unavailable::{Full, NotReady, ReadOnly, Silent, Unreachable};

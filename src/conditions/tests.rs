@@ -10,7 +10,7 @@ use super::{
     rows::{NOTICED_ROWS, SERVER_ROWS},
     *,
 };
-use crate::classify::Disconnect;
+use crate::verdict::Disconnect;
 
 fn all() -> impl Iterator<Item = &'static Condition> {
     SERVER_ROWS.iter().chain(NOTICED_ROWS)
@@ -144,4 +144,65 @@ fn no_error_number_stands_anywhere_else() {
             assert_eq!(found, None, "{}:{}: it belongs into the table: {line}", file.display(), index + 1);
         }
     }
+}
+
+fn of_code(code: u16) -> Error {
+    Error::Server(ServerError { code, message: "of a test".into(), state: "HY000".into() })
+}
+
+fn of_kind(kind: io::ErrorKind) -> Error {
+    io::Error::from(kind).into()
+}
+
+#[test]
+fn what_a_failed_connect_says() {
+    use Unavailable::{Full, NotReady, Silent, Unreachable};
+    for (error, said) in [
+        (of_kind(io::ErrorKind::ConnectionRefused), Some(Unreachable)),
+        (of_kind(io::ErrorKind::NotFound), Some(Unreachable)),
+        (of_kind(io::ErrorKind::UnexpectedEof), Some(Unreachable)),
+        (of_kind(io::ErrorKind::HostUnreachable), Some(Unreachable)),
+        (io::Error::other("failed to lookup address information").into(), Some(Unreachable)),
+        (of_kind(io::ErrorKind::TimedOut), Some(Silent)),
+        (of_code(1040), Some(Full)),
+        (of_code(1203), Some(Full)),
+        (of_code(1226), Some(Full)),
+        (of_code(1053), Some(Unreachable)),
+        (of_code(2003), Some(Unreachable)),
+        (of_code(1047), Some(NotReady)),
+        (of_code(3032), Some(NotReady)),
+        // a wrong password, an unknown database, a host that may not connect, a certificate
+        (of_code(1045), None),
+        (of_code(1049), None),
+        (of_code(1130), None),
+        (of_kind(io::ErrorKind::InvalidData), None),
+    ] {
+        assert_eq!(unavailable_at_connect(&error, false), said, "{error}");
+    }
+}
+
+#[test]
+fn a_server_that_refuses_is_there() {
+    use Unavailable::{Full, NotReady, ReadOnly, Silent, Unreachable};
+    assert!([Full, NotReady, ReadOnly].into_iter().all(Unavailable::is_there));
+    assert!(![Silent, Unreachable].into_iter().any(Unavailable::is_there));
+}
+
+#[test]
+fn what_a_refused_statement_says() {
+    for (code, said) in [
+        // of another option
+        (1290, None),
+        (1836, Some(Unavailable::ReadOnly)),
+        (1047, Some(Unavailable::NotReady)),
+        (3032, Some(Unavailable::NotReady)),
+        (1243, None),
+        (1040, None),
+    ] {
+        assert_eq!(unavailable_at_statement(&of_code(code)), said, "{code}");
+    }
+    let message = "The MariaDB server is running with the --read-only option so it cannot execute this statement";
+    let refusal = ServerError { code: 1290, message: message.into(), state: "HY000".into() };
+    assert_eq!(unavailable_at_statement(&Error::Server(refusal)), Some(Unavailable::ReadOnly));
+    assert_eq!(unavailable_at_statement(&of_kind(io::ErrorKind::UnexpectedEof)), None);
 }

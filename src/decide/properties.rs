@@ -4,7 +4,10 @@ use super::*;
 
 use proptest::{prelude::*, sample::select};
 
-use crate::{classify::Disconnect, policy::Delays, schedule::Schedule};
+use crate::{
+    policy::{Delays, Schedule},
+    verdict::Disconnect,
+};
 use Decision::{Replay, Resend, Surface};
 use Delivery::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 use Outcome::{Failed, NotExecuted, Unknown};

@@ -1,7 +1,7 @@
 //! Every cell of the decision, both ways.
 
 use super::*;
-use crate::classify::Disconnect::{ServerGone, ServerLost};
+use crate::verdict::Disconnect::{ServerGone, ServerLost};
 use Outcome::{Failed, NotExecuted, Unknown};
 
 const DELAY: Duration = Duration::from_millis(50);

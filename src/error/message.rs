@@ -4,9 +4,8 @@ use std::fmt;
 
 use super::{Failure, Kind};
 use crate::{
-    classify::{Fault, Outcome},
-    decide::Reason,
     statement::Delivery,
+    verdict::{Fault, Outcome, Reason},
 };
 
 /// The driver's error without the words that its wrappers repeat.

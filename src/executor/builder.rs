@@ -6,14 +6,12 @@ use mysql_async::{Opts, OptsBuilder};
 
 use super::Executor;
 use crate::{
-    budget::RetryBudget,
-    connections::{Keeping, Setup, Shared},
     error::{Error, Result},
     event::{Event, Listeners},
     guard::Table,
     outage,
-    policy::RetryPolicy,
-    watch,
+    policy::{RetryBudget, RetryPolicy},
+    pool::{Keeping, Setup, Shared, watch},
 };
 
 /// Builds an [`Executor`].

@@ -6,13 +6,14 @@ use mysql_async::{Params, TxOpts, prelude::FromRow};
 
 use super::Executor;
 use crate::{
-    attempt::{All, Attempt, Batch, First, Mismatch, Nothing, Opening, Ping, Prepared, Reading, Text},
-    call::Call,
-    connections::Rider,
+    call::{
+        Call,
+        request::{All, Attempt, Batch, Exchange, First, Mismatch, Nothing, Opening, Ping, Prepared, Text},
+    },
     error::Result,
-    guard::Token,
-    reading, savepoint,
-    statement::{Annotate, AsStatement},
+    pool::Rider,
+    savepoint, sql,
+    statement::{Annotate, AsStatement, Token},
     stream::RowStream,
     summary::Summary,
     transaction::Tx,
@@ -32,7 +33,7 @@ impl Executor {
         T: FromRow + Send + 'static,
     {
         let text = self.wire_text(query.text());
-        let reading = Reading::<_, All<T>>::new(text.request());
+        let reading = Exchange::<_, All<T>>::new(text.request());
         let answer = converted(self.call(&query)?, reading).await?;
         text.answered(self);
         Ok(answer)
@@ -45,7 +46,7 @@ impl Executor {
         T: FromRow + Send + 'static,
     {
         let text = self.wire_text(query.text());
-        let reading = Reading::<_, First<T>>::new(text.request());
+        let reading = Exchange::<_, First<T>>::new(text.request());
         let answer = converted(self.call(&query)?, reading).await?;
         text.answered(self);
         Ok(answer)
@@ -88,7 +89,7 @@ impl Executor {
             return Box::pin(self.guarded(&query, None, token.clone())).await;
         }
         let text = self.wire_text(query.text());
-        let reading = Reading::<_, Nothing>::new(text.request());
+        let reading = Exchange::<_, Nothing>::new(text.request());
         let summary = summarised(self.call(&query)?, reading).await?;
         text.answered(self);
         Ok(summary)
@@ -131,7 +132,7 @@ impl Executor {
         T: FromRow + Send + 'static,
     {
         let text = stmt.text();
-        let reading = Reading::<_, All<T>>::new(self.prepared(&text, params.into()));
+        let reading = Exchange::<_, All<T>>::new(self.prepared(&text, params.into()));
         converted(self.call(&stmt)?, reading).await
     }
 
@@ -143,7 +144,7 @@ impl Executor {
         T: FromRow + Send + 'static,
     {
         let text = stmt.text();
-        let reading = Reading::<_, First<T>>::new(self.prepared(&text, params.into()));
+        let reading = Exchange::<_, First<T>>::new(self.prepared(&text, params.into()));
         converted(self.call(&stmt)?, reading).await
     }
 
@@ -188,7 +189,7 @@ impl Executor {
             return Box::pin(self.guarded(&stmt, Some(params.into()), token.clone())).await;
         }
         let text = stmt.text();
-        let reading = Reading::<_, Nothing>::new(self.prepared(&text, params.into()));
+        let reading = Exchange::<_, Nothing>::new(self.prepared(&text, params.into()));
         summarised(self.call(&stmt)?, reading).await
     }
 
@@ -234,7 +235,7 @@ impl Executor {
     /// A guarded statement: a transaction of its own.
     async fn guarded(&self, statement: &impl AsStatement, params: Option<Params>, token: Token) -> Result<Summary> {
         let sql: Arc<[u8]> = statement.text().into_owned().into();
-        if let Some(refusal) = self.refusal(reading::read(&sql)) {
+        if let Some(refusal) = self.refusal(sql::read(&sql)) {
             return Err(refusal);
         }
         let work = |mut tx: Tx| {
@@ -249,8 +250,8 @@ impl Executor {
     pub(crate) async fn run_unguarded(&self, sql: &[u8], params: Option<Params>) -> Result<Summary> {
         let call = self.call(&sql)?;
         match params {
-            Some(params) => summarised(call, Reading::<_, Nothing>::new(self.prepared(sql, params))).await,
-            None => summarised(call, Reading::<_, Nothing>::new(Text { sql, is_led: false })).await,
+            Some(params) => summarised(call, Exchange::<_, Nothing>::new(self.prepared(sql, params))).await,
+            None => summarised(call, Exchange::<_, Nothing>::new(Text { sql, is_led: false })).await,
         }
     }
 

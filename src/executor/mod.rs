@@ -9,22 +9,22 @@ use std::{
 use mysql_async::{Opts, TxOpts};
 
 use crate::{
-    attempt::Untouched,
-    call::{Call, Facts},
+    call::{Call, Facts, request::Untouched},
     connection::Connection,
-    connections::{Broken, Shared, Slot},
     error::{Error, Result},
     event::Counters,
     guard::Table,
     policy::RetryPolicy,
-    reading::StateKinds,
+    pool::{Broken, Shared, Slot},
     session::Session,
     span::CallSpan,
+    sql::StateKinds,
     statement::{AsStatement, Delivery},
     transaction::{Transaction, Tx},
 };
 
 mod builder;
+mod guard;
 mod methods;
 mod session_text;
 

@@ -7,7 +7,7 @@
 use super::Executor;
 use crate::{
     error::Error,
-    reading::{Reading, StateKinds},
+    sql::{Reading, StateKinds},
 };
 
 /// What the caller wrote, for each kind of state.

@@ -8,17 +8,17 @@ use std::sync::Arc;
 
 use mysql_async::Row;
 
-use super::{
-    table::{LONGEST_PAYLOAD, LONGEST_TOKEN, Table},
-    token::{Token, random_bytes},
+use super::table::{LONGEST_PAYLOAD, LONGEST_TOKEN, Table};
+use crate::{
+    error::Error,
+    statement::{Token, random_bytes},
 };
-use crate::error::Error;
 
 /// So many bytes of an owner are the call's.
 const OF_CALL: usize = 12;
 
 /// The owner in the row of work that was not done as a whole. Legible for who looks at the table.
-pub(super) const MARK: &[u8; 16] = b"mysql_retry:open";
+pub(crate) const MARK: &[u8; 16] = b"mysql_retry:open";
 
 /// The guard of one call.
 pub(crate) struct Guard {
@@ -38,7 +38,7 @@ pub(crate) enum Taken {
 }
 
 impl Guard {
-    pub(super) fn new(token: Token) -> Result<Self, Error> {
+    pub(crate) fn new(token: Token) -> Result<Self, Error> {
         let length = token.as_bytes().len();
         if length > LONGEST_TOKEN {
             let message =

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::token::Token;
+use crate::statement::Token;
 
 /// The longest token that the table takes, and the longest payload.
 pub(super) const LONGEST_TOKEN: usize = 255;
@@ -49,7 +49,7 @@ impl Table {
         text.windows(self.name.len()).any(|part| part.eq_ignore_ascii_case(self.name.as_bytes()))
     }
 
-    pub(super) fn create(&self) -> String {
+    pub(crate) fn create(&self) -> String {
         format!(
             "CREATE TABLE IF NOT EXISTS {} (\
              token VARBINARY({LONGEST_TOKEN}) NOT NULL PRIMARY KEY, \
@@ -90,7 +90,7 @@ impl Table {
     /// The time is counted in seconds of UTC: an interval of local time is another one across the beginning and the end of
     /// summer time. The first comparison is for the index; in the hour that is repeated in autumn its point of local time stands
     /// for two, which the second one tells apart.
-    pub(super) fn purge(&self, seconds: u64, but_of: &[u8; 16], limit: u32) -> String {
+    pub(crate) fn purge(&self, seconds: u64, but_of: &[u8; 16], limit: u32) -> String {
         // enough for ever, and no overflow
         let seconds = seconds.min(1 << 40);
         let before = format!("CAST(UNIX_TIMESTAMP() AS SIGNED) - {seconds}");

@@ -24,18 +24,14 @@ use mysql_async::Error;
 use tokio::{sync::Notify, time::timeout_at};
 
 use crate::{
-    decide::Obstacle,
-    driver_error::{copy, own},
+    conditions::unavailable_at_connect,
+    driver::{copy, own},
+    verdict::{Obstacle, Unavailable},
 };
 
-mod probe;
-mod retake;
-mod unavailable;
-mod verdict;
+mod question;
 
-pub(crate) use probe::attend;
-pub(crate) use retake::retake;
-pub use unavailable::Unavailable;
+pub(crate) use question::{Answer, Question, ask};
 
 /// What is asked of an outage's handling.
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +114,7 @@ pub(crate) struct Closed {
 
 /// What the probing task is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Plan {
+pub(crate) enum Plan {
     /// Find a target that can be used.
     Probe(Unavailable),
     /// Nothing is wrong, or nobody wants to know.
@@ -127,7 +123,7 @@ enum Plan {
 
 /// What has become of an outage.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ended {
+pub(crate) struct Recovery {
     pub(crate) lasted: Duration,
     /// The target before, if it is another one now.
     pub(crate) left: Option<usize>,
@@ -268,7 +264,7 @@ impl Outage {
     }
 
     /// The task that probes has come to a bad end.
-    fn end_attending(&self) {
+    pub(crate) fn end_attending(&self) {
         let mut state = self.lock();
         (state.attended, state.failed) = (false, true);
         drop(state);
@@ -276,12 +272,12 @@ impl Outage {
     }
 
     /// Whether the last task that probed came to a bad end. Told once.
-    fn take_failed(&self) -> bool {
+    pub(crate) fn take_failed(&self) -> bool {
         std::mem::take(&mut self.lock().failed)
     }
 
     /// What is to be done next. Asked by the task that probes, before each round.
-    fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> Plan {
         let mut state = self.lock();
         let Some(why) = state.trouble().map(|spell| spell.why) else {
             state.attended = false;
@@ -296,19 +292,19 @@ impl Outage {
     }
 
     /// The error that the table would not wait for, and that the user's own classification calls a loss.
-    fn patient_with(&self, several: bool) -> Option<Error> {
+    pub(crate) fn patient_with(&self, several: bool) -> Option<Error> {
         let state = self.lock();
         let spell = state.down.as_ref()?;
-        Unavailable::at_connect(&spell.error, several).is_none().then(|| copy(&spell.error))
+        unavailable_at_connect(&spell.error, several).is_none().then(|| copy(&spell.error))
     }
 
     /// How long ago the last outage ended.
-    fn since_last(&self) -> Option<Duration> {
+    pub(crate) fn since_last(&self) -> Option<Duration> {
         self.lock().ended.map(|ended| ended.elapsed())
     }
 
     /// A round of probes has found nothing that can be used; this was said, if anything was.
-    fn confirm(&self, said: Option<(Unavailable, Error)>) {
+    pub(crate) fn confirm(&self, said: Option<(Unavailable, Error)>) {
         let mut state = self.lock();
         let now = Instant::now();
         let was_stale = !state.is_fresh(now, self.tuning.patience());
@@ -324,7 +320,7 @@ impl Outage {
     }
 
     /// A target can be used again, or for the first time; only for reads if it is `read_only`.
-    pub(crate) fn end(&self, target: usize, read_only: bool) -> Option<Ended> {
+    pub(crate) fn end(&self, target: usize, read_only: bool) -> Option<Recovery> {
         let mut state = self.lock();
         let now = Instant::now();
         let down = state.down.take();
@@ -342,11 +338,11 @@ impl Outage {
         drop(state);
         self.changed.notify_waiters();
         let lasted = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        Some(Ended { lasted, left: moves.then_some(current), refused: refusing.is_some() })
+        Some(Recovery { lasted, left: moves.then_some(current), refused: refusing.is_some() })
     }
 
     /// A server came back and takes no writes: those wait on.
-    fn note_read_only(&self) {
+    pub(crate) fn note_read_only(&self) {
         let mut state = self.lock();
         if state.read_only.is_none() {
             let error = own(io::ErrorKind::Other, Unavailable::ReadOnly.to_string());

@@ -6,14 +6,12 @@ use mysql_async::{Error as DriverError, Row, prelude::Queryable};
 
 use crate::{
     call::{Call, Failed, commits_nothing},
-    classify::Outcome,
-    connections::Lease,
-    decide::Obstacle,
     error::Error,
     guard::Claim,
-    reading::StateKinds,
+    pool::{Lease, watch::BRIEF},
     savepoint,
-    watch::BRIEF,
+    sql::StateKinds,
+    verdict::{Obstacle, Outcome},
 };
 
 /// A text of several statements has failed.

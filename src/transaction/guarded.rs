@@ -5,21 +5,22 @@ use std::{future::Future, sync::Arc, time::Instant};
 use mysql_async::{Row, TxOpts};
 
 use super::{
+    Done,
     conclude::{Stopped, ask, send},
     run::{Ended, finish},
     tx::Tx,
 };
 use crate::{
     call::{Call, Failed},
-    classify::Outcome,
     conditions::answers,
-    connections::{Lease, Slot},
     error::Error,
     executor::Executor,
-    guard::{Claim, Done, Guard, Table, Taken, checked},
-    reading::StateKinds,
+    guard::{Claim, Guard, Table, Taken, checked},
+    pool::{Lease, Slot},
     savepoint::begin,
+    sql::StateKinds,
     statement::Delivery,
+    verdict::Outcome,
 };
 
 /// Runs a transaction until it is committed, was committed before, or certainly will not be.

@@ -2,8 +2,11 @@
 
 mod conclude;
 mod guarded;
+mod once;
 mod run;
 mod tx;
+
+pub use once::{Done, ExactlyOnce};
 
 use std::{
     fmt,
@@ -12,15 +15,10 @@ use std::{
     pin::Pin,
 };
 
-pub(crate) use guarded::run_guarded;
 pub use mysql_async::{IsolationLevel, TxOpts};
 pub use tx::Tx;
 
-use crate::{
-    error::Error,
-    executor::Executor,
-    guard::{ExactlyOnce, Token},
-};
+use crate::{error::Error, executor::Executor, statement::Token};
 
 /// A transaction that is about to be run, made by [`Executor::transaction`]. It runs when it is awaited.
 #[must_use = "a transaction does nothing unless it is awaited"]

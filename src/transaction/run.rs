@@ -10,14 +10,14 @@ use super::{
 };
 use crate::{
     call::{Call, Failed},
-    connections::{Slot, Standing, Trouble},
-    decide::Obstacle,
     error::Error,
     executor::Executor,
     guard::Claim,
-    reading::StateKinds,
+    pool::{Slot, Standing, Trouble},
     savepoint::begin,
+    sql::StateKinds,
     statement::Delivery,
+    verdict::Obstacle,
 };
 
 /// Runs a transaction until it is committed, or certainly will not be.

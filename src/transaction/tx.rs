@@ -6,17 +6,16 @@ use mysql_async::Params;
 
 use crate::{
     call::in_doubt,
-    classify::Outcome,
-    connections::Slot,
     delegate::statement_methods,
-    effect::Effect,
     error::{Error, Result},
     executor::Executor,
     guard::Claim,
-    reading::{self, StateKinds},
+    pool::Slot,
     savepoint,
+    sql::{self, Effect, StateKinds},
     statement::AsStatement,
     summary::Summary,
+    verdict::Outcome,
 };
 
 /// A transaction that is under way, given to the closure of [`Executor::transaction`].
@@ -55,7 +54,7 @@ impl Tx {
             return Err(self.refused("a guarded statement is a transaction of its own: guard the outer one instead"));
         }
         let text = statement.text();
-        let reading = reading::read(&text);
+        let reading = sql::read(&text);
         let effect = Effect::of(reading);
         let may_end = effect != Effect::Keeps;
         let marks = match effect {

@@ -1,0 +1,328 @@
+//! Calls that are bound to one connection: those of a session, and those of a transaction.
+//!
+//! What a session has on its connection no other connection has, and a statement of a transaction means nothing without
+//! the statements before it. So such a call is sent again only where there is nothing to miss.
+
+use std::{io, sync::Arc, time::Instant};
+
+use super::{Call, Failed};
+use crate::{
+    classify::{Context, Stage, classify},
+    decide::reason_of,
+    driver::{copy, own},
+    error::{Error, Failure, Kind},
+    pool::{Broken, Lease, Rebuild, Slot, Trouble},
+    sql::StateKinds,
+    statement::Delivery,
+    verdict::{Classification, Disconnect, Fault, Obstacle, Outcome},
+};
+
+/// What a transaction asks of its call.
+impl<'c> Call<'c> {
+    /// The call is a whole transaction.
+    pub(crate) fn of_transaction(mut self, delivery: Delivery) -> Self {
+        self.facts.transaction = true;
+        self.facts.delivery = delivery;
+        self
+    }
+
+    pub(crate) fn attempts(&self) -> u32 {
+        self.facts.attempts
+    }
+
+    /// Its connection goes back to the session that it ran on, if any, and not to the pool.
+    pub(crate) fn at_home(&self, lease: Lease) -> Lease {
+        match self.slot {
+            Some(slot) => lease.at_home(slot),
+            None => lease,
+        }
+    }
+
+    /// The transaction could not be begun: nothing was done in it.
+    pub(crate) fn begin_failed(&mut self, lease: Lease, error: mysql_async::Error) -> Failed {
+        let failed = self.failed(error, self.context(Stage::Command), Some(lease.connection_id()));
+        self.note_refusal(&failed, lease.target_index());
+        // it may hold the token, which the next run would wait for
+        if self.facts.delivery == Delivery::ExactlyOnce && matches!(failed.classification.fault(), Fault::Disconnect(_))
+        {
+            self.past.add(&lease);
+        }
+        lease.retire();
+        let classification = failed.classification.with_outcome(Outcome::NotExecuted);
+        self.with_state_lost(Failed { classification, ..failed })
+    }
+
+    /// Whether all attempts that may have had an effect were on the server of this connection.
+    pub(crate) fn was_lost_on_the_server_of(&self, lease: &Lease) -> bool {
+        self.past.was_on_the_server_of(lease)
+    }
+
+    /// It is proved that no attempt so far has had an effect, or will have one.
+    pub(crate) fn came_to_nothing(&mut self) {
+        self.facts.outcome = Outcome::NotExecuted;
+        self.past.came_to_nothing();
+    }
+
+    /// A closure has failed in the run that was to find out about an earlier COMMIT.
+    pub(crate) fn left_in_doubt(&self) -> Error {
+        let what = "the closure failed, and whether an earlier COMMIT took effect is not known";
+        let kind = Kind::Classified(Classification::disconnect(Disconnect::ServerLost, Outcome::Unknown));
+        self.surface(self.failure(kind, reason_of(Obstacle::CommitLost), Some(own(io::ErrorKind::Other, what))))
+    }
+
+    /// The token's row says that its work was ended in the middle.
+    pub(crate) fn done_in_part(&self, message: String) -> Error {
+        let kind = Kind::Classified(Classification::other(Outcome::Unknown));
+        let failure =
+            self.failure(kind, reason_of(Obstacle::TransactionEnded), Some(own(io::ErrorKind::Other, message)));
+        self.surface(failure).with_outcome(Outcome::Unknown)
+    }
+
+    /// The outcome that is true for the whole call so far.
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.facts.outcome
+    }
+
+    /// A statement failed, and the transaction was rolled back for it; `doubtful` if it may have been committed before.
+    pub(crate) fn troubled(&mut self, trouble: Trouble, doubtful: bool) -> Failed {
+        let Trouble { mut classification, error, connection_id, session, target, obstacle } = trouble;
+        if matches!(classification.fault(), Fault::Disconnect(_)) {
+            self.past.add_session(session);
+        }
+        if doubtful {
+            classification = classification.with_outcome(Outcome::Unknown);
+        }
+        let obstacle = obstacle.or(doubtful.then_some(Obstacle::InTransaction));
+        let connection_id = Some(connection_id);
+        let failed = Failed { connection_id, obstacle, told: true, ..Failed::known(error, classification) };
+        self.note_refusal(&failed, target);
+        self.with_state_lost(failed)
+    }
+
+    /// The connection was lost under COMMIT; `doubtful` if a part may have been committed before.
+    pub(crate) fn commit_lost(&mut self, lease: Lease, error: mysql_async::Error, doubtful: bool) -> Failed {
+        let context = Context { several: false, infile: false, ..self.context(Stage::Command) };
+        let mut failed = self.failed(error, context, Some(lease.connection_id()));
+        self.note_refusal(&failed, lease.target_index());
+        // also where COMMIT was not sent: its locks would stall the next run
+        if matches!(failed.classification.fault(), Fault::Disconnect(_)) || failed.is_in_doubt() {
+            self.past.add(&lease);
+        }
+        if failed.classification.outcome() == Outcome::Unknown {
+            match (self.facts.delivery, doubtful) {
+                // whatever it was: another run will find out
+                (Delivery::ExactlyOnce, false) => {
+                    failed.classification = Classification::disconnect(Disconnect::ServerLost, Outcome::Unknown);
+                }
+                (Delivery::ExactlyOnce, true) => failed.obstacle = Some(Obstacle::InTransaction),
+                (Delivery::AtMostOnce | Delivery::AtLeastOnce, _) => failed.obstacle = Some(Obstacle::CommitLost),
+            }
+        } else if doubtful {
+            failed.classification = failed.classification.with_outcome(Outcome::Unknown);
+            failed.obstacle = Some(Obstacle::InTransaction);
+        }
+        lease.retire();
+        self.with_state_lost(failed)
+    }
+
+    /// The server answered the text that commits with an error, and this is what became of the transaction.
+    pub(crate) fn commit_refused(
+        &mut self,
+        error: mysql_async::Error,
+        (connection_id, target): (u32, usize),
+        outcome: Outcome,
+        obstacle: Option<Obstacle>,
+    ) -> Failed {
+        let context = Context { several: false, infile: false, ..self.context(Stage::Command) };
+        let mut failed = self.failed(error, context, Some(connection_id));
+        self.note_refusal(&failed, target);
+        // an answer, and no loss of a connection
+        failed.told = failed.classification.fault() != Fault::Refused;
+        failed.classification = match failed.classification.fault() {
+            // another run will find out
+            Fault::Other if outcome == Outcome::Unknown && obstacle.is_none() => Classification::refused(outcome),
+            Fault::Disconnect(_) | Fault::Refused | Fault::RolledBack | Fault::Other => {
+                failed.classification.with_outcome(outcome)
+            }
+        };
+        self.with_state_lost(Failed { obstacle, ..failed })
+    }
+
+    /// The transaction was ended before its COMMIT.
+    pub(crate) fn ended_before_commit(&self) -> Failed {
+        let what = "the transaction was ended by a statement of its closure (DDL, stored code that commits or rolls back): \
+                    what came before may be committed, check its effect before you run it again";
+        let obstacle = Some(Obstacle::TransactionEnded);
+        let failed = Failed::known(own(io::ErrorKind::Other, what), Classification::other(Outcome::Unknown));
+        self.with_state_lost(Failed { obstacle, ..failed })
+    }
+
+    /// COMMIT on a session whose transaction is known to be gone: nothing is sent.
+    pub(crate) fn cannot_commit(&self, broken: Broken) -> Error {
+        let (what, outcome, obstacle, lost_state) = match broken {
+            Broken::RolledBack => (
+                "the transaction that this COMMIT is meant for was lost or rolled back: ROLLBACK, or begin another one",
+                Outcome::NotExecuted,
+                Obstacle::StateLost,
+                StateKinds::TRANSACTION,
+            ),
+            Broken::Ended => (
+                "the transaction that this COMMIT is meant for was ended by an earlier statement, and what came before that may \
+                 be committed: ROLLBACK, or begin another one",
+                Outcome::Unknown,
+                Obstacle::TransactionEnded,
+                StateKinds::NONE,
+            ),
+        };
+        let kind = Kind::Classified(Classification::other(outcome));
+        let failure = self.failure(kind, reason_of(obstacle), Some(own(io::ErrorKind::NotConnected, what)));
+        self.surface(Failure { outcome, lost_state, ..failure })
+    }
+
+    /// A connection is closed with a transaction that may still be open at the server.
+    pub(crate) fn leaves_behind(&mut self, lease: &Lease) {
+        self.past.add(lease);
+    }
+
+    /// What stands in the way of another run after a COMMIT of which nobody knows whether it took effect.
+    pub(crate) fn cannot_find_out(&self) -> Option<Obstacle> {
+        match self.facts.delivery {
+            Delivery::ExactlyOnce => None,
+            Delivery::AtMostOnce | Delivery::AtLeastOnce => Some(Obstacle::CommitLost),
+        }
+    }
+
+    /// Whether the table counts it as a loss of the connection.
+    pub(crate) fn is_a_loss(&self, error: &mysql_async::Error) -> bool {
+        matches!(classify(error, self.context(Stage::Command)).fault(), Fault::Disconnect(_))
+    }
+
+    /// The closure has returned although its transaction has no connection: its own doing. `abandoned` if it dropped the
+    /// future of a statement; otherwise something that it has left behind still uses the connection.
+    pub(crate) fn without_connection(&self, abandoned: bool, doubtful: bool) -> Failed {
+        let (what, classification, obstacle) = if abandoned {
+            let outcome = if doubtful { Outcome::Unknown } else { Outcome::NotExecuted };
+            let lost = Classification::disconnect(Disconnect::ServerLost, outcome);
+            (
+                "the future of a statement of the transaction was dropped",
+                lost,
+                doubtful.then_some(Obstacle::InTransaction),
+            )
+        } else {
+            let what = "the transaction was still in use when its closure returned";
+            (what, Classification::other(Outcome::Unknown), Some(Obstacle::InTransaction))
+        };
+        let error = own(io::ErrorKind::Other, what);
+        self.with_state_lost(Failed { obstacle, ..Failed::known(error, classification) })
+    }
+
+    fn with_state_lost(&self, failed: Failed) -> Failed {
+        let misses = self.slot.is_some_and(|slot| slot.is_at_a_loss());
+        let obstacle = if misses { failed.obstacle.or(Some(Obstacle::StateLost)) } else { failed.obstacle };
+        Failed { obstacle, ..failed }
+    }
+}
+
+impl Call<'_> {
+    /// The connection of the session or transaction, alive; `None` if a session has none and misses nothing.
+    pub(super) async fn bound_lease(&self, slot: &Arc<Slot>, now: Instant) -> Result<Option<Lease>, Failed> {
+        let no_more = |what: &str| own(io::ErrorKind::NotConnected, what);
+        if slot.with_standing(|standing| standing.over) == Some(true) {
+            let error = no_more("the transaction was ended by an earlier statement, or by the server");
+            return Err(self.ended_in(slot, error));
+        }
+        match slot.take(now) {
+            Some((mut lease, idle)) => {
+                if lease.is_alive(idle, self.facts.deadline, self.settings).await {
+                    return Ok(Some(lease));
+                }
+                if slot.is_of_transaction() {
+                    let error = no_more("the connection was lost between two statements of a transaction");
+                    let mut failed = self.ended_in(slot, error);
+                    self.bind(slot, &mut failed, &lease);
+                    return Err(failed);
+                }
+                self.shared.listeners.counting.retired.add_one();
+                lease.retire();
+            }
+            None if slot.is_of_transaction() => {
+                return Err(self.ended_in(slot, no_more("the connection of the transaction was lost")));
+            }
+            None => {}
+        }
+        if slot.missing().is_neutral() {
+            return Ok(None);
+        }
+        if let Some(rebuild) = slot.rebuild() {
+            return self.rebuilt(slot, &*rebuild, now).await.map(Some);
+        }
+        Err(self.ended(no_more("the connection of the session was lost"), Obstacle::StateLost))
+    }
+
+    /// Another connection, with the state of the session made anew by the user's hook.
+    async fn rebuilt(&self, slot: &Arc<Slot>, rebuild: &Rebuild, now: Instant) -> Result<Lease, Failed> {
+        let lease = self.pooled_lease(now).await?;
+        match rebuild(Slot::holding(lease)).await {
+            Ok(Some((lease, state))) => {
+                slot.begin_anew(state);
+                Ok(lease.at_home(slot))
+            }
+            Ok(None) => {
+                let error =
+                    own(io::ErrorKind::ConnectionAborted, "the connection was lost while the session was rebuilt");
+                Err(self.failed(error, self.context(Stage::Connect), None))
+            }
+            Err(error) => {
+                let classification = match error.disconnect() {
+                    Some(disconnect) => Classification::disconnect(disconnect, Outcome::NotExecuted),
+                    None => Classification::other(Outcome::NotExecuted),
+                };
+                let error = own(io::ErrorKind::Other, format!("the session could not be rebuilt: {error}"));
+                Err(Failed::known(error, classification))
+            }
+        }
+    }
+
+    fn ended_in(&self, slot: &Slot, error: mysql_async::Error) -> Failed {
+        let failed = self.ended(error, Obstacle::InTransaction);
+        let outcome = in_doubt(slot, failed.classification.outcome());
+        Failed { classification: failed.classification.with_outcome(outcome), ..failed }
+    }
+
+    /// A statement on this connection has failed: sees to it that it is not sent again where there is something to miss.
+    pub(super) fn bind(&self, slot: &Slot, failed: &mut Failed, lease: &Lease) {
+        let fault = failed.classification.fault();
+        failed.classification = failed.classification.with_outcome(in_doubt(slot, failed.classification.outcome()));
+        if fault == Fault::Other {
+            return;
+        }
+        let noted = slot.with_standing(|standing| {
+            standing.trouble = Some(Trouble {
+                classification: failed.classification,
+                error: copy(&failed.error),
+                connection_id: lease.connection_id(),
+                session: lease.session(),
+                target: lease.target_index(),
+                obstacle: None,
+            });
+        });
+        if noted.is_some() {
+            failed.obstacle = Some(Obstacle::InTransaction);
+        } else if !matches!(fault, Fault::Disconnect(_)) && !slot.state().is_neutral() {
+            failed.obstacle = Some(Obstacle::InSession);
+        }
+    }
+}
+
+/// The outcome of a statement of a transaction is that of the transaction if its closure goes no further: it is rolled
+/// back, unless a part of it, or an earlier run of it, may have been committed.
+pub(crate) fn in_doubt(slot: &Slot, own: Outcome) -> Outcome {
+    let of_transaction = slot.with_standing(|standing| match own {
+        _ if standing.lost_before => Outcome::Unknown,
+        // the server's answer to this statement, whatever comes of the transaction
+        Outcome::Failed => Outcome::Failed,
+        Outcome::NotExecuted | Outcome::Unknown if standing.doubtful => Outcome::Unknown,
+        Outcome::NotExecuted | Outcome::Unknown => Outcome::NotExecuted,
+    });
+    of_transaction.unwrap_or(own)
+}

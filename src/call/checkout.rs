@@ -1,0 +1,207 @@
+//! The connection of an attempt: from the pool or of a session, with what earlier attempts have left at the server settled.
+
+use std::{io, mem, sync::Arc, time::Instant};
+
+use mysql_async::prelude::Queryable;
+
+use super::{Call, Facts, Failed};
+use crate::{
+    call::fence::Settled,
+    classify::Stage,
+    conditions::unavailable_at_statement,
+    decide::may_go_unfenced,
+    driver::{own, timed_out},
+    error::Kind,
+    event::Event,
+    outage::Closed,
+    pool::{Lease, NoConnection, Slot},
+    sql::StateKinds,
+    verdict::{Classification, Disconnect, Fault, Obstacle, Outcome},
+};
+
+impl Call<'_> {
+    /// The connection of another attempt, alive a moment ago, with what earlier attempts have left at the server settled.
+    pub(crate) async fn next_lease(&mut self, now: Instant) -> std::result::Result<Lease, Failed> {
+        self.facts.attempts += 1;
+        self.began = now;
+        let before = self.shared.outage.epoch();
+        // what is rare is boxed: the future of a call that needs nothing of it is the smaller for that
+        let mut lease = match self.slot {
+            None => self.pooled_lease(now).await?,
+            Some(slot) => Box::pin(self.lease_of_session(slot, now)).await?,
+        };
+        let epoch = self.shared.outage.epoch();
+        if epoch != before {
+            // it waited for the end of an outage, and what it finds is news
+            self.began = Instant::now();
+        }
+        // what belongs to an outage costs nothing
+        if mem::take(&mut self.owes) && epoch == self.epoch && !self.shared.pay() {
+            match self.slot {
+                // a session keeps the connection that it got, with what was rebuilt on it
+                Some(_) => lease.finish(StateKinds::NONE),
+                None => lease.put_by(),
+            }
+            return Err(self.too_expensive());
+        }
+        self.epoch = epoch;
+        if !self.past.is_empty() {
+            Box::pin(self.fence(&mut lease)).await?;
+        }
+        if mem::take(&mut self.resends) {
+            self.shared.listeners.counting.resends.add_one();
+        }
+        Ok(lease)
+    }
+
+    /// The last attempt is not followed by another one: too many statements have been sent again.
+    fn too_expensive(&mut self) -> Failed {
+        self.facts.attempts -= 1;
+        let (error, classification) = self.last.take().unwrap_or_else(|| {
+            let unknown = Classification::disconnect(Disconnect::ServerLost, self.facts.outcome);
+            (own(io::ErrorKind::Other, "the connection was lost"), unknown)
+        });
+        Failed { obstacle: Some(Obstacle::BudgetSpent), told: true, ..Failed::known(error, classification) }
+    }
+
+    pub(super) async fn pooled_lease(&self, now: Instant) -> std::result::Result<Lease, Failed> {
+        let checkout = self.shared.checkout(now, self.facts.deadline, self.settings, self.facts.need()).await;
+        checkout.map_err(|none| self.not_connected(none))
+    }
+
+    fn not_connected(&self, none: NoConnection) -> Failed {
+        let failed = |error| self.failed(error, self.context(Stage::Connect), None);
+        match none {
+            NoConnection::Busy { size } => {
+                let error = timed_out(format!("all {size} connections of the pool were in use until the deadline"));
+                let nothing_sent = Classification::other(Outcome::NotExecuted);
+                Failed {
+                    obstacle: Some(Obstacle::PoolBusy),
+                    kind: Some(Kind::Busy { size }),
+                    ..Failed::known(error, nothing_sent)
+                }
+            }
+            NoConnection::Shut(error) => failed(error),
+            NoConnection::Failed { error, target, started } => {
+                let failed = failed(error);
+                // a user's own classification may see it otherwise
+                if matches!(failed.classification.fault(), Fault::Disconnect(_)) {
+                    self.shared.note_failure(target, &failed.error, started, self.settings);
+                }
+                failed
+            }
+            NoConnection::Closed(Closed { obstacle, why, error, lasted }) => {
+                let classification = match why.serves_reads() {
+                    true => Classification::refused(Outcome::NotExecuted),
+                    false => Classification::disconnect(Disconnect::ServerGone, Outcome::NotExecuted),
+                };
+                Failed {
+                    obstacle: Some(obstacle),
+                    told: true,
+                    down_for: Some(lasted),
+                    ..Failed::known(error, classification)
+                }
+            }
+        }
+    }
+
+    /// A statement has failed on a connection to this target: tells the others if that is about the server's condition.
+    pub(super) fn note_refusal(&mut self, failed: &Failed, target: usize) {
+        // 1290 also stands for what has nothing to do with that
+        if failed.classification.fault() == Fault::Refused && unavailable_at_statement(&failed.error).is_some() {
+            self.facts.refused = true;
+            self.shared.note_refusal(target, &failed.error, self.began);
+        }
+    }
+
+    /// The connection of the session, or another one in its place.
+    async fn lease_of_session(&self, slot: &Arc<Slot>, now: Instant) -> std::result::Result<Lease, Failed> {
+        if self.misses(slot) {
+            return Err(self.forgotten());
+        }
+        let lease = self.bound_lease(slot, now).await?;
+        if self.misses(slot) {
+            if let Some(lease) = lease {
+                slot.keep(lease);
+            }
+            return Err(self.forgotten());
+        }
+        let mut lease = match lease {
+            Some(lease) => lease,
+            None => self.pooled_lease(now).await?.at_home(slot),
+        };
+        let needs = self.facts.reading.needs();
+        if needs.contains(StateKinds::INSERT_ID) && !slot.can_tell(StateKinds::INSERT_ID) && !lease.is_pristine() {
+            self.forget_insert_id(slot, &mut lease).await?;
+        }
+        // there is no statement that makes a connection forget the last values of sequences: only a reset does
+        if needs.contains(StateKinds::SEQUENCE) && !slot.can_tell(StateKinds::SEQUENCE) && !lease.is_pristine() {
+            let may_be_reset = slot.state().is_neutral();
+            if !may_be_reset || !lease.forget_callers(self.facts.deadline, self.settings).await {
+                lease.retire();
+                return Err(self.forgotten());
+            }
+        }
+        Ok(lease)
+    }
+
+    /// The statement asks for the last insert id, and the session has inserted nothing: the connection may still know the id
+    /// of the one who used it before. A new connection tells 0.
+    async fn forget_insert_id(&self, slot: &Slot, lease: &mut Lease) -> std::result::Result<(), Failed> {
+        lease.sending();
+        let place = lease.place();
+        let answer = self.in_time(place, || true, lease.conn().query_drop("SET last_insert_id = 0")).await;
+        lease.unpark();
+        lease.answered();
+        match answer {
+            Ok(()) => {
+                slot.note_own_insert_id();
+                Ok(())
+            }
+            Err(error) => Err(self.failed(error, self.context(Stage::Connect), Some(lease.connection_id()))),
+        }
+    }
+
+    /// Whether the text asks for what a lost connection of the session knew, such as its last insert id: any other connection
+    /// would answer with what another caller has left there.
+    pub(super) fn misses(&self, slot: &Slot) -> bool {
+        let needs = self.facts.reading.needs();
+        !needs.is_empty() && !slot.forgotten(needs).is_empty()
+    }
+
+    fn forgotten(&self) -> Failed {
+        let what = "the connection that knew what the statement asks for was lost";
+        self.ended(own(io::ErrorKind::NotConnected, what), Obstacle::StateLost)
+    }
+
+    /// Sees to it that what lost attempts left at the server does not happen after the replay that is about to be sent.
+    ///
+    /// A write waits until it is known that their sessions have ended. For a read it does not matter; theirs are killed
+    /// all the same, so that abandoned scans do not pile up.
+    async fn fence(&mut self, lease: &mut Lease) -> std::result::Result<(), Failed> {
+        let Facts { reading, deadline, .. } = self.facts;
+        loop {
+            let (wait, hidden) = (!reading.reads_only(), self.facts.hides_its_session);
+            let settled = self.past.settle(lease, wait, hidden, deadline, self.settings).await;
+            match settled {
+                Ok(Settled::All) => return Ok(()),
+                Ok(Settled::Late) => {
+                    let error = timed_out("the session of the lost attempt did not end in time".into());
+                    return Err(self.ended(error, Obstacle::OutOfTime));
+                }
+                Ok(Settled::Unfenced(why)) => {
+                    self.shared.listeners.emit(&Event::Unfenced { why, attempt: self.facts.attempts });
+                    if !may_go_unfenced(self.facts.outcome, self.facts.delivery, self.settings) {
+                        let what = format!("the lost attempt may still be at work: {why}");
+                        return Err(self.ended(own(io::ErrorKind::Other, what), Obstacle::Unfenced));
+                    }
+                }
+                Err(error) => return Err(self.failed(error, self.context(Stage::Connect), None)),
+            }
+        }
+    }
+
+    pub(super) fn ended(&self, error: mysql_async::Error, obstacle: Obstacle) -> Failed {
+        Failed { obstacle: Some(obstacle), ..self.failed(error, self.context(Stage::Connect), None) }
+    }
+}

@@ -1,0 +1,387 @@
+//! The loop: one logical call from its first attempt to its result or its error.
+//!
+//! Checkout, attempt, classify, decide, wait, and again. Every method of the executor runs through here.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    call::{
+        fence::Past,
+        request::{Attempt, Mismatch},
+    },
+    classify::{Context, Stage, classify},
+    conditions::unavailable_at_statement,
+    decide::{self, Decision, counts_as_replay, decide, reason_of},
+    driver::is_own,
+    error::{Error, Failure, Kind, Result},
+    event::Event,
+    outage::Need,
+    policy::{RetryPolicy, Schedule, Settings},
+    pool::{Lease, Shared, Slot},
+    span::CallSpan,
+    sql::{self, Reading, StateKinds},
+    statement::Delivery,
+    verdict::{Classification, Fault, Obstacle, Outcome},
+};
+
+mod attempt;
+mod binding;
+mod checkout;
+mod ended;
+mod ending;
+mod fence;
+pub(crate) mod request;
+
+pub(crate) use binding::in_doubt;
+pub(crate) use ended::commits_nothing;
+
+/// One logical call: its bounds, and what has happened to it so far.
+pub(crate) struct Call<'c> {
+    shared: &'c Arc<Shared>,
+    /// The session that it belongs to, if any.
+    slot: Option<&'c Arc<Slot>>,
+    settings: &'c Settings,
+    facts: Facts,
+    span: CallSpan,
+    schedule: Option<Schedule>,
+    /// The error of the last attempt, and its meaning.
+    last: Option<(mysql_async::Error, Classification)>,
+    past: Past<'c>,
+    /// The outage, by its number, before which the last attempt began.
+    epoch: u64,
+    /// When the last attempt began, its wait for a connection included.
+    began: Instant,
+    /// The attempt that is about to be made has to be paid for.
+    owes: bool,
+    /// The attempt that is about to be made resends a statement that was not executed.
+    resends: bool,
+}
+
+/// What is known of a call. Outlives it where a stream goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    reading: Reading,
+    length: usize,
+    /// It may release the lock that marks its session, which then tells nothing.
+    hides_its_session: bool,
+    /// It may release that lock and be answered: later nothing can be concluded from the lock.
+    doubts_its_mark: bool,
+    delivery: Delivery,
+    /// It is a whole transaction.
+    transaction: bool,
+    started: Instant,
+    deadline: Instant,
+    attempts: u32,
+    replays: u32,
+    outcome: Outcome,
+    /// A server has refused it for its own condition.
+    refused: bool,
+}
+
+impl Facts {
+    /// What the statement may leave on its connection.
+    pub(crate) fn leaves(&self) -> StateKinds {
+        self.reading.state().union(self.reading.gives())
+    }
+
+    /// What it wants of a server. A call without a text, for a connection, will do with any.
+    fn need(&self) -> Need {
+        let reads = (self.reading.reads_only() || self.length == 0) && !self.transaction;
+        if reads && !self.refused { Need::Read } else { Need::Write }
+    }
+
+    fn may_load_a_local_file(&self) -> bool {
+        self.reading.local_infile() || self.reading.state().contains(StateKinds::UNKNOWN)
+    }
+}
+
+/// A failed attempt.
+pub(crate) struct Failed {
+    error: mysql_async::Error,
+    classification: Classification,
+    /// The connection that it was made on; `None` if there was none.
+    connection_id: Option<u32>,
+    /// What stands in the way of another attempt.
+    obstacle: Option<Obstacle>,
+    /// `ConnectionLost` has already been emitted for it, by a statement of the transaction, or `Down` by the call that found
+    /// the outage.
+    told: bool,
+    /// The outage that it belongs to has lasted for so long.
+    down_for: Option<Duration>,
+    /// What the error is to say, if not what its classification says.
+    kind: Option<Kind>,
+}
+
+impl Failed {
+    /// An error whose meaning is known without the table.
+    fn known(error: mysql_async::Error, classification: Classification) -> Self {
+        Failed { error, classification, connection_id: None, obstacle: None, told: false, down_for: None, kind: None }
+    }
+
+    /// Whether what failed may have happened all the same.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.classification.outcome() == Outcome::Unknown
+    }
+}
+
+impl<'c> Call<'c> {
+    pub(crate) fn new(
+        (shared, slot): (&'c Arc<Shared>, Option<&'c Arc<Slot>>),
+        policy: &'c RetryPolicy,
+        until: Option<Instant>,
+        text: &[u8],
+        delivery: Delivery,
+    ) -> Self {
+        let settings = policy.settings();
+        let started = Instant::now();
+        // a deadline beyond what the clock can express is none
+        let deadline =
+            started.checked_add(settings.deadline).unwrap_or_else(|| started + Duration::from_secs(u32::MAX.into()));
+        let reading = sql::read(text);
+        let facts = Facts {
+            reading,
+            length: text.len(),
+            doubts_its_mark: [StateKinds::UNKNOWN, StateKinds::USER_LOCK]
+                .into_iter()
+                .any(|kind| reading.state().contains(kind)),
+            hides_its_session: hides_its_session(text, reading.state()),
+            delivery,
+            transaction: false,
+            started,
+            deadline: until.map_or(deadline, |until| until.min(deadline)),
+            attempts: 0,
+            replays: 0,
+            outcome: Outcome::NotExecuted,
+            refused: false,
+        };
+        let span = CallSpan::new(shared.address(), delivery);
+        Call::resume((shared, slot), policy, facts, span)
+    }
+
+    /// A call whose facts were kept.
+    pub(crate) fn resume(
+        (shared, slot): (&'c Arc<Shared>, Option<&'c Arc<Slot>>),
+        policy: &'c RetryPolicy,
+        facts: Facts,
+        span: CallSpan,
+    ) -> Self {
+        let settings = policy.settings();
+        Call {
+            shared,
+            slot,
+            settings,
+            facts,
+            span,
+            schedule: None,
+            last: None,
+            past: Past::new(shared),
+            epoch: 0,
+            began: facts.started,
+            owes: false,
+            resends: false,
+        }
+    }
+
+    /// When the call ends at the latest, but for a statement that is running.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.facts.deadline
+    }
+
+    /// What a stream keeps of its call.
+    pub(crate) fn kept(&self) -> (Facts, CallSpan) {
+        (self.facts, self.span.clone())
+    }
+
+    /// Runs it to its end, and gives the connection back.
+    pub(crate) async fn run<A: Attempt>(&mut self, attempt: A) -> Result<A::Output> {
+        let span = self.span.clone();
+        let (output, lease) = span.cover(self.run_attempts(attempt)).await?;
+        lease.finish(self.leaves());
+        Ok(output)
+    }
+
+    /// Runs it until an attempt succeeds, and keeps the connection that it succeeded on.
+    pub(crate) async fn run_leased<A: Attempt>(&mut self, attempt: A) -> Result<(A::Output, Lease)> {
+        let span = self.span.clone();
+        let (output, lease) = span.cover(self.run_attempts(attempt)).await?;
+        lease.unpark();
+        Ok((output, lease))
+    }
+
+    /// The time at which the call begins. The clock is not asked again for its first attempt.
+    pub(crate) fn begin(&self) -> Result<Instant> {
+        if self.facts.delivery == Delivery::ExactlyOnce && !self.facts.transaction {
+            let message =
+                "a guarded statement is run by query_drop or exec_drop: what it returns could not be had a second time";
+            return Err(Error::config(message.into(), None));
+        }
+        if self.facts.started >= self.facts.deadline {
+            return Err(self.surface(self.failure(Kind::Deadline, reason_of(Obstacle::OutOfTime), None)));
+        }
+        Ok(self.facts.started)
+    }
+
+    async fn run_attempts<A: Attempt>(&mut self, mut attempt: A) -> Result<(A::Output, Lease)> {
+        let mut now = self.begin()?;
+        loop {
+            match self.attempt(&mut attempt, now).await {
+                Ok(success) => {
+                    self.succeeded();
+                    return Ok(success);
+                }
+                Err(failed) => Box::pin(self.after(failed)).await?,
+            }
+            now = Instant::now();
+        }
+    }
+
+    pub(crate) fn succeeded(&self) {
+        if self.facts.attempts > 1 {
+            self.shared
+                .listeners
+                .emit(&Event::Recovered { attempts: self.facts.attempts, elapsed: self.facts.started.elapsed() });
+        }
+    }
+
+    /// What the text says of itself.
+    pub(crate) fn reading(&self) -> Reading {
+        self.facts.reading
+    }
+
+    /// What the statement may leave on its connection.
+    pub(crate) fn leaves(&self) -> StateKinds {
+        self.facts.leaves()
+    }
+
+    fn context(&self, stage: Stage) -> Context {
+        Context {
+            stage,
+            several: self.facts.reading.several(),
+            rolls_back: false,
+            names_prepared: self.facts.reading.names_prepared(),
+            oversized: false,
+            unsendable: false,
+            infile: self.shared.reads_local_files && self.facts.may_load_a_local_file(),
+            tls: self.shared.tls,
+            several_targets: self.shared.targets.len() > 1,
+        }
+    }
+
+    /// An error that the driver has just returned. The user's own classification sees each of those once, and none of this
+    /// crate's making.
+    fn failed(&self, error: mysql_async::Error, context: Context, connection_id: Option<u32>) -> Failed {
+        let mut classification = classify(&error, context);
+        if let Some(own) = &self.settings.classifier
+            && !is_own(&error)
+        {
+            classification = own(&error, classification);
+        }
+        Failed { connection_id, ..Failed::known(error, classification) }
+    }
+
+    /// Waits for the next attempt, or says why there is none.
+    pub(crate) async fn after(&mut self, mut failed: Failed) -> Result<()> {
+        let classification = failed.classification;
+        let reached_connection = failed.connection_id.is_some();
+        let lost_before = self.facts.outcome == Outcome::Unknown;
+        self.facts.outcome = self.facts.outcome.then(classification.outcome());
+        self.report(&failed);
+        // one task probes for all, and who needs a connection waits for it
+        let waits_for_probe = self.shared.outage.is_troubled()
+            && (!reached_connection || (self.facts.refused && classification.fault() == Fault::Refused));
+        let delay = if waits_for_probe { Duration::ZERO } else { self.next_delay(classification.fault()) };
+        let situation = self.weighed(&failed, delay);
+        let decision = decide(&situation, self.settings);
+        // a wait that our own deadline cut short says less than what was seen before it
+        if !reached_connection
+            && failed.obstacle.is_none()
+            && self.remaining().is_zero()
+            && let Some(before) = self.last.take()
+        {
+            (failed.error, failed.classification) = before;
+        }
+        // the decision was made about the failure itself, the error tells the one that matters
+        let told = failed.classification;
+        let down_for = failed.down_for;
+        let kind = failed.kind.take().unwrap_or(Kind::Classified(told));
+        let surface = |call: &Self, reason, error| {
+            let failure = call.failure(kind.clone(), reason, Some(error));
+            let failure = Failure { down_for, ..failure };
+            let lost_state = call.lost_state();
+            call.surface(Failure { lost_before, lost_state, ..failure })
+        };
+        let delay = match decision {
+            Decision::Resend(delay) | Decision::Replay(delay) => delay,
+            Decision::Surface(reason) => return Err(surface(self, reason, failed.error)),
+        };
+        if counts_as_replay(&situation) {
+            self.facts.replays += 1;
+            self.owes = matches!(classification.fault(), Fault::Disconnect(_));
+        }
+        self.resends |= reached_connection && matches!(decision, Decision::Resend(_));
+        self.shared.listeners.emit(&Event::RetryScheduled {
+            after: delay,
+            outcome: self.facts.outcome,
+            attempt: self.facts.attempts,
+        });
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        if self.remaining().is_zero() {
+            return Err(surface(self, reason_of(Obstacle::OutOfTime), failed.error));
+        }
+        self.last = Some((failed.error, told));
+        Ok(())
+    }
+
+    /// What is known, for the decision.
+    fn weighed(&self, failed: &Failed, delay: Duration) -> decide::Situation {
+        decide::Situation {
+            classification: failed.classification,
+            outcome: self.facts.outcome,
+            delivery: self.facts.delivery,
+            once_only: self.facts.reading.local_infile(),
+            reached_connection: failed.connection_id.is_some(),
+            of_the_server: unavailable_at_statement(&failed.error).is_some(),
+            replays: self.facts.replays,
+            delay,
+            remaining: self.remaining(),
+            obstacle: failed.obstacle,
+        }
+    }
+
+    fn report(&self, failed: &Failed) {
+        let classification = failed.classification;
+        if !failed.told && matches!(classification.fault(), Fault::Disconnect(_) | Fault::Refused) {
+            self.shared.listeners.emit(&Event::ConnectionLost {
+                classification,
+                error: &failed.error,
+                connection_id: failed.connection_id,
+                attempt: self.facts.attempts,
+            });
+        }
+    }
+
+    fn next_delay(&mut self, fault: Fault) -> Duration {
+        if fault == Fault::Other {
+            return Duration::ZERO;
+        }
+        let delays = &self.settings.delays;
+        self.schedule.get_or_insert_with(|| Schedule::new(delays)).next()
+    }
+
+    fn remaining(&self) -> Duration {
+        self.facts.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// `RELEASE_ALL_LOCKS()`, seen or in stored code.
+fn hides_its_session(text: &[u8], state: StateKinds) -> bool {
+    const NAME: &[u8] = b"RELEASE_ALL_LOCKS";
+    state.contains(StateKinds::UNKNOWN)
+        || (state.contains(StateKinds::USER_LOCK)
+            && text.windows(NAME.len()).any(|part| part.eq_ignore_ascii_case(NAME)))
+}

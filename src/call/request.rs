@@ -1,0 +1,382 @@
+//! One attempt: a request to the driver, and what is made of its reply.
+//!
+//! The methods of the executor are the combinations of a request (text, or prepared with parameters) and a sink
+//! (all rows, the first row, a summary). A sink keeps rows to itself until the reply has ended well, so that nothing
+//! outside ever sees a row of an attempt that failed.
+
+use std::{
+    any::type_name,
+    future::Future,
+    marker::PhantomData,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use mysql_async::{
+    BinaryProtocol, Conn, Params, QueryResult, Row, Statement, TextProtocol, Value,
+    prelude::{FromRow, Protocol, Queryable},
+};
+
+use crate::classify::Stage;
+
+/// How far an attempt has come. Seen from outside while it runs, and outlives its future, which a time-out may drop.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    preparing: AtomicBool,
+    replying: AtomicBool,
+    /// What was prepared, where the driver does not keep it.
+    prepared: Mutex<Option<Statement>>,
+}
+
+impl Progress {
+    pub(crate) fn stage(&self) -> Stage {
+        if self.is_replying() {
+            Stage::Reply
+        } else if self.preparing.load(Relaxed) {
+            Stage::Prepare
+        } else {
+            Stage::Command
+        }
+    }
+
+    /// Whether the reply has begun.
+    pub(crate) fn is_replying(&self) -> bool {
+        self.replying.load(Relaxed)
+    }
+
+    fn prepares(&self, prepares: bool) {
+        self.preparing.store(prepares, Relaxed);
+    }
+
+    /// The statement is to be closed after its use.
+    fn close_later(&self, statement: Statement) {
+        *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(statement);
+    }
+
+    /// What was prepared, and is to be closed.
+    pub(crate) fn take_prepared(&mut self) -> Option<Statement> {
+        self.prepared.get_mut().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn replies(&self) {
+        self.replying.store(true, Relaxed);
+    }
+}
+
+/// Something that can be run on a connection, again and again.
+pub(crate) trait Attempt: Send {
+    /// What a successful attempt yields.
+    type Output: Send;
+
+    /// About so many bytes are sent.
+    fn size(&self) -> usize;
+
+    /// The longest packet that is sent first has so many bytes at least.
+    fn longest_packet(&self) -> usize;
+
+    /// Runs it once.
+    fn run(
+        &mut self,
+        conn: &mut Conn,
+        progress: &Progress,
+    ) -> impl Future<Output = mysql_async::Result<Self::Output>> + Send;
+}
+
+/// Sends a statement.
+pub(crate) trait Request: Send + Sync {
+    type Protocol: Protocol + Unpin;
+
+    fn size(&self) -> usize;
+
+    fn longest_packet(&self) -> usize;
+
+    fn send<'c>(
+        &'c self,
+        conn: &'c mut Conn,
+        progress: &Progress,
+    ) -> impl Future<Output = mysql_async::Result<QueryResult<'c, 'static, Self::Protocol>>> + Send;
+}
+
+/// A statement as text.
+pub(crate) struct Text<'q> {
+    pub(crate) sql: &'q [u8],
+    /// A statement of our own stands before the caller's COMMIT.
+    pub(crate) is_led: bool,
+}
+
+impl Request for Text<'_> {
+    type Protocol = TextProtocol;
+
+    fn size(&self) -> usize {
+        self.sql.len()
+    }
+
+    fn longest_packet(&self) -> usize {
+        1 + self.sql.len()
+    }
+
+    async fn send<'c>(
+        &'c self,
+        conn: &'c mut Conn,
+        _: &Progress,
+    ) -> mysql_async::Result<QueryResult<'c, 'static, TextProtocol>> {
+        let mut result = conn.query_iter(self.sql).await?;
+        if self.is_led {
+            // the caller's is a COMMIT, which has no rows: an error of it shows here, and not as one of a reply that had begun
+            for _ in 0..2 {
+                while result.next().await?.is_some() {}
+            }
+        }
+        Ok(result)
+    }
+}
+
+/// A prepared statement with its parameters.
+pub(crate) struct Prepared<'q> {
+    pub(crate) sql: &'q [u8],
+    pub(crate) params: Params,
+    /// The driver keeps prepared statements, see [`Attempt::prepared`].
+    pub(crate) cached: bool,
+}
+
+impl Request for Prepared<'_> {
+    type Protocol = BinaryProtocol;
+
+    fn size(&self) -> usize {
+        self.sql.len() + size_of_params(&self.params)
+    }
+
+    fn longest_packet(&self) -> usize {
+        (1 + self.sql.len()).max(size_of_params(&self.params))
+    }
+
+    async fn send<'c>(
+        &'c self,
+        conn: &'c mut Conn,
+        progress: &Progress,
+    ) -> mysql_async::Result<QueryResult<'c, 'static, BinaryProtocol>> {
+        // the driver consumes the parameters, another attempt will need them
+        let params = self.params.clone();
+        let statement = prepare(conn, self.sql, self.cached, progress).await?;
+        conn.exec_iter(statement, params).await
+    }
+}
+
+/// Prepares a statement, or takes it from the driver's cache, as a step of its own: what fails here has not been executed.
+///
+/// What the driver does not keep in its cache would stay at the server for the life of the connection, and is closed.
+async fn prepare(conn: &mut Conn, sql: &[u8], cached: bool, progress: &Progress) -> mysql_async::Result<Statement> {
+    progress.prepares(true);
+    let statement = conn.prep(sql).await?;
+    progress.prepares(false);
+    if !cached {
+        progress.close_later(statement.clone());
+    }
+    Ok(statement)
+}
+
+/// About so many bytes are sent for the parameters.
+fn size_of_params(params: &Params) -> usize {
+    let size = |value: &Value| if let Value::Bytes(bytes) = value { bytes.len() } else { size_of::<Value>() };
+    match params {
+        Params::Empty => 0,
+        Params::Named(values) => values.values().map(size).sum(),
+        Params::Positional(values) => values.iter().map(size).sum(),
+    }
+}
+
+/// Reads a reply to its end.
+pub(crate) trait Sink: Send {
+    type Output: Send;
+
+    fn drain<P: Protocol>(
+        result: QueryResult<'_, 'static, P>,
+    ) -> impl Future<Output = mysql_async::Result<Self::Output>> + Send;
+}
+
+/// A request and a sink: one attempt.
+pub(crate) struct Exchange<R, S> {
+    pub(crate) request: R,
+    sink: PhantomData<fn() -> S>,
+}
+
+impl<R, S> Exchange<R, S> {
+    pub(crate) fn new(request: R) -> Self {
+        Exchange { request, sink: PhantomData }
+    }
+}
+
+impl<R: Request, S: Sink> Attempt for Exchange<R, S> {
+    type Output = S::Output;
+
+    fn size(&self) -> usize {
+        self.request.size()
+    }
+
+    fn longest_packet(&self) -> usize {
+        self.request.longest_packet()
+    }
+
+    async fn run(&mut self, conn: &mut Conn, progress: &Progress) -> mysql_async::Result<S::Output> {
+        let result = self.request.send(conn, progress).await?;
+        progress.replies();
+        S::drain(result).await
+    }
+}
+
+/// A row does not fit the type that was asked for. The statement itself has succeeded.
+#[derive(Debug)]
+pub(crate) struct Mismatch {
+    pub(crate) wanted: &'static str,
+}
+
+/// Converts a row; unlike the driver's `from_row` it does not panic.
+pub(crate) fn convert<T: FromRow>(row: Row) -> Result<T, Mismatch> {
+    T::from_row_opt(row).map_err(|_| Mismatch { wanted: type_name::<T>() })
+}
+
+/// All rows of the first result set.
+pub(crate) struct All<T>(PhantomData<fn() -> T>);
+
+impl<T: FromRow + Send + 'static> Sink for All<T> {
+    type Output = Result<Vec<T>, Mismatch>;
+
+    async fn drain<P: Protocol>(mut result: QueryResult<'_, 'static, P>) -> mysql_async::Result<Self::Output> {
+        let rows = result
+            .reduce(Ok(Vec::new()), |rows: Self::Output, row: Row| {
+                let mut rows = rows?;
+                rows.push(convert(row)?);
+                Ok(rows)
+            })
+            .await?;
+        result.drop_result().await?;
+        Ok(rows)
+    }
+}
+
+/// The first row of the first result set.
+pub(crate) struct First<T>(PhantomData<fn() -> T>);
+
+impl<T: FromRow + Send + 'static> Sink for First<T> {
+    type Output = Result<Option<T>, Mismatch>;
+
+    async fn drain<P: Protocol>(mut result: QueryResult<'_, 'static, P>) -> mysql_async::Result<Self::Output> {
+        let first = result.reduce(None, |first: Option<Row>, row: Row| first.or(Some(row))).await?;
+        result.drop_result().await?;
+        Ok(first.map(convert).transpose())
+    }
+}
+
+/// No rows.
+pub(crate) struct Nothing;
+
+impl Sink for Nothing {
+    type Output = ();
+
+    async fn drain<P: Protocol>(result: QueryResult<'_, 'static, P>) -> mysql_async::Result<()> {
+        result.drop_result().await
+    }
+}
+
+/// A batch: one prepared statement, many rows of parameters.
+pub(crate) struct Batch<'q> {
+    pub(crate) sql: &'q [u8],
+    pub(crate) rows: Vec<Params>,
+    pub(crate) cached: bool,
+}
+
+impl Attempt for Batch<'_> {
+    type Output = ();
+
+    fn longest_packet(&self) -> usize {
+        (1 + self.sql.len()).max(self.rows.first().map_or(0, size_of_params))
+    }
+
+    fn size(&self) -> usize {
+        self.sql.len() + self.rows.iter().map(size_of_params).sum::<usize>()
+    }
+
+    async fn run(&mut self, conn: &mut Conn, progress: &Progress) -> mysql_async::Result<()> {
+        let statement = prepare(conn, self.sql, self.cached, progress).await?;
+        // The driver asks for the second row after the first one was answered, or, where it sends many rows in one
+        // command (MariaDB), while it builds the first. From then on a failure may be one of a later command.
+        let rows = self.rows.iter().enumerate().map(|(index, row)| {
+            if index > 0 {
+                progress.replies();
+            }
+            row.clone()
+        });
+        conn.exec_batch(statement, rows).await
+    }
+}
+
+/// `COM_PING`.
+pub(crate) struct Ping;
+
+impl Attempt for Ping {
+    type Output = ();
+
+    fn size(&self) -> usize {
+        0
+    }
+
+    fn longest_packet(&self) -> usize {
+        0
+    }
+
+    async fn run(&mut self, conn: &mut Conn, _: &Progress) -> mysql_async::Result<()> {
+        conn.ping().await
+    }
+}
+
+/// No command at all: for the sake of the connection.
+pub(crate) struct Untouched;
+
+impl Attempt for Untouched {
+    type Output = ();
+
+    fn size(&self) -> usize {
+        0
+    }
+
+    fn longest_packet(&self) -> usize {
+        0
+    }
+
+    async fn run(&mut self, _: &mut Conn, _: &Progress) -> mysql_async::Result<()> {
+        Ok(())
+    }
+}
+
+/// Opens a stream: sends the request and reads up to the first row.
+pub(crate) struct Opening<R>(pub(crate) R);
+
+impl<R: Request> Attempt for Opening<R> {
+    type Output = Option<Row>;
+
+    fn size(&self) -> usize {
+        self.0.size()
+    }
+
+    fn longest_packet(&self) -> usize {
+        self.0.longest_packet()
+    }
+
+    async fn run(&mut self, conn: &mut Conn, progress: &Progress) -> mysql_async::Result<Option<Row>> {
+        let result = self.0.send(conn, progress).await?;
+        progress.replies();
+        next_row(result).await
+    }
+}
+
+/// The next row of the first result set; at its end everything behind it is read too.
+pub(crate) async fn next_row<P: Protocol>(mut result: QueryResult<'_, 'static, P>) -> mysql_async::Result<Option<Row>> {
+    // Hidden in the driver's documentation, but public. The driver's own streams cannot give their connection back.
+    let row = result.next().await?;
+    if row.is_none() {
+        result.drop_result().await?;
+    }
+    Ok(row)
+}

@@ -1,0 +1,472 @@
+//! How long and how often the executor tries.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::{error::Error, verdict::Classification};
+
+mod budget;
+mod schedule;
+
+pub(crate) use budget::Budget;
+pub use budget::RetryBudget;
+pub(crate) use schedule::Schedule;
+
+/// The bounds of one call: how long it may wait, how often its statement may be sent again, and with which delays.
+///
+/// Cheap to clone. [`RetryPolicy::default`] is meant to be right for most programs:
+///
+/// | setting | default | meaning |
+/// |---|---|---|
+/// | [`deadline`](RetryPolicyBuilder::deadline) | 30 s | ends waiting and retrying; does not cut a statement that is running |
+/// | [`max_replays`](RetryPolicyBuilder::max_replays) | 3 | how often a statement that met a loss is sent again |
+/// | [`attempt_timeout`](RetryPolicyBuilder::attempt_timeout) | off | cuts an attempt that has not ended by then |
+/// | [`connect_timeout`](RetryPolicyBuilder::connect_timeout) | 10 s | bounds making, checking and resetting a connection |
+/// | [`initial_delay`](RetryPolicyBuilder::initial_delay) | 20 ms | the first delay |
+/// | [`max_delay`](RetryPolicyBuilder::max_delay) | 1 s | the longest delay |
+/// | [`multiplier`](RetryPolicyBuilder::multiplier) | 2 | growth of the delay |
+/// | [`jitter`](RetryPolicyBuilder::jitter) | 1 | the share of each delay that is random |
+/// | [`replay_unfenced`](RetryPolicyBuilder::replay_unfenced) | on | replay a write whose lost attempt may still be at work |
+/// | [`resend_rolled_back`](RetryPolicyBuilder::resend_rolled_back) | on | send a single statement again that the server rolled back: deadlocks (1213), lock time-outs (1205) |
+///
+/// ```
+/// use std::time::Duration;
+/// use mysql_retry::RetryPolicy;
+///
+/// let policy = RetryPolicy::builder()
+///     .deadline(Duration::from_secs(10))
+///     .attempt_timeout(Duration::from_secs(3))
+///     .build()?;
+/// # Ok::<(), mysql_retry::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct RetryPolicy(Arc<Settings>);
+
+/// The values of a policy, validated.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) retries: bool,
+    pub(crate) deadline: Duration,
+    pub(crate) max_replays: u32,
+    pub(crate) attempt_timeout: Option<Duration>,
+    pub(crate) connect_timeout: Option<Duration>,
+    pub(crate) delays: Delays,
+    pub(crate) resend_rolled_back: bool,
+    pub(crate) replay_unfenced: bool,
+    pub(crate) classifier: Option<Arc<Classifier>>,
+}
+
+impl Settings {
+    /// The connect time-out, but no longer than this.
+    pub(crate) fn connect_within(&self, longest: Duration) -> Duration {
+        self.connect_timeout.map_or(longest, |limit| limit.min(longest))
+    }
+}
+
+/// A user's own classification: gets the driver's error and what the built-in table says of it.
+pub(crate) type Classifier = dyn Fn(&mysql_async::Error, Classification) -> Classification + Send + Sync;
+
+/// The shape of the delays between attempts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Delays {
+    pub(crate) initial: Duration,
+    pub(crate) maximum: Duration,
+    pub(crate) multiplier: f64,
+    pub(crate) jitter: f64,
+}
+
+impl RetryPolicy {
+    /// Begins a policy with the defaults.
+    pub fn builder() -> RetryPolicyBuilder {
+        RetryPolicyBuilder(Settings::default())
+    }
+
+    /// A policy that never sends a statement twice: each error surfaces at once, classified.
+    ///
+    /// Connections are still checked before they are used, and the time-outs and the deadline hold.
+    pub fn none() -> Self {
+        RetryPolicy(Arc::new(Settings { retries: false, ..Settings::default() }))
+    }
+
+    /// Begins another policy with the values of this one, say for a handle that differs in one of them.
+    ///
+    /// ```
+    /// # fn f(exec: mysql_retry::Executor) -> mysql_retry::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let hasty = exec.policy().to_builder().deadline(Duration::from_secs(1)).build()?;
+    /// let exec = exec.with_policy(&hasty);
+    /// # Ok(()) }
+    /// ```
+    pub fn to_builder(&self) -> RetryPolicyBuilder {
+        RetryPolicyBuilder(self.settings().clone())
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        RetryPolicy(Arc::new(Settings::default()))
+    }
+}
+
+impl fmt::Debug for RetryPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = self.settings();
+        f.debug_struct("RetryPolicy")
+            .field("retries", &settings.retries)
+            .field("deadline", &settings.deadline)
+            .field("max_replays", &settings.max_replays)
+            .field("attempt_timeout", &settings.attempt_timeout)
+            .field("connect_timeout", &settings.connect_timeout)
+            .field("delays", &settings.delays)
+            .field("resend_rolled_back", &settings.resend_rolled_back)
+            .field("replay_unfenced", &settings.replay_unfenced)
+            .field("own_classification", &settings.classifier.is_some())
+            .finish()
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            retries: true,
+            deadline: Duration::from_secs(30),
+            max_replays: 3,
+            attempt_timeout: None,
+            connect_timeout: Some(Duration::from_secs(10)),
+            delays: Delays {
+                initial: Duration::from_millis(20),
+                maximum: Duration::from_secs(1),
+                multiplier: 2.0,
+                jitter: 1.0,
+            },
+            resend_rolled_back: true,
+            replay_unfenced: true,
+            classifier: None,
+        }
+    }
+}
+
+/// Builds a [`RetryPolicy`]; [`build`](RetryPolicyBuilder::build) refuses values that make no sense.
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct RetryPolicyBuilder(Settings);
+
+impl RetryPolicyBuilder {
+    /// The time, counted from the call, after which nothing is waited for and nothing sent again. Default 30 s.
+    ///
+    /// It covers the wait for a free connection of the pool, connecting, and the delays. A statement that is running
+    /// is not cut by it: a report that takes an hour takes an hour, while it is watched
+    /// ([`Builder::watch_after`](crate::Builder::watch_after)). To cut one, set
+    /// [`attempt_timeout`](Self::attempt_timeout).
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.0.deadline = deadline;
+        self
+    }
+
+    /// How often a statement may be sent again after its connection was lost with it. Default 3.
+    ///
+    /// It bounds the harm of a statement that kills the server each time it runs. Attempts that got no connection,
+    /// and refusals of the server (read-only, node not ready), do not count: the deadline bounds those.
+    pub fn max_replays(mut self, replays: u32) -> Self {
+        self.0.max_replays = replays;
+        self
+    }
+
+    /// Cuts an attempt that has not ended after this time and treats its connection as lost. Default: off, because
+    /// a drop-in must not cut a long report.
+    ///
+    /// Accepts a [`Duration`] or an `Option<Duration>`. When it strikes, what became of the statement is
+    /// [`Unknown`](crate::Outcome::Unknown), so that only an idempotent statement is replayed. For a stream it covers
+    /// the time to the first row.
+    pub fn attempt_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.0.attempt_timeout = timeout.into();
+        self
+    }
+
+    /// Bounds the making of a connection, and the ping or reset of one. Default 10 s. Accepts a [`Duration`] or an
+    /// `Option<Duration>`; with `None` only the deadline ends a connect to a server that says nothing.
+    pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.0.connect_timeout = timeout.into();
+        self
+    }
+
+    /// The delay before the third attempt to run a statement; the second follows the first loss at once. Default 20 ms.
+    ///
+    /// A server that is down is not waited for with these delays: one task probes it for all calls, see
+    /// [`Builder::probe_interval`](crate::Builder::probe_interval).
+    pub fn initial_delay(mut self, delay: Duration) -> Self {
+        self.0.delays.initial = delay;
+        self
+    }
+
+    /// The longest delay, jitter included. Default 1 s.
+    pub fn max_delay(mut self, delay: Duration) -> Self {
+        self.0.delays.maximum = delay;
+        self
+    }
+
+    /// The factor by which the delay grows from attempt to attempt. Default 2. At least 1.
+    pub fn multiplier(mut self, multiplier: f64) -> Self {
+        self.0.delays.multiplier = multiplier;
+        self
+    }
+
+    /// The share of each delay that is drawn at random, from 0 (none) to 1 (full jitter: anything from zero up to
+    /// the delay). Default 1, so that the clients of a server that comes back do not arrive together.
+    pub fn jitter(mut self, jitter: f64) -> Self {
+        self.0.delays.jitter = jitter;
+        self
+    }
+
+    /// Whether a single statement that the server rolled back, as the victim of a deadlock (1213) or of a lock wait
+    /// time-out (1205), is sent again. Default: yes.
+    ///
+    /// A statement that changes rows of transactional tables had no effect then, and is sent again whatever its delivery. Of
+    /// DDL, of stored code and of a table that is not transactional a part may have stayed: the outcome is
+    /// [`Failed`](crate::Outcome::Failed), and only an idempotent statement is sent again.
+    pub fn resend_rolled_back(mut self, resend: bool) -> Self {
+        self.0.resend_rolled_back = resend;
+        self
+    }
+
+    /// Whether an idempotent write is replayed although the session of its lost attempt is not known to have ended.
+    /// Default: yes, with an [`Event::Unfenced`](crate::Event::Unfenced).
+    ///
+    /// Before a write is replayed, the session of the lost attempt is killed and seen gone, so that its copy of the
+    /// statement cannot be executed after the replay, and undo what others did in between. Where that cannot be done,
+    /// because another server answers now or the session may not be killed, `false` makes the call fail instead, with
+    /// the outcome [`Unknown`](crate::Outcome::Unknown).
+    pub fn replay_unfenced(mut self, replay: bool) -> Self {
+        self.0.replay_unfenced = replay;
+        self
+    }
+
+    /// A classification of your own, asked for each error of the driver after the built-in table (see
+    /// [`Classification`]). Return the second argument to leave the table's answer as it is.
+    ///
+    /// It is shown the driver's errors only, each once, those of making a connection included. It is not shown what this crate
+    /// finds out itself: a time-out of an attempt or of a connect, a silent attempt that is given up, a busy pool, a session
+    /// that has lost its state.
+    ///
+    /// It can widen the table, say for an error number of your proxy, and narrow it. A wrong
+    /// [`NotExecuted`](crate::Outcome::NotExecuted) lets a statement run twice. A wrong [`Failed`](crate::Outcome::Failed)
+    /// tells the caller that nothing was lost: return it for an answer of the server, not with a lost connection.
+    ///
+    /// ```
+    /// use mysql_retry::{Classification, Disconnect, Outcome, RetryPolicy};
+    ///
+    /// let policy = RetryPolicy::builder()
+    ///     .classify_with(|error, table| match error {
+    ///         mysql_async::Error::Server(e) if e.code == 4567 => {
+    ///             Classification::disconnect(Disconnect::ServerLost, Outcome::Unknown)
+    ///         }
+    ///         _ => table,
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), mysql_retry::Error>(())
+    /// ```
+    pub fn classify_with<F>(mut self, classify: F) -> Self
+    where
+        F: Fn(&mysql_async::Error, Classification) -> Classification + Send + Sync + 'static,
+    {
+        self.0.classifier = Some(Arc::new(classify));
+        self
+    }
+
+    /// The policy.
+    ///
+    /// # Errors
+    /// Names the value that makes no sense: a deadline or a time-out of zero, a delay of zero, an initial delay over
+    /// the maximum, a multiplier under 1, a jitter outside 0 to 1, or a number that is none.
+    pub fn build(self) -> Result<RetryPolicy, Error> {
+        let settings = self.0;
+        let delays = settings.delays;
+        let not_zero = [
+            ("deadline", Some(settings.deadline)),
+            ("attempt_timeout", settings.attempt_timeout),
+            ("connect_timeout", settings.connect_timeout),
+            ("initial_delay", Some(delays.initial)),
+            ("max_delay", Some(delays.maximum)),
+        ];
+        for (name, value) in not_zero {
+            if value == Some(Duration::ZERO) {
+                return refuse(format!("{name} is 0: give a time that is longer"));
+            }
+        }
+        if delays.initial > delays.maximum {
+            return refuse(format!(
+                "initial_delay ({:?}) is over max_delay ({:?}): lower the one or raise the other",
+                delays.initial, delays.maximum
+            ));
+        }
+        if !(delays.multiplier.is_finite() && delays.multiplier >= 1.0) {
+            return refuse(format!("multiplier is {}: give a number of at least 1", delays.multiplier));
+        }
+        if !(0.0..=1.0).contains(&delays.jitter) {
+            return refuse(format!("jitter is {}: give a number from 0 to 1", delays.jitter));
+        }
+        Ok(RetryPolicy(Arc::new(settings)))
+    }
+}
+
+fn refuse(message: String) -> Result<RetryPolicy, Error> {
+    Err(Error::config(format!("the retry policy is bad: {message}"), None))
+}
+
+impl fmt::Debug for RetryPolicyBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RetryPolicyBuilder").field(&RetryPolicy(Arc::new(self.0.clone()))).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use proptest::prelude::*;
+
+    use crate::policy::Schedule;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert!(RetryPolicy::builder().build().is_ok());
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_refused_by_name() {
+        let b = RetryPolicy::builder;
+        let ms = Duration::from_millis;
+        let refused = [
+            (b().deadline(Duration::ZERO), "deadline is 0"),
+            (b().attempt_timeout(Duration::ZERO), "attempt_timeout is 0"),
+            (b().connect_timeout(Duration::ZERO), "connect_timeout is 0"),
+            (b().initial_delay(Duration::ZERO), "initial_delay is 0"),
+            (b().max_delay(Duration::ZERO), "max_delay is 0"),
+            (b().initial_delay(ms(50)).max_delay(ms(10)), "initial_delay (50ms) is over max_delay (10ms)"),
+            (b().multiplier(0.0), "multiplier is 0"),
+            (b().multiplier(0.5), "multiplier is 0.5"),
+            (b().multiplier(f64::NAN), "multiplier is NaN"),
+            (b().multiplier(f64::INFINITY), "multiplier is inf"),
+            (b().jitter(-0.1), "jitter is -0.1"),
+            (b().jitter(1.5), "jitter is 1.5"),
+            (b().jitter(f64::NAN), "jitter is NaN"),
+        ];
+        for (builder, message) in refused {
+            let error = builder.build().expect_err(message);
+            assert!(error.to_string().contains(message), "'{error}' does not say '{message}'");
+        }
+    }
+
+    #[test]
+    fn values_at_the_edge_are_taken() {
+        let b = RetryPolicy::builder;
+        let ms = Duration::from_millis;
+        for builder in [
+            b().initial_delay(ms(10)).max_delay(ms(10)),
+            b().multiplier(1.0),
+            b().jitter(0.0),
+            b().jitter(1.0),
+            b().max_replays(0),
+            b().deadline(Duration::from_nanos(1)),
+        ] {
+            assert!(builder.clone().build().is_ok(), "{builder:?}");
+        }
+    }
+
+    #[test]
+    fn time_outs_can_be_switched_off() {
+        let policy = RetryPolicy::builder().attempt_timeout(None).connect_timeout(None).build().expect("valid");
+        assert_eq!(policy.settings().connect_timeout, None);
+    }
+
+    fn unlike_the_defaults() -> RetryPolicyBuilder {
+        RetryPolicy::builder()
+            .deadline(Duration::from_secs(1))
+            .max_replays(2)
+            .attempt_timeout(Duration::from_secs(3))
+            .connect_timeout(Duration::from_secs(4))
+            .initial_delay(Duration::from_secs(5))
+            .max_delay(Duration::from_secs(6))
+            .multiplier(7.0)
+            .jitter(0.8)
+            .resend_rolled_back(false)
+            .replay_unfenced(false)
+            .classify_with(|_, table| table)
+    }
+
+    #[test]
+    fn each_setting_arrives_and_is_told() {
+        let delays = "Delays { initial: 5s, maximum: 6s, multiplier: 7.0, jitter: 0.8 }";
+        let told = format!(
+            "RetryPolicy {{ retries: true, deadline: 1s, max_replays: 2, attempt_timeout: Some(3s), connect_timeout: \
+             Some(4s), delays: {delays}, resend_rolled_back: false, replay_unfenced: false, own_classification: true }}"
+        );
+        assert_eq!(format!("{:?}", unlike_the_defaults().build().expect("valid")), told);
+        assert_eq!(format!("{:?}", unlike_the_defaults()), format!("RetryPolicyBuilder({told})"));
+    }
+
+    #[test]
+    fn a_policy_that_begins_with_another_has_its_values() {
+        let policy = unlike_the_defaults().build().expect("valid");
+        let other = policy.to_builder().max_replays(9).build().expect("valid");
+        let expected = format!("{policy:?}").replace("max_replays: 2", "max_replays: 9");
+        assert_eq!(format!("{other:?}"), expected);
+    }
+
+    #[test]
+    fn the_policy_without_retries_differs_from_the_default_in_that_alone() {
+        let expected = format!("{:?}", RetryPolicy::default()).replace("retries: true", "retries: false");
+        assert_eq!(format!("{:?}", RetryPolicy::none()), expected);
+    }
+
+    fn times() -> impl Strategy<Value = Duration> {
+        prop_oneof![
+            1 => Just(Duration::ZERO),
+            1 => Just(Duration::MAX),
+            4 => (any::<u64>(), 0_u32..1_000_000_000).prop_map(|(secs, nanos)| Duration::new(secs, nanos)),
+            4 => (0_u64..1_000).prop_map(Duration::from_nanos),
+            4 => (0_u64..100_000).prop_map(Duration::from_millis),
+        ]
+    }
+
+    fn numbers() -> impl Strategy<Value = f64> {
+        prop_oneof![prop::num::f64::ANY, 0.0..=1.0, 0.0..10.0]
+    }
+
+    proptest! {
+        // what failed is printed, and made a test; no files beside the source
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_makes_sense_is_taken_and_can_be_carried_out(
+            [deadline, connect, initial, maximum] in prop::array::uniform4(times()),
+            attempt in prop::option::of(times()),
+            max_replays in any::<u32>(),
+            [multiplier, jitter] in prop::array::uniform2(numbers()),
+        ) {
+            let policy = RetryPolicy::builder()
+                .deadline(deadline)
+                .max_replays(max_replays)
+                .attempt_timeout(attempt)
+                .connect_timeout(connect)
+                .initial_delay(initial)
+                .max_delay(maximum)
+                .multiplier(multiplier)
+                .jitter(jitter)
+                .build();
+            let no_zero = ![deadline, connect, initial, maximum].contains(&Duration::ZERO) && attempt != Some(Duration::ZERO);
+            let valid_numbers = multiplier.is_finite() && multiplier >= 1.0 && (0.0..=1.0).contains(&jitter);
+            prop_assert_eq!(policy.is_ok(), no_zero && valid_numbers && initial <= maximum);
+            if let Ok(policy) = policy {
+                let mut schedule = Schedule::new(&policy.settings().delays);
+                for _ in 0..20 {
+                    prop_assert!(schedule.next() <= maximum);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What is done when a server goes, and when it is back.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use super::tasks::{probe::probe, retake::retake};
+use super::{Backend, Fate, Lease, NoConnection, Shared};
+use crate::{
+    conditions::{unavailable_at_connect, unavailable_at_statement},
+    event::Event,
+    outage::{Need, Recovery},
+    policy::Settings,
+    verdict::Unavailable,
+};
+
+/// A time-out that came sooner was the caller's, whose deadline was short: it tells nothing of the server.
+const SILENCE: Duration = Duration::from_secs(1);
+
+impl Shared {
+    /// Waits until a connection may be asked for.
+    pub(super) async fn pass(
+        self: &Arc<Self>,
+        need: Need,
+        deadline: Instant,
+        settings: &Settings,
+    ) -> Result<(), NoConnection> {
+        let (idle, attend) = (|| self.current().1.has_idle(), || self.attend());
+        let passing = self.outage.pass(need, deadline, !settings.retries, idle, attend);
+        passing.await.map_err(NoConnection::Closed)
+    }
+
+    /// Whether connections are not to be asked for at the moment.
+    pub(super) fn is_shut(&self, need: Need) -> bool {
+        self.outage.is_troubled() && !self.outage.is_open(need, self.current().1.has_idle())
+    }
+
+    /// Sees to it that somebody probes while anything is wrong.
+    fn attend(self: &Arc<Self>) {
+        // without a runtime the program is at its end
+        if let Ok(runtime) = tokio::runtime::Handle::try_current()
+            && self.outage.begin_attending()
+        {
+            runtime.spawn(probe(Arc::downgrade(self)));
+        }
+    }
+
+    /// No connection could be made, for this reason, which is worth another try: the others need not try.
+    pub(crate) fn note_failure(
+        self: &Arc<Self>,
+        target: usize,
+        error: &mysql_async::Error,
+        started: Instant,
+        settings: &Settings,
+    ) {
+        // what the table calls no loss is one by the user's own classification
+        let why = unavailable_at_connect(error, self.targets.len() > 1).unwrap_or(Unavailable::NotReady);
+        if why != Unavailable::Silent || started.elapsed() >= settings.connect_within(SILENCE) {
+            self.note(target, why, error, started);
+        }
+    }
+
+    /// A call has got a connection while another one could not make any.
+    pub(super) fn note_connection(self: &Arc<Self>, lease: &Lease) {
+        let target = lease.target_index();
+        if self.outage.is_refuted_by(target, lease.made()) {
+            self.back(target, true);
+        }
+    }
+
+    /// A server has refused a statement for its own condition: its connections are not used any more.
+    pub(crate) fn note_refusal(self: &Arc<Self>, target: usize, error: &mysql_async::Error, started: Instant) {
+        if let Some(why) = unavailable_at_statement(error)
+            && self.note(target, why, error, started)
+        {
+            // what answers at the address may have changed
+            self.leave(target);
+        }
+    }
+
+    /// The server of a target has fallen silent.
+    pub(crate) fn note_silence(self: &Arc<Self>, target: usize, error: &mysql_async::Error, started: Instant) {
+        self.note(target, Unavailable::Silent, error, started);
+    }
+
+    fn note(self: &Arc<Self>, target: usize, why: Unavailable, error: &mysql_async::Error, started: Instant) -> bool {
+        let is_news = self.outage.note(target, why, error, started);
+        if is_news {
+            let address = &self.targets[target].address;
+            self.listeners.emit(&Event::Down { address, why, error });
+            self.attend();
+        }
+        is_news
+    }
+
+    pub(crate) fn tell_probing(&self, target: usize, number: u64) {
+        self.listeners.emit(&Event::Probing { address: &self.targets[target].address, number });
+    }
+
+    /// A target can be used: `true` if that changes anything.
+    pub(crate) fn back(self: &Arc<Self>, target: usize, read_only: bool) -> bool {
+        let waiting = self.outage.waiting();
+        if self.outage.is_down() {
+            self.targets[target].doubt();
+        }
+        let Some(Recovery { lasted, left, refused }) = self.outage.end(target, read_only) else {
+            return false;
+        };
+        // what reads were given meanwhile may lead to the server before
+        if refused && left.is_none() {
+            self.leave(target);
+        }
+        let address = &self.targets[target].address;
+        if let Some(left) = left {
+            self.leave(left);
+            self.listeners.emit(&Event::Moved { from: &self.targets[left].address, to: address });
+            if target > 0 && !self.retaking.swap(true, Relaxed) {
+                tokio::spawn(retake(Arc::downgrade(self)));
+            }
+        }
+        if !lasted.is_zero() {
+            self.listeners.emit(&Event::Back { address, lasted, waiting });
+        }
+        true
+    }
+
+    /// Whether the first target is in use, so that there is none to go back to.
+    pub(crate) fn has_retaken(&self) -> bool {
+        self.retaking.store(false, Relaxed);
+        // another one may have been taken in between
+        self.outage.current() == 0 || self.retaking.swap(true, Relaxed)
+    }
+
+    /// The pooled connections to a target are not used again: closes those that idle, in the background.
+    fn leave(self: &Arc<Self>, target: usize) {
+        self.targets[target].records.renounce();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let shared = self.clone();
+            runtime.spawn(async move { shared.close_idle(target).await });
+        }
+    }
+
+    async fn close_idle(self: Arc<Self>, index: usize) {
+        let target = &self.targets[index];
+        while target.has_idle()
+            && let Ok(Ok(conn)) = tokio::time::timeout(SILENCE, target.pool.get_conn()).await
+        {
+            let lease = Lease::new(conn, &self, index);
+            if target.records.is_current(lease.connection()) {
+                // made since: that was the last of the others
+                lease.put_by();
+                return;
+            }
+            lease.retire();
+        }
+    }
+
+    /// Ends a session that is on another target than the one in use, from a connection made for it.
+    pub(crate) async fn end_elsewhere(
+        &self,
+        session: &Backend,
+        wait: bool,
+        deadline: Instant,
+        settings: &Settings,
+    ) -> Fate {
+        let target = &self.targets[session.target()];
+        // the replay waits for it, and it may be gone for good
+        let limit = settings.connect_within(self.outage.tuning.patience());
+        let hurried = Settings { connect_timeout: Some(limit), ..settings.clone() };
+        let ending = session.end_from_outside(target.opts.clone(), wait, deadline, &hurried);
+        ending.await.unwrap_or(Fate::Unreachable)
+    }
+
+    /// Pays for sending a statement again; `false` if the budget is empty.
+    pub(crate) fn pay(&self) -> bool {
+        self.budget.as_ref().is_none_or(|budget| budget.take(self.successes()))
+    }
+
+    pub(crate) fn budget_left(&self) -> Option<u32> {
+        self.budget.as_ref().map(|budget| budget.left(self.successes()))
+    }
+
+    fn successes(&self) -> u64 {
+        self.targets.iter().map(|target| target.records.answers()).sum()
+    }
+}

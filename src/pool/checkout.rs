@@ -1,0 +1,211 @@
+//! Getting a connection: the permission to have one, one that idles or a new one, and whether it is fit for use.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use mysql_async::prelude::Queryable;
+use tokio::{
+    sync::SemaphorePermit,
+    task::{unconstrained, yield_now},
+    time::timeout_at,
+};
+
+use super::{
+    Lease, Shared, bounded,
+    introduction::introduce,
+    records::{Condition, Status},
+    setup::AutocommitOff,
+    target::Target,
+};
+use crate::{
+    driver::timed_out,
+    outage::{Closed, Need},
+    policy::Settings,
+};
+
+/// After so long without a returned connection the sockets of the idle ones are looked at anew.
+const QUIET: Duration = Duration::from_micros(100);
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(crate) enum NoConnection {
+    /// All connections of the pool were in use until the deadline.
+    Busy { size: usize },
+    /// No connection could be asked for.
+    Shut(mysql_async::Error),
+    /// It could not be made, or was of no use; that was tried from `started` on.
+    Failed { error: mysql_async::Error, target: usize, started: Instant },
+    /// The server is down, and that has been known; nothing was tried.
+    Closed(Closed),
+}
+
+impl Shared {
+    /// A connection that was alive a moment ago, by `deadline`.
+    pub(crate) async fn checkout(
+        self: &Arc<Self>,
+        now: Instant,
+        deadline: Instant,
+        settings: &Settings,
+        need: Need,
+    ) -> Result<Lease, NoConnection> {
+        'gate: loop {
+            if self.outage.is_troubled() {
+                Box::pin(self.pass(need, deadline, settings)).await?;
+            }
+            let permit = self.permit(deadline).await?;
+            // while it waited for its turn: the permit is for one who can use it
+            if self.is_shut(need) {
+                continue;
+            }
+            // The pool's look at a socket sees what the runtime's I/O driver has told it. A task that kept its thread busy
+            // with other work kept the driver from looking too; this lets it look. It costs nothing in a busy executor.
+            if self.quiet(now) >= QUIET {
+                yield_now().await;
+            }
+            // each turn either ends or closes a connection of the pool
+            loop {
+                let (index, target) = self.current();
+                let (conn, started) = if target.has_idle() || target.is_complete() {
+                    (connect(target, deadline, settings).await, now)
+                } else {
+                    // what is rare is boxed
+                    match Box::pin(self.make(target, need, deadline, settings)).await? {
+                        Some(made) => made,
+                        None => continue 'gate,
+                    }
+                };
+                let failed = |error| NoConnection::Failed { error, target: index, started };
+                let mut lease = Lease::new(conn.map_err(failed)?, self, index);
+                if self.verify(&mut lease, now, deadline, settings).await.map_err(failed)? {
+                    if self.outage.is_troubled() {
+                        self.note_connection(&lease);
+                    }
+                    permit.hand_over();
+                    return Ok(lease.with_permit());
+                }
+                lease.retire();
+                self.listeners.counting.retired.add_one();
+            }
+        }
+    }
+
+    /// Makes a connection, when it is its turn; with the time at which that was begun. `None` if an outage has begun first.
+    async fn make(
+        &self,
+        target: &Target,
+        need: Need,
+        deadline: Instant,
+        settings: &Settings,
+    ) -> Result<Option<(mysql_async::Result<mysql_async::Conn>, Instant)>, NoConnection> {
+        let _turn = self.turn(deadline).await?;
+        if self.is_shut(need) {
+            return Ok(None);
+        }
+        let started = Instant::now();
+        Ok(Some((connect(target, deadline, settings).await, started)))
+    }
+
+    /// The leave to make a connection.
+    async fn turn(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, NoConnection> {
+        match timeout_at(deadline.into(), self.handshakes.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_)) => Err(NoConnection::Shut(mysql_async::DriverError::PoolDisconnected.into())),
+            Err(_) => Err(NoConnection::Shut(timed_out("too many connections were in the making".into()))),
+        }
+    }
+
+    async fn permit(&self, deadline: Instant) -> Result<Permit<'_>, NoConnection> {
+        let permit = match self.permits.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => timeout_at(deadline.into(), self.permits.acquire())
+                .await
+                .map_err(|_| NoConnection::Busy { size: self.current().1.size })?
+                .map_err(|_| NoConnection::Shut(mysql_async::DriverError::PoolDisconnected.into()))?,
+        };
+        permit.forget();
+        Ok(Permit(self))
+    }
+
+    /// Learns what a new connection is, and makes it what the program expects.
+    async fn introduce(&self, lease: &mut Lease, deadline: Instant, settings: &Settings) -> mysql_async::Result<()> {
+        let index = lease.target_index();
+        let asking = introduce(lease.conn(), index);
+        let introduction = bounded(asking, "check of a new connection", deadline, settings).await?;
+        bounded(self.setup.run(lease.conn()), "set-up", deadline, settings).await?;
+        if bounded(is_autocommit_off(lease, introduction.autocommit), "check", deadline, settings).await? {
+            return Err(AutocommitOff::error());
+        }
+        lease.target().records.introduce(lease.connection(), introduction);
+        Ok(())
+    }
+
+    /// Whether the connection is fit for use. An error is one of a new connection; an old one is just replaced.
+    async fn verify(
+        &self,
+        lease: &mut Lease,
+        now: Instant,
+        deadline: Instant,
+        settings: &Settings,
+    ) -> mysql_async::Result<bool> {
+        let target = lease.target();
+        match target.records.condition(lease.connection(), now) {
+            Condition::Over => Ok(false),
+            Condition::Idle(idle)
+                if self.ping_after.is_some_and(|limit| idle >= limit) || target.is_doubtful(idle, now) =>
+            {
+                Ok(bounded(lease.conn().ping(), "ping", deadline, settings).await.is_ok())
+            }
+            Condition::Idle(_) => Ok(true),
+            Condition::New => Box::pin(self.introduce(lease, deadline, settings)).await.map(|()| true),
+        }
+    }
+}
+
+/// Whether a new connection is without autocommit after its set-up; `before` is what was asked before that.
+async fn is_autocommit_off(lease: &mut Lease, before: Option<bool>) -> mysql_async::Result<bool> {
+    // an error has no status flags, the answer to a ping has
+    if lease.status().is_none() {
+        lease.conn().ping().await?;
+    }
+    if before == Some(false) {
+        // the set-up may have turned it on
+        let now: Option<bool> = lease.conn().query_first("SELECT @@autocommit").await?;
+        return Ok(now != Some(true));
+    }
+    Ok(lease.status().is_some_and(|Status { autocommit, .. }| !autocommit))
+}
+
+async fn connect(target: &Target, deadline: Instant, settings: &Settings) -> mysql_async::Result<mysql_async::Conn> {
+    // Unconstrained: when a task has used up its share of tokio's cooperative budget, the pool's check of an idle
+    // socket would take 'not now' for 'alive' (TCP), or leak the slot if it is then cancelled (unix socket).
+    let mut connecting = pin!(unconstrained(target.pool.get_conn()));
+    // An idle connection is there at once, or as soon as the pool's task has taken it back from the call before:
+    // no timer is set up for that.
+    for _ in 0..2 {
+        if let Poll::Ready(conn) = poll_fn(|cx| Poll::Ready(connecting.as_mut().poll(cx))).await {
+            return conn;
+        }
+        yield_now().await;
+    }
+    bounded(connecting, "connect", deadline, settings).await
+}
+
+/// A permit of the pool that is released unless it was handed over to a lease.
+struct Permit<'a>(&'a Shared);
+
+impl Permit<'_> {
+    fn hand_over(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.0.permits.add_permits(1);
+    }
+}

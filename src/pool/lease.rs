@@ -1,0 +1,351 @@
+//! The use of one connection, from checkout to its return.
+
+use std::{
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use mysql_async::{Conn, Statement, prelude::Queryable};
+use tokio::task::unconstrained;
+
+use super::{
+    Backend, Fate, Shared, Slot, Target, bounded,
+    introduction::restore,
+    parking::Place,
+    poll_once,
+    records::{Records, Returned, Status, key},
+};
+use crate::{policy::Settings, sql::StateKinds};
+
+/// A held connection that has idled for this long is pinged before it is used: the driver has no way to look at its
+/// socket, as its pool has. No server's `wait_timeout` is shorter than twice that.
+const CHECK_AFTER: Duration = Duration::from_millis(500);
+
+/// A connection taken out of the pool. Goes back with [`finish`](Lease::finish); is closed when dropped without.
+pub(crate) struct Lease {
+    conn: Option<Conn>,
+    shared: Arc<Shared>,
+    /// Which target it is a connection to.
+    target: usize,
+    permit: bool,
+    under_way: bool,
+    /// It was used by more than one call: the last answer does not tell what those before it left.
+    bound: bool,
+    /// A prepared statement that the driver does not keep.
+    statement: Option<Statement>,
+    /// Where it belongs between statements, if not in the pool.
+    home: Option<Arc<Slot>>,
+}
+
+impl Lease {
+    pub(super) fn new(conn: Conn, shared: &Arc<Shared>, target: usize) -> Self {
+        Lease {
+            conn: Some(conn),
+            shared: shared.clone(),
+            target,
+            permit: false,
+            under_way: false,
+            bound: false,
+            statement: None,
+            home: None,
+        }
+    }
+
+    pub(super) fn target(&self) -> &Target {
+        &self.shared.targets[self.target]
+    }
+
+    /// Which target it is a connection to.
+    pub(crate) fn target_index(&self) -> usize {
+        self.target
+    }
+
+    /// Its statement has been answered, and the connection is kept: nobody waits.
+    pub(crate) fn unpark(&self) {
+        self.records().unpark(self.place());
+    }
+
+    /// What all clones of its executor share.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    fn records(&self) -> &Records {
+        &self.target().records
+    }
+
+    /// When the connection was made; in doubt long ago.
+    pub(super) fn made(&self) -> Instant {
+        self.records().made(self.connection()).unwrap_or(self.shared.made)
+    }
+
+    /// Where others look whether it has fallen silent.
+    pub(crate) fn place(&self) -> Place {
+        Place { target: self.target, key: key(self.connection()) }
+    }
+
+    pub(super) fn with_permit(mut self) -> Self {
+        self.permit = true;
+        self
+    }
+
+    /// The lease of a session: it goes back there.
+    pub(crate) fn at_home(mut self, home: &Arc<Slot>) -> Self {
+        self.home = Some(home.clone());
+        self.bound = true;
+        self
+    }
+
+    /// From now on it belongs to nobody but the caller.
+    pub(super) fn leave_home(&mut self) -> Option<Arc<Slot>> {
+        self.home.take()
+    }
+
+    /// What the server says of the session after its last answer.
+    pub(crate) fn status(&self) -> Option<Status> {
+        Status::of(self.connection())
+    }
+
+    pub(super) fn began_with_autocommit(&self) -> bool {
+        self.records().autocommit(self.connection())
+    }
+
+    /// Whether the server still holds the session after it has idled for so long. Asks it only where that is in doubt.
+    pub(crate) async fn is_alive(&mut self, idle: Duration, deadline: Instant, settings: &Settings) -> bool {
+        idle < CHECK_AFTER || bounded(self.conn().ping(), "ping", deadline, settings).await.is_ok()
+    }
+
+    pub(crate) fn conn(&mut self) -> &mut Conn {
+        self.conn.as_mut().expect("a lease has its connection until it ends")
+    }
+
+    pub(crate) fn connection(&self) -> &Conn {
+        self.conn.as_ref().expect("a lease has its connection until it ends")
+    }
+
+    /// The client sends no packet that is longer than this, if it is known.
+    pub(crate) fn sends_at_most(&self) -> Option<usize> {
+        let own = self.connection().opts().max_allowed_packet();
+        // without one of its own the driver keeps to the server's
+        own.or_else(|| self.records().max_allowed_packet(self.connection()))
+    }
+
+    /// Whether the server takes no packet that holds a text of this length.
+    pub(crate) fn is_too_small_for(&self, length: usize) -> bool {
+        self.records().packet_limit(self.connection()).is_some_and(|limit| length > limit)
+    }
+
+    /// The session, as others can find it; `None` if the server does not go along.
+    pub(crate) fn session(&self) -> Option<Backend> {
+        self.records().session(self.connection())
+    }
+
+    /// A statement is about to be sent: if the lease is dropped before [`answered`](Self::answered), its caller has
+    /// gone away.
+    pub(crate) fn sending(&mut self) {
+        self.under_way = true;
+    }
+
+    pub(crate) fn answered(&mut self) {
+        self.under_way = false;
+    }
+
+    /// Ends another session from this one. See [`Backend::end`].
+    pub(crate) async fn end(
+        &mut self,
+        other: &Backend,
+        wait: bool,
+        deadline: Instant,
+        settings: &Settings,
+    ) -> mysql_async::Result<Fate> {
+        let own = self.session();
+        let fate = other.end(self.conn(), own.as_ref(), wait, deadline, settings).await?;
+        if fate == Fate::Unmarked {
+            self.doubt_mark();
+        }
+        Ok(fate)
+    }
+
+    /// A statement may have released the lock that marks the session.
+    pub(crate) fn doubt_mark(&self) {
+        self.records().doubt_mark(self.connection());
+    }
+
+    /// The statement is closed before the connection is used again.
+    pub(crate) fn close_later(&mut self, statement: Statement) {
+        self.statement = Some(statement);
+    }
+
+    /// Closes the prepared statement that the driver does not keep; `false` if that would have to be waited for.
+    fn close_statement(&mut self) -> bool {
+        let Some(statement) = self.statement.take() else { return true };
+        // There is no reply, and a request this short leaves at once. Unconstrained: a task that has used up its share of
+        // tokio's cooperative budget would be told to wait.
+        matches!(poll_once(pin!(unconstrained(self.conn().close(statement)))), Poll::Ready(Ok(())))
+    }
+
+    pub(crate) fn connection_id(&self) -> u32 {
+        self.connection().id()
+    }
+
+    /// Gives the connection back after a statement whose reply was read to its end.
+    ///
+    /// It goes straight into the pool if the statement left nothing behind, by its text and by the server's status
+    /// flags; otherwise it is reset first, in the background, under a time-out. That of a session goes back to it.
+    pub(crate) fn finish(mut self, leaves: StateKinds) {
+        if !self.close_statement() {
+            return self.retire();
+        }
+        if let Some(home) = self.home.take() {
+            self.unpark();
+            return home.put_back(self, leaves);
+        }
+        let now = Instant::now();
+        match self.records().give_back(self.connection(), now, 1) {
+            Returned::AsItBegan if leaves.is_neutral() => self.put_back(now),
+            // a text that leaves nothing behind changed none of the flags
+            Returned::Unseen if leaves.is_neutral() && !self.bound => self.put_back(now),
+            Returned::AsItBegan | Returned::Unseen | Returned::Changed if self.is_resettable() => self.reset(),
+            Returned::AsItBegan | Returned::Unseen | Returned::Changed | Returned::Over => self.retire(),
+        }
+    }
+
+    /// Gives the connection back after housekeeping: no statement of a caller's was answered on it.
+    pub(crate) fn put_by(self) {
+        let now = Instant::now();
+        match self.records().give_back(self.connection(), now, 0) {
+            Returned::AsItBegan | Returned::Unseen => self.put_back(now),
+            Returned::Changed | Returned::Over => self.retire(),
+        }
+    }
+
+    /// Whether the status flags alone tell what becomes of a transaction on the connection.
+    pub(crate) fn is_known_well(&self) -> bool {
+        self.records().is_known_well(self.connection())
+    }
+
+    /// The savepoint of a transaction has told whether it was whole.
+    pub(crate) fn note_transaction(&self, whole: bool) {
+        self.records().note_transaction(self.connection(), whole);
+    }
+
+    fn is_resettable(&self) -> bool {
+        self.target().resettable && self.records().shape(self.connection()).is_some()
+    }
+
+    /// A connection that was leased here has left: it is not used again.
+    pub(crate) fn disown(&self, place: Place) {
+        self.shared.records(place).disown(place.key);
+    }
+
+    /// Closes the connection, saying goodbye if that can be done without waiting.
+    pub(crate) fn retire(self) {
+        drop(self);
+    }
+
+    fn put_back(mut self, now: Instant) {
+        self.shared.note_return(now);
+        self.conn = None; // to the pool
+        if self.shared.outage.is_troubled() {
+            self.shared.outage.wake_one();
+        }
+    }
+
+    fn reset(mut self) {
+        // without a runtime (a stream dropped at the very end of a program) it is just closed
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return self.retire();
+        };
+        self.shared.listeners.counting.resets.add_one();
+        runtime.spawn(async move {
+            let limit = self.shared.reset_timeout;
+            // without an answer there may be a statement under way still, whose rows were not read to their end
+            self.sending();
+            let answer = tokio::time::timeout(limit, self.renew()).await;
+            if matches!(answer, Ok(Ok(_))) {
+                self.answered();
+            }
+            let renewed = matches!(answer, Ok(Ok(true)));
+            let now = Instant::now();
+            if renewed && self.records().give_back(self.connection(), now, 0) == Returned::AsItBegan {
+                self.put_back(now);
+            } else {
+                self.retire();
+            }
+        });
+    }
+
+    /// Sees to it that the session tells nothing of who used it before; `false` if that cannot be done.
+    pub(crate) async fn forget_callers(&mut self, deadline: Instant, settings: &Settings) -> bool {
+        if self.is_pristine() {
+            return true;
+        }
+        self.shared.listeners.counting.resets.add_one();
+        self.sending();
+        let answer = bounded(self.renew(), "reset", deadline, settings).await;
+        if answer.is_ok() {
+            self.answered();
+        }
+        answer.is_ok_and(|renewed| renewed)
+    }
+
+    /// Whether no statement of a caller's has run on the connection since it was made or reset.
+    pub(crate) fn is_pristine(&self) -> bool {
+        self.records().is_pristine(self.connection())
+    }
+
+    /// Makes the session as a new one is; `false` if that cannot be done.
+    async fn renew(&mut self) -> mysql_async::Result<bool> {
+        match self.try_to_renew().await {
+            Err(mysql_async::Error::Server(_)) => Ok(false),
+            renewed => renewed,
+        }
+    }
+
+    async fn try_to_renew(&mut self) -> mysql_async::Result<bool> {
+        let Some(shape) = self.records().shape(self.connection()) else { return Ok(false) };
+        // A reset rolls back too. But MariaDB 10.11 leaves its session with half of an XA transaction that was prepared, and
+        // there ROLLBACK fails.
+        if self.status().is_none_or(|status| status.in_transaction) {
+            self.conn().query_drop("ROLLBACK").await?;
+        }
+        // `false`: a server so old that it has no reset
+        if !self.conn().reset().await? {
+            return Ok(false);
+        }
+        let target = self.target;
+        let Some(introduction) = restore(self.conn(), &shape, target).await? else { return Ok(false) };
+        self.records().remark(self.connection(), introduction.session);
+        let shared = self.shared.clone();
+        shared.setup.run(self.conn()).await?;
+        Ok(true)
+    }
+
+    fn close(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            self.records().forget(&conn);
+            // The first poll marks the connection as disconnected, so that the pool will not clean and keep it, and
+            // writes COM_QUIT if nothing is in the way. There is no second poll: nothing is waited for.
+            let _ = poll_once(pin!(conn.disconnect()));
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(home) = self.home.take() {
+            home.lost();
+        }
+        if self.under_way
+            && let Some(session) = self.session()
+        {
+            self.shared.abandon(session);
+        }
+        self.close();
+        if self.permit {
+            self.shared.permits.add_permits(1);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The pool, and what is known of each of its connections.
+//!
+//! A connection is leased for one call: checked out alive, used, and given back, or closed if anything went wrong
+//! with it. A lease that is dropped half-way (the caller's future was cancelled) closes its connection too: the
+//! driver would hand the rows of the abandoned statement to the next one.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use mysql_async::Opts;
+use tokio::{sync::Semaphore, time::timeout};
+
+use crate::{
+    driver::timed_out,
+    event::Listeners,
+    guard::Table,
+    outage::{self, Outage},
+    policy::{Budget, RetryBudget, Settings},
+    pool::watch::Watch,
+};
+
+mod availability;
+mod backend;
+mod checkout;
+mod introduction;
+mod lease;
+mod parking;
+mod records;
+mod setup;
+mod slot;
+mod target;
+mod tasks;
+
+pub(crate) use backend::{Backend, Doing, Fate, doing};
+pub(crate) use checkout::NoConnection;
+pub(crate) use lease::Lease;
+pub(crate) use parking::{Finding, GivenUp, Place};
+use records::Records;
+pub(crate) use setup::{Setup, SetupFailed};
+pub(crate) use slot::{Broken, Rebuild, Rider, Slot, Standing, Trouble};
+use target::Target;
+use tasks::orphans::Orphans;
+pub(crate) use tasks::watch;
+
+/// How connections are kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Keeping {
+    /// Ping a connection that has idled for at least this long before it is used; `None` never.
+    pub(crate) ping_after: Option<Duration>,
+    /// Retire a connection at this age; `None` never.
+    pub(crate) max_age: Option<Duration>,
+    /// Give up a reset after this time, and a probe.
+    pub(crate) reset_timeout: Duration,
+    /// The table of the guard.
+    pub(crate) guard: Table,
+    pub(crate) setup: Setup,
+    pub(crate) outage: outage::Tuning,
+    pub(crate) watch: watch::Tuning,
+    pub(crate) budget: Option<RetryBudget>,
+}
+
+/// What all clones of an executor share.
+pub(crate) struct Shared {
+    /// In order of preference.
+    pub(crate) targets: Box<[Target]>,
+    /// One permit for each connection that may be in use. Waiting for a free connection happens here, so that
+    /// the connect time-out does not run while a call is merely queued.
+    permits: Semaphore,
+    /// One permit for each connection that may be in the making.
+    handshakes: Semaphore,
+    pub(crate) outage: Outage,
+    retaking: AtomicBool,
+    pub(crate) watch: Watch,
+    budget: Option<Budget>,
+    orphans: Orphans,
+    /// When a connection last went back to the pool, in microseconds after `made`.
+    last_return: AtomicU64,
+    made: Instant,
+    ping_after: Option<Duration>,
+    pub(crate) reset_timeout: Duration,
+    /// An error of the driver's statement cache tells whether a statement had been prepared.
+    pub(crate) caches_statements: bool,
+    pub(crate) tls: bool,
+    pub(crate) reads_local_files: bool,
+    pub(crate) listeners: Listeners,
+    setup: Setup,
+    pub(crate) guard: Table,
+    /// The table of the guard at each target, with its database, once it has been looked at and found good.
+    pub(crate) guards: Box<[OnceLock<Arc<Table>>]>,
+    /// In milliseconds.
+    pub(crate) longest_deadline: AtomicU64,
+}
+
+/// So many connections may be in the making at the same time: a server that comes back is not met by all clients at once.
+const HANDSHAKES: usize = 16;
+
+impl Shared {
+    /// For at least one target.
+    pub(crate) fn new(targets: Vec<Opts>, keeping: Keeping, listeners: Listeners) -> Self {
+        let size = targets.iter().map(|opts| opts.pool_opts().constraints().max()).min().unwrap_or_default();
+        let caches_statements = targets.iter().all(|opts| opts.stmt_cache_size() > 0);
+        let tls = targets.iter().any(|opts| opts.ssl_opts().is_some());
+        // a callback may give a connection a handler of its own
+        let reads_local_files =
+            targets.iter().any(|opts| opts.local_infile_handler().is_some() || opts.after_connect().is_some());
+        let guards = targets.iter().map(|_| OnceLock::new()).collect();
+        Shared {
+            targets: targets.into_iter().map(|opts| Target::new(opts, keeping.max_age)).collect(),
+            permits: Semaphore::new(size.min(Semaphore::MAX_PERMITS)),
+            handshakes: Semaphore::new(HANDSHAKES),
+            outage: Outage::new(keeping.outage),
+            retaking: AtomicBool::new(false),
+            watch: Watch::new(keeping.watch),
+            budget: keeping.budget.map(Budget::new),
+            orphans: Orphans::default(),
+            last_return: AtomicU64::new(0),
+            made: Instant::now(),
+            ping_after: keeping.ping_after,
+            reset_timeout: keeping.reset_timeout,
+            caches_statements,
+            tls,
+            reads_local_files,
+            listeners,
+            setup: keeping.setup,
+            guard: keeping.guard,
+            guards,
+            longest_deadline: AtomicU64::new(0),
+        }
+    }
+
+    /// A policy with this deadline is used from now on.
+    pub(crate) fn note_deadline(&self, deadline: Duration) {
+        let millis = deadline.as_millis().try_into().unwrap_or(u64::MAX);
+        self.longest_deadline.fetch_max(millis, Relaxed);
+    }
+
+    /// Where statements go at the moment, for messages.
+    pub(crate) fn address(&self) -> &str {
+        &self.current().1.address
+    }
+
+    /// Closes the idle connections, and the others when their calls end. Nothing is handed out any more.
+    pub(crate) async fn close(&self) -> mysql_async::Result<()> {
+        self.permits.close();
+        self.handshakes.close();
+        self.outage.close();
+        let mut result = Ok(());
+        for target in &self.targets {
+            result = result.and(target.pool.clone().disconnect().await);
+        }
+        result
+    }
+
+    /// The target that statements go to.
+    fn current(&self) -> (usize, &Target) {
+        let index = self.outage.current();
+        (index, &self.targets[index])
+    }
+
+    /// What is known of the connections of a target.
+    pub(crate) fn records(&self, place: Place) -> &Records {
+        &self.targets[place.target].records
+    }
+
+    /// How long no connection has gone back to the pool.
+    fn quiet(&self, now: Instant) -> Duration {
+        let last_return = Duration::from_micros(self.last_return.load(Relaxed));
+        now.saturating_duration_since(self.made).saturating_sub(last_return)
+    }
+
+    fn note_return(&self, now: Instant) {
+        let micros = now.saturating_duration_since(self.made).as_micros();
+        self.last_return.store(micros.try_into().unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// A session was left with a statement under way: ends it, in the background.
+    pub(crate) fn abandon(self: &Arc<Self>, session: Backend) {
+        Orphans::add(self, session);
+    }
+}
+
+/// Runs a piece of driver work that has no time-out of its own, until the connect time-out or the deadline.
+async fn bounded<T>(
+    work: impl Future<Output = mysql_async::Result<T>>,
+    what: &str,
+    deadline: Instant,
+    settings: &Settings,
+) -> mysql_async::Result<T> {
+    let remaining = deadline.saturating_duration_since(Instant::now());
+    let limit = settings.connect_within(remaining);
+    timeout(limit, work).await.map_err(|_| timed_out(format!("no answer to {what} within {limit:.3?}")))?
+}
+
+/// Polls once, without a task to wake.
+pub(crate) fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}

@@ -1,0 +1,424 @@
+//! The connection of a session, between its statements.
+//!
+//! A session keeps one connection, and what its statements have left on it. When that connection is lost, the state is
+//! lost with it, and nobody may go on as if it were there: the slot remembers what was lost until the caller was told.
+
+use std::{
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{Backend, Lease};
+use crate::{
+    error::Result,
+    sql::{Effect, StateKinds},
+    verdict::{Classification, Obstacle},
+};
+
+/// The place of one session's connection.
+#[derive(Default)]
+pub(crate) struct Slot(Mutex<Held>);
+
+#[derive(Default)]
+struct Held {
+    lease: Option<(Lease, Instant)>,
+    /// What statements have left on the connection: on the one that is here, or on the one that was lost.
+    state: StateKinds,
+    /// What the connection that is here can tell of its statements: the last insert id and the like.
+    told: StateKinds,
+    /// What a connection that was lost could tell, as long as no statement has put something else in its place.
+    forgotten: StateKinds,
+    in_transaction: bool,
+    /// The transaction that is open has our savepoint: it was begun by a text that sets it.
+    has_savepoint: bool,
+    /// What the statement under way does to the transaction by its text.
+    effect: Effect,
+    /// The statement under way was answered with an error.
+    erred: bool,
+    /// What became of the transaction that the caller has begun by text, and has not ended yet.
+    broken: Option<Broken>,
+    /// It was rolled back, and nobody has been told.
+    untold: bool,
+    /// The connection was lost, with state, and nobody has been told.
+    lost: bool,
+    /// Makes the state anew on another connection.
+    rebuild: Option<Arc<Rebuild>>,
+    /// The slot is that of a transaction: no other connection will do.
+    transaction: Option<Standing>,
+    /// The session that the transaction runs on: it has lost its connection if it does not get it back.
+    outer: Option<Arc<Slot>>,
+}
+
+/// Why a transaction of a session, begun by text, can no longer be committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// Its connection was lost, or the server has rolled it back.
+    RolledBack,
+    /// A statement has ended it, and whether that committed what came before is not known.
+    Ended,
+}
+
+/// Works on the connection of a new slot, and gives it back with its state, if it was not lost.
+pub(crate) type Rebuild = dyn Fn(Arc<Slot>) -> Rebuilding + Send + Sync;
+pub(crate) type Rebuilding = Pin<Box<dyn Future<Output = Result<Option<(Lease, StateKinds)>>> + Send>>;
+
+/// How a transaction stands, beside what its connection tells.
+#[derive(Default)]
+pub(crate) struct Standing {
+    /// It was asked for as read-only, or runs on a session that may be.
+    pub(crate) read_only: bool,
+    /// A statement may have committed what came before it.
+    pub(crate) doubtful: bool,
+    /// An earlier run of it may have been committed on another node.
+    pub(crate) lost_before: bool,
+    /// The row of its token is marked: a statement that may commit was to be sent.
+    pub(crate) marked: bool,
+    /// It has ended: it was committed or rolled back by a statement, or by the server.
+    pub(crate) over: bool,
+    /// Its connection was closed under a statement whose future was dropped.
+    pub(crate) abandoned: bool,
+    /// Its last statement failed for a reason that running all of it again may mend.
+    pub(crate) trouble: Option<Trouble>,
+}
+
+/// A statement of a transaction has failed.
+pub(crate) struct Trouble {
+    pub(crate) classification: Classification,
+    pub(crate) error: mysql_async::Error,
+    pub(crate) connection_id: u32,
+    /// Where it may still be at work.
+    pub(crate) session: Option<Backend>,
+    pub(crate) target: usize,
+    /// The transaction is not to be run again, for this reason.
+    pub(crate) obstacle: Option<Obstacle>,
+}
+
+impl Slot {
+    /// The slot of a session that has this connection.
+    pub(crate) fn holding(lease: Lease) -> Arc<Self> {
+        Arc::new(Slot(Mutex::new(Held { lease: Some((lease, Instant::now())), ..Held::default() })))
+    }
+
+    /// The slot of a transaction that has begun on this connection, `read_only` if that was asked for, and with our savepoint
+    /// if it is `watched`.
+    pub(crate) fn of_transaction(mut lease: Lease, read_only: bool, watched: bool) -> Arc<Self> {
+        let outer = lease.leave_home();
+        let read_only = read_only || outer.as_ref().is_some_and(|outer| outer.is_read_only());
+        let (told, forgotten) = outer.as_ref().map_or_else(Default::default, |outer| {
+            let outer = outer.lock();
+            (outer.told, outer.forgotten)
+        });
+        let held = Held {
+            outer,
+            told,
+            forgotten,
+            lease: Some((lease, Instant::now())),
+            in_transaction: true,
+            has_savepoint: watched,
+            transaction: Some(Standing { read_only, ..Standing::default() }),
+            ..Held::default()
+        };
+        Arc::new(Slot(Mutex::new(held)))
+    }
+
+    pub(crate) fn is_of_transaction(&self) -> bool {
+        self.lock().transaction.is_some()
+    }
+
+    /// Whether the caller may have made the session, or the transaction, read-only.
+    pub(crate) fn is_read_only(&self) -> bool {
+        let held = self.lock();
+        match &held.transaction {
+            Some(standing) => standing.read_only,
+            None => [StateKinds::SESSION_VARIABLES, StateKinds::TRANSACTION, StateKinds::UNKNOWN]
+                .into_iter()
+                .any(|kind| held.state.contains(kind)),
+        }
+    }
+
+    /// Whether a transaction is open on the connection.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.lock().in_transaction
+    }
+
+    /// How the transaction stands; only of a slot that is one's.
+    pub(crate) fn with_standing<T>(&self, look: impl FnOnce(&mut Standing) -> T) -> Option<T> {
+        self.lock().transaction.as_mut().map(look)
+    }
+
+    /// Ends the use of a transaction's slot: how it stands, and its connection with what is on it, unless that was lost or
+    /// is in use.
+    pub(crate) fn end_transaction(&self) -> (Standing, Option<(Lease, StateKinds)>) {
+        let mut held = self.lock();
+        let over = Standing { over: true, ..Standing::default() };
+        let standing = held.transaction.replace(over).unwrap_or_default();
+        let lease = held.lease.take().map(|(lease, _)| lease);
+        let outer = held.outer.take();
+        let taken = lease.map(|lease| (lease, held.take_state()));
+        let forgotten = held.forgotten;
+        drop(held);
+        match (outer, &taken) {
+            (Some(outer), None) => outer.lost(),
+            // what the transaction's statements gave is known to the session, too
+            (Some(outer), Some(_)) => outer.lock().forgotten = forgotten,
+            (None, _) => {}
+        }
+        (standing, taken)
+    }
+
+    /// Takes the connection out for a statement, with the time that it has idled.
+    pub(crate) fn take(self: &Arc<Self>, now: Instant) -> Option<(Lease, Duration)> {
+        let (lease, used) = self.lock().lease.take()?;
+        Some((lease.at_home(self), now.saturating_duration_since(used)))
+    }
+
+    /// Puts the connection back after a statement, which may have left this.
+    pub(crate) fn put_back(&self, lease: Lease, leaves: StateKinds) {
+        let status = lease.status();
+        let began_with = lease.began_with_autocommit();
+        let mut held = self.lock();
+        held.state = held.state.union(leaves.lasting());
+        held.note_told(leaves.told(), lease.connection().last_insert_id().is_some());
+        let (erred, effect) = (mem::take(&mut held.erred), mem::take(&mut held.effect));
+        // an error of the server has no flags, and where they were not asked for all is as it was
+        if let Some(status) = status {
+            if status.in_transaction || status.autocommit != began_with {
+                held.state = held.state.union(StateKinds::TRANSACTION);
+            } else if held.in_transaction {
+                held.state = held.state.without(StateKinds::TRANSACTION);
+            }
+            let was_open = mem::replace(&mut held.in_transaction, status.in_transaction);
+            match &mut held.transaction {
+                Some(standing) => {
+                    standing.over |= !status.in_transaction;
+                    if !erred {
+                        standing.doubtful |= standing.over;
+                        standing.trouble = None;
+                    }
+                }
+                None => held.note_end(was_open, erred, effect),
+            }
+        }
+        held.lease = Some((lease, Instant::now()));
+    }
+
+    /// A statement with this effect is about to be sent on a session.
+    pub(crate) fn announce(&self, effect: Effect) {
+        self.lock().effect = effect;
+    }
+
+    /// What travels with the statement under way, which the caller sends as text.
+    pub(crate) fn rider(&self) -> Rider {
+        let held = self.lock();
+        match held.effect {
+            Effect::Begins(Some(end)) if held.transaction.is_none() => Rider::Begins(end),
+            Effect::Commits(true) if held.has_savepoint => Rider::Commits,
+            Effect::Begins(_)
+            | Effect::Commits(_)
+            | Effect::Keeps
+            | Effect::RollsBack
+            | Effect::Shapes
+            | Effect::CommitsImplicitly
+            | Effect::Several
+            | Effect::MayDoAnything => Rider::None,
+        }
+    }
+
+    /// The text that sets our savepoint was answered.
+    pub(crate) fn note_savepoint(&self) {
+        let mut held = self.lock();
+        held.has_savepoint = held.in_transaction;
+    }
+
+    /// The statement under way was answered with an error.
+    pub(crate) fn note_error(&self) {
+        self.lock().erred = true;
+    }
+
+    /// Whether the open transaction has our savepoint.
+    pub(crate) fn has_savepoint(&self) -> bool {
+        self.lock().has_savepoint
+    }
+
+    /// Why the transaction that the caller has begun can no longer be committed, if it cannot.
+    pub(crate) fn broken(&self) -> Option<Broken> {
+        self.lock().broken
+    }
+
+    /// The caller is to be told with the error under way that the server has rolled the transaction back.
+    pub(crate) fn rolled_back(&self) {
+        let mut held = self.lock();
+        held.untold = true;
+        held.broken = Some(Broken::RolledBack);
+    }
+
+    /// A statement has ended the transaction of the session.
+    pub(crate) fn ended(&self) {
+        self.lock().broken = Some(Broken::Ended);
+    }
+
+    /// Another transaction is begun, not by text.
+    pub(crate) fn begin_transaction(&self) {
+        self.lock().broken = None;
+    }
+
+    /// The connection will not come back.
+    pub(crate) fn lost(&self) {
+        let mut held = self.lock();
+        held.lost = !held.state.is_neutral();
+        held.forgotten = held.forgotten.union(mem::take(&mut held.told));
+        if mem::take(&mut held.in_transaction) {
+            held.broken = Some(Broken::RolledBack);
+        }
+        (held.has_savepoint, held.erred) = (false, false);
+        if let Some(standing) = &mut held.transaction {
+            standing.abandoned = true;
+        }
+        let outer = held.outer.take();
+        drop(held);
+        if let Some(outer) = outer {
+            outer.lost();
+        }
+    }
+
+    /// What was lost and not yet told; nothing if nothing was.
+    pub(crate) fn missing(&self) -> StateKinds {
+        let held = self.lock();
+        if held.lost { held.state } else { StateKinds::NONE }
+    }
+
+    /// Whether there is state missing that nobody will make anew.
+    pub(crate) fn is_at_a_loss(&self) -> bool {
+        let held = self.lock();
+        held.lost && held.rebuild.is_none()
+    }
+
+    /// What is to be done on another connection.
+    pub(crate) fn rebuild(&self) -> Option<Arc<Rebuild>> {
+        self.lock().rebuild.clone()
+    }
+
+    pub(crate) fn on_reconnect(&self, rebuild: Arc<Rebuild>) {
+        self.lock().rebuild = Some(rebuild);
+    }
+
+    /// There is another connection, with this state.
+    pub(crate) fn begin_anew(&self, state: StateKinds) {
+        let mut held = self.lock();
+        (held.lost, held.state) = (false, state.lasting());
+        held.note_told(state.told(), true);
+    }
+
+    /// Tells the caller what was lost, if anything was and nobody will make it anew: the session begins without it.
+    pub(crate) fn acknowledge(&self) -> StateKinds {
+        let mut held = self.lock();
+        // what the server has rolled back no hook makes anew
+        let rolled_back = match mem::take(&mut held.untold) {
+            true => StateKinds::TRANSACTION,
+            false => StateKinds::NONE,
+        };
+        if held.rebuild.is_some() || !mem::take(&mut held.lost) {
+            return rolled_back;
+        }
+        mem::take(&mut held.state).union(rolled_back)
+    }
+
+    /// Takes the connection away for good, with what is on it.
+    pub(crate) fn vacate(&self) -> Option<(Lease, StateKinds)> {
+        let mut held = self.lock();
+        let (lease, _) = held.lease.take()?;
+        Some((lease, held.take_state()))
+    }
+
+    /// Puts a connection back on which no statement has run.
+    pub(crate) fn keep(&self, mut lease: Lease) {
+        lease.leave_home();
+        self.lock().lease = Some((lease, Instant::now()));
+    }
+
+    /// Whether statements of the session have given the connection that is here what it tells of this kind.
+    pub(crate) fn can_tell(&self, kind: StateKinds) -> bool {
+        self.lock().told.contains(kind)
+    }
+
+    /// There is no insert id of an earlier user of the connection any more.
+    pub(crate) fn note_own_insert_id(&self) {
+        let mut held = self.lock();
+        held.told = held.told.union(StateKinds::INSERT_ID);
+    }
+
+    /// Which of these kinds a connection that was lost could have told, and the one that is here cannot.
+    pub(crate) fn forgotten(&self, needs: StateKinds) -> StateKinds {
+        self.lock().forgotten.intersection(needs)
+    }
+
+    /// What statements have left on the connection.
+    pub(crate) fn state(&self) -> StateKinds {
+        self.lock().state
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        // no code of a user runs under the lock
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is sent along with a statement of a session, in the same text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rider {
+    None,
+    /// The command that begins a transaction ends at this byte: the savepoint is set behind it.
+    Begins(usize),
+    /// The savepoint is released before the command that commits.
+    Commits,
+}
+
+impl Held {
+    /// A statement of a session was answered, and the server's flags are known.
+    fn note_end(&mut self, was_open: bool, erred: bool, effect: Effect) {
+        // a text that says that it ends or begins a transaction is no surprise
+        let is_surprise = match effect {
+            Effect::Keeps | Effect::MayDoAnything => true,
+            // a `CREATE TABLE` within a transaction commits it, as its user knows; one that failed may have done so
+            Effect::CommitsImplicitly => erred,
+            Effect::Begins(_) | Effect::Commits(_) | Effect::RollsBack | Effect::Shapes | Effect::Several => false,
+        };
+        if was_open && !self.in_transaction && is_surprise {
+            self.broken = self.broken.or(Some(Broken::Ended));
+        }
+        if !erred {
+            match effect {
+                Effect::Begins(_) | Effect::RollsBack | Effect::Shapes | Effect::Several => self.broken = None,
+                Effect::Keeps | Effect::Commits(_) | Effect::CommitsImplicitly | Effect::MayDoAnything => {}
+            }
+        }
+        self.has_savepoint &= self.in_transaction && !effect.is_explicit();
+    }
+
+    /// A statement has run that gives this to tell.
+    fn note_told(&mut self, given: StateKinds, has_insert_id: bool) {
+        self.told = self.told.union(given);
+        if !self.forgotten.is_empty() {
+            // an INSERT into a table that numbers no rows leaves the last id as it was
+            let anew = if has_insert_id { given } else { given.without(StateKinds::INSERT_ID) };
+            self.forgotten = self.forgotten.without(anew);
+        }
+    }
+
+    /// What is on the connection, which is taken away.
+    fn take_state(&mut self) -> StateKinds {
+        mem::take(&mut self.state).union(mem::take(&mut self.told))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let held = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(outer) = held.outer.take() {
+            outer.lost();
+        }
+    }
+}

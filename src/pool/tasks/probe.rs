@@ -1,0 +1,380 @@
+//! The one task that looks whether a server is back, while the others wait for what it finds.
+//!
+//! It probes in rounds, on a backoff schedule. In a round each target is asked, and the first in order that can be used is
+//! taken. A server that says nothing keeps its probe for as long as the connect time-out allows, because it may just be
+//! slow, and is asked anew in each round all the same, because what was sent into a black hole is not answered when that
+//! ends: so two probes are under way at most, a patient one and a fresh one.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+
+use mysql_async::Error;
+use tokio::{
+    task::{AbortHandle, JoinSet},
+    time::{sleep_until, timeout_at},
+};
+
+use crate::{
+    error::Cause,
+    outage::{Answer, Plan, Question, ask},
+    policy::{Delays, Schedule},
+    pool::Shared,
+    random,
+    verdict::Unavailable,
+};
+
+/// Probes until a target can be used, or nobody wants to know any more.
+pub(in crate::pool) async fn probe(shared: Weak<Shared>) {
+    let mut resting = Resting(Some(shared.clone()));
+    let Some(mut prober) = shared.upgrade().map(|shared| Prober::new(&shared)) else {
+        return;
+    };
+    if let Some(pause) = prober.first_pause(&shared) {
+        tokio::time::sleep(pause).await;
+    }
+    loop {
+        // not kept while it waits: the last handle of the executor may be dropped then
+        let pause = match shared.upgrade() {
+            Some(shared) => match shared.outage.plan() {
+                Plan::Probe(why) => prober.begin_round(&shared, why),
+                Plan::Rest => break,
+            },
+            None => break,
+        };
+        let until = Instant::now() + pause;
+        let found = prober.listen(until).await;
+        let is_news = match shared.upgrade() {
+            Some(shared) => prober.conclude(&shared, found),
+            None => break,
+        };
+        // what was known before is no reason for a round that comes sooner
+        if !is_news {
+            sleep_until(until.into()).await;
+        }
+    }
+    resting.0 = None;
+}
+
+/// Tells that nobody probes any more if the task ends in another way: a hook of the user's may panic.
+struct Resting(Option<Weak<Shared>>);
+
+impl Drop for Resting {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.take().and_then(|shared| shared.upgrade()) {
+            shared.outage.end_attending();
+        }
+    }
+}
+
+/// What a round has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    /// This target can be used; `read_only`, for reads.
+    Target {
+        index: usize,
+        read_only: bool,
+    },
+}
+
+struct Prober {
+    interval: Duration,
+    schedule: Schedule,
+    /// For a server that is full: it is there, and each probe is a load to it.
+    gentle: Schedule,
+    accept_read_only: bool,
+    current: usize,
+    /// A login that fails in this way is worth another try, by the user's own classification.
+    patient_with: Option<Error>,
+    asking: JoinSet<(usize, Answer)>,
+    targets: Vec<Asked>,
+    probes: u64,
+}
+
+/// What is known of one target.
+#[derive(Default)]
+struct Asked {
+    under_way: VecDeque<AbortHandle>,
+    /// It was asked in this round, and has not answered.
+    is_awaited: bool,
+    /// It does not let us in, and is not asked again.
+    objects: bool,
+    said: Option<(Unavailable, Error)>,
+    address: String,
+}
+
+/// The first delay of the schedule.
+const FIRST: Duration = Duration::from_millis(20);
+/// So much of each delay is random. The delays are upper bounds: a server that is back is noticed within the last.
+const JITTER: f64 = 0.2;
+/// An outage that begins so soon after the last one is its continuation.
+const FLAPPING: Duration = Duration::from_secs(1);
+
+impl Prober {
+    fn new(shared: &Shared) -> Self {
+        let tuning = shared.outage.tuning;
+        let interval = tuning.probe_interval;
+        let delays = |initial| Delays { initial, maximum: interval, multiplier: 2.0, jitter: JITTER };
+        Prober {
+            interval,
+            schedule: Schedule::new(&delays(FIRST.min(interval))),
+            gentle: Schedule::new(&delays(interval)),
+            accept_read_only: tuning.accept_read_only,
+            current: shared.outage.current(),
+            patient_with: None,
+            asking: JoinSet::new(),
+            targets: shared
+                .targets
+                .iter()
+                .map(|target| Asked { address: target.address.clone(), ..Asked::default() })
+                .collect(),
+            probes: 0,
+        }
+    }
+
+    /// The first probe is sent at once, unless the last one has only just been wrong, or its task has failed.
+    fn first_pause(&self, shared: &Weak<Shared>) -> Option<Duration> {
+        let outage = &shared.upgrade()?.outage;
+        let again = outage.take_failed() || outage.since_last().is_some_and(|since| since < FLAPPING);
+        again.then(|| self.interval.mul_f64(1.0 - JITTER * random::share()))
+    }
+
+    /// Asks the targets, and returns the time that the round has.
+    fn begin_round(&mut self, shared: &Shared, why: Unavailable) -> Duration {
+        self.current = shared.outage.current();
+        let alone = self.targets.len() == 1;
+        self.patient_with = shared.outage.patient_with(!alone);
+        let question = match why {
+            // the server is the one that it was
+            Unavailable::Unreachable | Unavailable::Silent | Unavailable::Full if alone => Question::Login,
+            Unavailable::Unreachable
+            | Unavailable::Silent
+            | Unavailable::Full
+            | Unavailable::NotReady
+            | Unavailable::ReadOnly => Question::Condition,
+        };
+        for (index, (asked, target)) in self.targets.iter_mut().zip(&*shared.targets).enumerate() {
+            if asked.objects {
+                continue;
+            }
+            asked.under_way.retain(|probe| !probe.is_finished());
+            if asked.under_way.len() > 1
+                && let Some(fresh) = asked.under_way.pop_back()
+            {
+                fresh.abort();
+            }
+            self.probes += 1;
+            shared.tell_probing(index, self.probes);
+            let answer = ask(target.opts.clone(), question, shared.reset_timeout);
+            asked.under_way.push_back(self.asking.spawn(async move { (index, answer.await) }));
+            asked.is_awaited = true;
+        }
+        match why {
+            Unavailable::Full => self.gentle.next(),
+            Unavailable::Unreachable | Unavailable::Silent | Unavailable::NotReady | Unavailable::ReadOnly => {
+                self.schedule.next()
+            }
+        }
+    }
+
+    /// Hears what the targets say until one can be used, or the round is over.
+    async fn listen(&mut self, until: Instant) -> Found {
+        let mut found = Found::Nothing;
+        loop {
+            match timeout_at(until.into(), self.asking.join_next()).await {
+                Err(_) => return found,
+                Ok(Some(Ok((index, verdict)))) => found = self.weigh(found, index, verdict),
+                // given up for a fresh one
+                Ok(Some(Err(_))) => {}
+                Ok(None) => return found,
+            }
+            if let Found::Target { index, read_only } = found
+                && (self.targets.len() == 1 || (!read_only && !self.targets[..index].iter().any(|it| it.is_awaited)))
+            {
+                return found;
+            }
+        }
+    }
+
+    /// What a server says that does not let us in, as the user sees it.
+    fn by_the_user(&self, verdict: Answer) -> Answer {
+        match (verdict, &self.patient_with) {
+            (Answer::Objects(error), Some(expected)) if is_the_same(&error, expected) => {
+                Answer::Unable(Unavailable::NotReady, error)
+            }
+            (verdict, _) => verdict,
+        }
+    }
+
+    /// The better of what was found and what has been said now.
+    fn weigh(&mut self, found: Found, index: usize, verdict: Answer) -> Found {
+        let alone = self.targets.len() == 1;
+        let verdict = self.by_the_user(verdict);
+        let asked = &mut self.targets[index];
+        asked.is_awaited = false;
+        let now = match verdict {
+            Answer::Able => Found::Target { index, read_only: false },
+            Answer::ReadOnly if self.accept_read_only => Found::Target { index, read_only: false },
+            // reads go on where they went: elsewhere they might see less than before
+            Answer::ReadOnly if alone || index == self.current => Found::Target { index, read_only: true },
+            Answer::ReadOnly => {
+                let why = Unavailable::ReadOnly;
+                asked.said = Some((why, io::Error::other(why.to_string()).into()));
+                Found::Nothing
+            }
+            // the statements will be told by the server itself
+            Answer::Objects(_) if alone => Found::Target { index, read_only: false },
+            Answer::Objects(error) => {
+                (asked.objects, asked.said) = (true, Some((Unavailable::NotReady, error)));
+                match self.targets.iter().all(|asked| asked.objects) {
+                    true => Found::Target { index: self.current, read_only: false },
+                    false => Found::Nothing,
+                }
+            }
+            Answer::Unable(why, error) => {
+                asked.said = Some((why, error));
+                Found::Nothing
+            }
+        };
+        match (found, now) {
+            (Found::Nothing, now) => now,
+            (found, Found::Nothing) => found,
+            (Found::Target { index: i, read_only: r }, Found::Target { index: j, read_only: s }) => {
+                if (s, j) < (r, i) {
+                    now
+                } else {
+                    found
+                }
+            }
+        }
+    }
+
+    /// Tells the others: `true` if anything has changed.
+    fn conclude(&mut self, shared: &Arc<Shared>, found: Found) -> bool {
+        if let Found::Target { index, read_only } = found {
+            if read_only && self.targets.len() > 1 {
+                shared.outage.note_read_only();
+            }
+            if shared.back(index, read_only) {
+                return true;
+            }
+        }
+        shared.outage.confirm(self.said());
+        false
+    }
+
+    /// What was last said, by all targets.
+    fn said(&mut self) -> Option<(Unavailable, Error)> {
+        if let [only] = &mut self.targets[..] {
+            return only.said.take();
+        }
+        let mut words = Vec::new();
+        for asked in &self.targets {
+            words.push(match &asked.said {
+                Some((_, error)) => format!("{}: {}", asked.address, Cause(Some(error))),
+                None => format!("{}: {}", asked.address, Unavailable::Silent),
+            });
+        }
+        let why = self.targets[self.current].said.as_ref().map_or(Unavailable::Silent, |(why, _)| *why);
+        Some((why, io::Error::other(format!("none of the targets can be used: {}", words.join("; "))).into()))
+    }
+}
+
+fn is_the_same(error: &Error, other: &Error) -> bool {
+    match (error, other) {
+        (Error::Server(error), Error::Server(other)) => error.code == other.code,
+        (Error::Io(_) | Error::Driver(_) | Error::Other(_) | Error::Url(_), Error::Io(_)) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prober(targets: usize, current: usize, accept_read_only: bool) -> Prober {
+        let interval = Duration::from_millis(250);
+        let delays = Delays { initial: FIRST, maximum: interval, multiplier: 2.0, jitter: JITTER };
+        let asked = |number| Asked { address: format!("db{number}"), is_awaited: true, ..Asked::default() };
+        Prober {
+            interval,
+            schedule: Schedule::new(&delays),
+            gentle: Schedule::new(&delays),
+            accept_read_only,
+            current,
+            patient_with: None,
+            asking: JoinSet::new(),
+            targets: (0..targets).map(asked).collect(),
+            probes: 0,
+        }
+    }
+
+    fn refused() -> Answer {
+        Answer::Unable(Unavailable::Unreachable, io::Error::from(io::ErrorKind::ConnectionRefused).into())
+    }
+
+    fn wrong_password() -> Answer {
+        Answer::Objects(io::Error::other("access denied").into())
+    }
+
+    fn weigh(prober: &mut Prober, verdicts: Vec<(usize, Answer)>) -> Found {
+        verdicts.into_iter().fold(Found::Nothing, |found, (index, verdict)| prober.weigh(found, index, verdict))
+    }
+
+    fn target(index: usize) -> Found {
+        Found::Target { index, read_only: false }
+    }
+
+    fn for_reads(index: usize) -> Found {
+        Found::Target { index, read_only: true }
+    }
+
+    #[test]
+    fn the_only_server_is_taken_as_it_is() {
+        assert_eq!(weigh(&mut prober(1, 0, false), vec![(0, Answer::Able)]), target(0));
+        assert_eq!(weigh(&mut prober(1, 0, false), vec![(0, Answer::ReadOnly)]), for_reads(0));
+        assert_eq!(weigh(&mut prober(1, 0, true), vec![(0, Answer::ReadOnly)]), target(0));
+        assert_eq!(weigh(&mut prober(1, 0, false), vec![(0, refused())]), Found::Nothing);
+        // the statements will be told so
+        assert_eq!(weigh(&mut prober(1, 0, false), vec![(0, wrong_password())]), target(0));
+    }
+
+    #[test]
+    fn the_first_of_those_that_are_able_is_taken() {
+        let both = || vec![(1, Answer::Able), (0, Answer::Able)];
+        assert_eq!(weigh(&mut prober(3, 0, false), both()), target(0));
+        assert_eq!(weigh(&mut prober(3, 2, false), both()), target(0));
+        assert_eq!(weigh(&mut prober(3, 0, false), vec![(0, refused()), (2, Answer::Able)]), target(2));
+    }
+
+    #[test]
+    fn of_several_a_read_only_one_is_taken_only_if_it_was_in_use_and_no_other_takes_writes() {
+        assert_eq!(weigh(&mut prober(2, 0, false), vec![(0, refused()), (1, Answer::ReadOnly)]), Found::Nothing);
+        assert_eq!(weigh(&mut prober(2, 1, false), vec![(0, refused()), (1, Answer::ReadOnly)]), for_reads(1));
+        assert_eq!(weigh(&mut prober(2, 0, false), vec![(0, Answer::ReadOnly), (1, Answer::Able)]), target(1));
+        assert_eq!(weigh(&mut prober(2, 0, true), vec![(0, refused()), (1, Answer::ReadOnly)]), target(1));
+    }
+
+    #[test]
+    fn a_server_that_lets_nobody_in_is_passed_over_and_not_asked_again() {
+        let mut three = prober(3, 0, false);
+        assert_eq!(weigh(&mut three, vec![(0, refused()), (1, wrong_password()), (2, refused())]), Found::Nothing);
+        assert!(three.targets[1].objects && !three.targets[0].objects);
+        let mut two = prober(2, 0, false);
+        assert_eq!(weigh(&mut two, vec![(0, wrong_password()), (1, wrong_password())]), target(0), "to be told so");
+    }
+
+    #[test]
+    fn the_error_of_several_names_each() {
+        let mut two = prober(2, 0, false);
+        weigh(&mut two, vec![(1, wrong_password())]);
+        let (why, error) = two.said().expect("something");
+        assert_eq!(why, Unavailable::Silent);
+        let text = error.to_string();
+        assert!(text.contains("db0: it does not answer") && text.contains("db1: access denied"), "{text}");
+    }
+}

@@ -1,0 +1,48 @@
+//! The way back to a target that is preferred to the one in use.
+
+use std::{sync::Weak, time::Duration};
+
+use crate::{
+    outage::{Answer, Question, ask},
+    policy::{Delays, Schedule},
+    pool::Shared,
+};
+
+/// A preferred target is looked at after so many probe intervals, and later after up to ten times as many.
+const INTERVALS: u32 = 4;
+
+/// Looks at the targets before the current one until one of them can be used, and takes it.
+pub(in crate::pool) async fn retake(shared: Weak<Shared>) {
+    let Some(mut schedule) = shared.upgrade().map(|shared| schedule(shared.outage.tuning.probe_interval)) else {
+        return;
+    };
+    loop {
+        tokio::time::sleep(schedule.next()).await;
+        let mut index = 0;
+        while let Some(question) = shared.upgrade().and_then(|shared| {
+            let preferred = !shared.outage.is_troubled() && index < shared.outage.current();
+            preferred.then(|| ask(shared.targets[index].opts.clone(), Question::Condition, shared.reset_timeout))
+        }) {
+            let verdict = question.await;
+            let Some(shared) = shared.upgrade() else { return };
+            let able = match verdict {
+                Answer::Able => true,
+                Answer::ReadOnly => shared.outage.tuning.accept_read_only,
+                Answer::Unable(..) | Answer::Objects(_) => false,
+            };
+            if able && !shared.outage.is_troubled() && index < shared.outage.current() {
+                shared.back(index, false);
+            }
+            index += 1;
+        }
+        // the first target again, or no executor any more
+        if shared.upgrade().is_none_or(|shared| shared.has_retaken()) {
+            return;
+        }
+    }
+}
+
+fn schedule(probe_interval: Duration) -> Schedule {
+    let initial = probe_interval.saturating_mul(INTERVALS);
+    Schedule::new(&Delays { initial, maximum: initial.saturating_mul(10), multiplier: 1.5, jitter: 0.2 })
+}

@@ -1,0 +1,91 @@
+//! Transactions and statements that are executed exactly once.
+
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    sync::Arc,
+};
+
+use mysql_async::TxOpts;
+
+use super::{Tx, guarded::run_guarded};
+use crate::{error::Error, executor::Executor, guard::Guard, statement::Token};
+
+/// What became of work that is to be done exactly once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done<T> {
+    /// It was done by this call, and this is its value.
+    Now(T),
+    /// It had been done before, by another call with the same token.
+    Before {
+        /// What that call had stored, see [`ExactlyOnce::payload`].
+        payload: Option<Vec<u8>>,
+    },
+}
+
+impl<T> Done<T> {
+    /// The value, if the work was done by this call.
+    pub fn now(self) -> Option<T> {
+        match self {
+            Done::Now(value) => Some(value),
+            Done::Before { .. } => None,
+        }
+    }
+
+    /// Whether the work was done by this call.
+    pub fn is_now(&self) -> bool {
+        matches!(self, Done::Now(_))
+    }
+}
+
+/// A guarded transaction that is about to be run, made by
+/// [`Transaction::exactly_once`](crate::Transaction::exactly_once). It runs when it is awaited.
+#[must_use = "a transaction does nothing unless it is awaited"]
+pub struct ExactlyOnce<'a, F, T> {
+    exec: Executor,
+    opts: TxOpts,
+    work: F,
+    token: Token,
+    payload: Option<Payload<'a, T>>,
+}
+
+/// Makes of a value what is stored for later callers.
+type Payload<'a, T> = Box<dyn Fn(&T) -> Vec<u8> + Send + Sync + 'a>;
+
+impl<'a, F, T> ExactlyOnce<'a, F, T> {
+    pub(crate) fn new(exec: Executor, opts: TxOpts, work: F, token: Token) -> Self {
+        ExactlyOnce { exec, opts, work, token, payload: None }
+    }
+
+    /// Stores something with the token, at most 4096 bytes, which later callers with the same token get.
+    pub fn payload(mut self, payload: impl Fn(&T) -> Vec<u8> + Send + Sync + 'a) -> Self {
+        self.payload = Some(Box::new(payload));
+        self
+    }
+}
+
+impl<'a, F, Fut, T, E> IntoFuture for ExactlyOnce<'a, F, T>
+where
+    F: FnMut(Tx) -> Fut + Send + 'a,
+    Fut: Future<Output = Result<T, E>> + Send + 'a,
+    T: Send + 'a,
+    E: From<Error> + Send + 'a,
+{
+    type Output = Result<Done<T>, E>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<Done<T>, E>> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let ExactlyOnce { exec, opts, work, token, payload } = self;
+        Box::pin(async move {
+            let guard = Arc::new(Guard::new(token)?);
+            run_guarded(&exec, &opts, work, &guard, payload.as_deref()).await
+        })
+    }
+}
+
+impl<F, T> fmt::Debug for ExactlyOnce<'_, F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExactlyOnce").field("exec", &self.exec).field("token", &self.token).finish_non_exhaustive()
+    }
+}
