@@ -4,7 +4,6 @@ use std::{fmt, time::Duration};
 
 use crate::{
     conditions::is_time_out,
-    pool::SetupFailed,
     sql::StateKinds,
     statement::Delivery,
     verdict::{Classification, Disconnect, Fault, Outcome, Reason},
@@ -83,6 +82,22 @@ pub(crate) enum Kind {
     Conversion { wanted: &'static str },
     /// Options or settings that make no sense.
     Config(String),
+}
+
+/// A statement of the set-up was refused. Its text is not told: it may hold a secret.
+#[derive(Debug, thiserror::Error)]
+pub(crate) struct SetupFailed {
+    pub(crate) number: usize,
+    pub(crate) of: usize,
+    #[source]
+    pub(crate) error: mysql_async::ServerError,
+}
+
+impl fmt::Display for SetupFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SetupFailed { number, of, error } = self;
+        write!(f, "set-up statement {number} of {of} failed on a new connection: {error}")
+    }
 }
 
 impl Error {

@@ -1,26 +1,19 @@
 //! A session: statements that share one connection, and what they leave on it.
 
-use std::{
-    fmt,
-    marker::PhantomData,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{fmt, pin::Pin, sync::Arc};
 
-use futures_core::{FusedStream, Stream};
-use mysql_async::{TxOpts, prelude::FromRow};
+use mysql_async::TxOpts;
 
 use crate::{
-    delegate::statement_methods,
     error::{Error, Result},
-    executor::Executor,
+    handle::Handle,
+    methods::statement_methods,
     policy::RetryPolicy,
     pool::Slot,
-    sql::{self, Effect},
+    sql::{self, Effect, StateKinds},
     statement::AsStatement,
-    stream::RowStream,
-    transaction::{Transaction, Tx},
+    stream::SessionStream,
+    transaction::{Transaction, Tx, guarded_statement},
 };
 
 /// One pinned connection, made by [`Executor::session`]: for programs that hold a `mysql_async::Conn`.
@@ -69,21 +62,22 @@ use crate::{
 ///
 /// Dropped, it gives the connection back, reset if there is state on it.
 pub struct Session {
-    exec: Executor,
+    handle: Handle,
     slot: Arc<Slot>,
 }
 
 impl Session {
-    pub(crate) async fn begin(exec: &Executor) -> Result<Self> {
+    pub(crate) async fn begin(handle: &Handle) -> Result<Self> {
         let slot = Arc::new(Slot::default());
-        let exec = exec.in_slot(slot.clone());
-        exec.ready("").await?;
-        Ok(Session { exec, slot })
+        let handle = handle.in_slot(slot.clone());
+        let lease = handle.connect().await?;
+        lease.finish(StateKinds::NONE);
+        Ok(Session { handle, slot })
     }
 
     /// The same session under another policy from now on.
     pub fn set_policy(&mut self, policy: &RetryPolicy) {
-        self.exec = self.exec.with_policy(policy);
+        self.handle = self.handle.with_policy(policy);
     }
 
     /// Rebuilds the state of the session after a loss: `hook` runs on each new connection that takes the place of one that
@@ -105,10 +99,10 @@ impl Session {
     where
         F: for<'s> Fn(&'s mut Session) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 's>> + Send + Sync + 'static,
     {
-        let exec = self.exec.without_slot();
+        let handle = self.handle.without_slot();
         let hook = Arc::new(hook);
         self.slot.on_reconnect(Arc::new(move |slot| {
-            let mut session = Session { exec: exec.in_slot(slot.clone()), slot };
+            let mut session = Session { handle: handle.in_slot(slot.clone()), slot };
             let hook = hook.clone();
             Box::pin(async move {
                 hook(&mut session).await?;
@@ -127,7 +121,7 @@ impl Session {
         Fut: Future<Output = std::result::Result<T, E>> + Send + 's,
         E: From<Error>,
     {
-        Transaction::new(self.exec.clone(), opts, work)
+        Transaction::new(self.handle.clone(), opts, work)
     }
 
     /// The kinds of state that statements have left on the connection, in plain words such as "user variables".
@@ -137,20 +131,27 @@ impl Session {
 
     /// Pings the server.
     pub async fn ping(&mut self) -> Result<()> {
-        self.exec.ping().await
+        self.handle.ping().await
     }
 
-    async fn statements(&self, statement: &impl AsStatement) -> Result<&Executor> {
+    async fn statements(&self, statement: &impl AsStatement) -> Result<&Handle> {
         let effect = Effect::of(sql::read(&statement.text()));
         if let (Effect::Commits(_), Some(broken)) = (effect, self.slot.broken()) {
-            return Err(self.exec.cannot_commit(statement, broken));
+            return Err(self.handle.cannot_commit(statement, broken));
         }
         self.slot.announce(effect);
-        Ok(&self.exec)
+        Ok(&self.handle)
     }
 }
 
-statement_methods!(Session);
+statement_methods!(
+    Session,
+    [&mut self],
+    |self, statement| self.statements(&statement).await?,
+    guarded_statement,
+    SessionStream<'_, T>,
+    SessionStream::new
+);
 
 impl Drop for Session {
     fn drop(&mut self) {
@@ -162,39 +163,6 @@ impl Drop for Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("exec", &self.exec).field("state", &self.slot.state()).finish()
-    }
-}
-
-/// A [`RowStream`] on the connection of a session, which it borrows.
-#[must_use = "a stream does nothing unless it is polled"]
-pub struct SessionStream<'s, T> {
-    rows: RowStream<T>,
-    session: PhantomData<&'s mut Session>,
-}
-
-impl<T> SessionStream<'_, T> {
-    pub(crate) fn new(rows: RowStream<T>) -> Self {
-        SessionStream { rows, session: PhantomData }
-    }
-}
-
-impl<T: FromRow + Unpin + Send + 'static> Stream for SessionStream<'_, T> {
-    type Item = Result<T>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut self.rows).poll_next(cx)
-    }
-}
-
-impl<T: FromRow + Unpin + Send + 'static> FusedStream for SessionStream<'_, T> {
-    fn is_terminated(&self) -> bool {
-        self.rows.is_terminated()
-    }
-}
-
-impl<T> fmt::Debug for SessionStream<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.rows.fmt(f)
+        f.debug_struct("Session").field("handle", &self.handle).field("state", &self.slot.state()).finish()
     }
 }

@@ -20,19 +20,20 @@ use crate::{
         request::{convert, next_row},
     },
     error::Result,
-    executor::Executor,
+    handle::Handle,
     pool::{Lease, watch::watched},
     span::CallSpan,
 };
 
-/// The rows of a result set, as they arrive. Made by [`Executor::query_stream`] and [`Executor::exec_stream`].
+/// The rows of a result set, as they arrive. Made by [`Executor::query_stream`](crate::Executor::query_stream) and
+/// [`Executor::exec_stream`](crate::Executor::exec_stream).
 ///
 /// It holds a connection until it ends. Dropped earlier, it closes that connection, because the rest of the rows
 /// would have to be read first. After an error it ends; [`rows_delivered`](crate::Error::rows_delivered) of the error
 /// tells how many rows had been handed out.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct RowStream<T> {
-    exec: Executor,
+    handle: Handle,
     facts: Facts,
     span: CallSpan,
     state: State,
@@ -52,16 +53,16 @@ enum State {
 }
 
 impl<T> RowStream<T> {
-    pub(crate) fn text(exec: Executor, kept: (Facts, CallSpan), first: Option<Row>, lease: Lease) -> Self {
-        RowStream::new(exec, kept, first, lease, read::<TextProtocol>)
+    pub(crate) fn text(handle: Handle, kept: (Facts, CallSpan), first: Option<Row>, lease: Lease) -> Self {
+        RowStream::new(handle, kept, first, lease, read::<TextProtocol>)
     }
 
-    pub(crate) fn binary(exec: Executor, kept: (Facts, CallSpan), first: Option<Row>, lease: Lease) -> Self {
-        RowStream::new(exec, kept, first, lease, read::<BinaryProtocol>)
+    pub(crate) fn binary(handle: Handle, kept: (Facts, CallSpan), first: Option<Row>, lease: Lease) -> Self {
+        RowStream::new(handle, kept, first, lease, read::<BinaryProtocol>)
     }
 
     fn new(
-        exec: Executor,
+        handle: Handle,
         (facts, span): (Facts, CallSpan),
         first: Option<Row>,
         mut lease: Lease,
@@ -78,7 +79,7 @@ impl<T> RowStream<T> {
                 State::Ended
             }
         };
-        RowStream { exec, facts, span, state, delivered: 0, read, row: PhantomData }
+        RowStream { handle, facts, span, state, delivered: 0, read, row: PhantomData }
     }
 
     fn poll_row(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Row>>> {
@@ -116,7 +117,7 @@ impl<T> RowStream<T> {
     }
 
     fn call(&self) -> Call<'_> {
-        self.exec.resume(self.facts, self.span.clone())
+        self.handle.resume(self.facts, self.span.clone())
     }
 }
 
@@ -167,9 +168,42 @@ where
 impl<T> fmt::Debug for RowStream<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RowStream")
-            .field("exec", &self.exec)
+            .field("handle", &self.handle)
             .field("delivered", &self.delivered)
             .field("ended", &matches!(self.state, State::Ended))
             .finish_non_exhaustive()
+    }
+}
+
+/// A [`RowStream`] on the connection of a session, which it borrows.
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct SessionStream<'s, T> {
+    rows: RowStream<T>,
+    owner: PhantomData<&'s mut ()>,
+}
+
+impl<T> SessionStream<'_, T> {
+    pub(crate) fn new(rows: RowStream<T>) -> Self {
+        SessionStream { rows, owner: PhantomData }
+    }
+}
+
+impl<T: FromRow + Unpin + Send + 'static> Stream for SessionStream<'_, T> {
+    type Item = Result<T>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.rows).poll_next(cx)
+    }
+}
+
+impl<T: FromRow + Unpin + Send + 'static> FusedStream for SessionStream<'_, T> {
+    fn is_terminated(&self) -> bool {
+        self.rows.is_terminated()
+    }
+}
+
+impl<T> fmt::Debug for SessionStream<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.rows.fmt(f)
     }
 }

@@ -3,7 +3,6 @@
 //! Everything that is compared is measured in one run, in short rounds that take turns, so that the machine's drift
 //! hits both sides; a figure is the median over the rounds. The last line is for machines:
 //!
-//! * `extra_ns`: the library's own work around an attempt that is ready at once. End to end it drowns in noise.
 //! * `extra_allocs`: allocations of a whole call, less those of the bare pool's; the worse of `query_first` and
 //!   `exec_first`.
 //! * `query_ratio`, `exec_ratio`: throughput over that of a bare pool that does not reset its connections either; the
@@ -18,7 +17,6 @@ use tokio::runtime;
 mod allocations;
 mod calls;
 mod median;
-mod ready;
 mod throughput;
 
 use throughput::{Row, Setting};
@@ -32,12 +30,11 @@ fn main() {
     // one thread, so that nothing but what is measured runs between two looks at the clock
     let single = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let server = single.block_on(start_server());
-    let ready = single.block_on(ready::measure(&server));
     let allocations = single.block_on(allocations::measure(&server));
     // as a program has it
     let multi = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let rows = multi.block_on(throughput::measure(&server));
-    report(&ready, &allocations, &rows);
+    report(&allocations, &rows);
 }
 
 async fn start_server() -> Server {
@@ -61,17 +58,9 @@ fn pool_and_executor(server: &Server, connections: usize) -> (Pool, Executor) {
     (Pool::new(opts.clone()), Executor::new(opts).expect("good options"))
 }
 
-fn report(ready: &ready::Figures, allocations: &[allocations::Row], rows: &[Row]) {
+fn report(allocations: &[allocations::Row], rows: &[Row]) {
     println!();
     line(["per call", "bare pool", "default pool", "held Conn", "executor", "executor - bare"]);
-    line([
-        "ready attempt, ns",
-        &format!("{:.0}", ready.pool),
-        "",
-        "",
-        &format!("{:.0}", ready.executor),
-        &format!("{:+.0}", ready.extra),
-    ]);
     for row in allocations {
         line([
             &format!("{}, allocations", row.name),
@@ -95,8 +84,8 @@ fn report(ready: &ready::Figures, allocations: &[allocations::Row], rows: &[Row]
         ]);
     }
     println!();
-    println!("wanted:   extra_ns<=200 extra_allocs<=0 query_ratio>=0.97 exec_ratio>=0.97 exec_vs_default_pool>=2");
-    println!("{}", summary(ready, allocations, rows));
+    println!("wanted:   extra_allocs<=0 query_ratio>=0.97 exec_ratio>=0.97 exec_vs_default_pool>=2");
+    println!("{}", summary(allocations, rows));
 }
 
 fn line(cells: [&str; 6]) {
@@ -104,7 +93,7 @@ fn line(cells: [&str; 6]) {
     println!("{name:<28}{pool:>12}{default_pool:>14}{held:>12}{executor:>12}{compared:>17}");
 }
 
-fn summary(ready: &ready::Figures, allocations: &[allocations::Row], rows: &[Row]) -> String {
+fn summary(allocations: &[allocations::Row], rows: &[Row]) -> String {
     let worst_ratio = |call| {
         let ratios = rows.iter().filter(|row| row.setting.call == call).map(|row| row.ratio);
         ratios.fold(f64::INFINITY, f64::min)
@@ -112,8 +101,7 @@ fn summary(ready: &ready::Figures, allocations: &[allocations::Row], rows: &[Row
     let crowded = Setting { call: calls::Call::Exec, tasks: throughput::CROWD };
     let against_default = rows.iter().find(|row| row.setting == crowded).map_or(f64::NAN, |row| row.ratio_to_default);
     format!(
-        "overhead: extra_ns={:.0} extra_allocs={} query_ratio={:.3} exec_ratio={:.3} exec_vs_default_pool={against_default:.2}",
-        ready.extra,
+        "overhead: extra_allocs={} query_ratio={:.3} exec_ratio={:.3} exec_vs_default_pool={against_default:.2}",
         shown(allocations.iter().map(allocations::Row::extra).fold(f64::NEG_INFINITY, f64::max)),
         worst_ratio(calls::Call::Query),
         worst_ratio(calls::Call::Exec),

@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
     event::{Event, Listeners},
     guard::Table,
+    handle::Handle,
     outage,
     policy::{RetryBudget, RetryPolicy},
     pool::{Keeping, Setup, Shared, watch},
@@ -293,13 +294,6 @@ impl Builder {
         let targets = targets.into_iter().map(as_named).collect();
         self.keeping.reset_timeout = self.policy.settings().connect_timeout.unwrap_or(DEFAULT_RESET_TIMEOUT);
         let shared = Shared::new(targets, self.keeping, self.listeners);
-        shared.note_deadline(self.policy.settings().deadline);
-        Ok(Executor {
-            shared: shared.into(),
-            policy: self.policy,
-            until: None,
-            slot: None,
-            allow_session_text: self.allow_session_text,
-        })
+        Ok(Executor { handle: Handle::new(shared, self.policy, self.allow_session_text) })
     }
 }

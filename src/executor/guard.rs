@@ -24,7 +24,7 @@ impl Executor {
 
     /// The statement that creates the guard's table.
     pub fn guard_ddl(&self) -> String {
-        self.guard_table().create()
+        self.handle.guard_table().create()
     }
 
     /// Removes the tokens that are older than `age`, a thousand at a time, and returns how many there were.
@@ -35,7 +35,7 @@ impl Executor {
     /// # Errors
     /// `age` is shorter than a call may last: than the longest deadline of this executor's policies so far.
     pub async fn purge_guard(&self, age: Duration) -> Result<u64> {
-        let longest = self.longest_deadline();
+        let longest = self.handle.longest_deadline();
         if age < longest {
             let message = format!(
                 "tokens of the last {age:?} may belong to calls that are under way, whose deadlines are up to {longest:?}: \
@@ -46,8 +46,10 @@ impl Executor {
         let seconds = age.as_secs().saturating_add(1);
         let mut purged = 0;
         loop {
-            let batch =
-                self.query_drop(self.guard_table().purge(seconds, MARK, BATCH).idempotent()).await?.affected_rows();
+            let batch = self
+                .query_drop(self.handle.guard_table().purge(seconds, MARK, BATCH).idempotent())
+                .await?
+                .affected_rows();
             purged += batch;
             if batch < u64::from(BATCH) {
                 return Ok(purged);

@@ -1,32 +1,24 @@
 //! The executor: what users hold instead of a pool.
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::{Duration, Instant},
-};
+use std::{convert::identity, fmt, time::Instant};
 
 use mysql_async::{Opts, TxOpts};
 
 use crate::{
-    call::{Call, Facts, request::Untouched},
+    call::request::Untouched,
     connection::Connection,
     error::{Error, Result},
     event::Counters,
-    guard::Table,
+    handle::Handle,
+    methods::statement_methods,
     policy::RetryPolicy,
-    pool::{Broken, Shared, Slot},
     session::Session,
-    span::CallSpan,
-    sql::StateKinds,
-    statement::{AsStatement, Delivery},
-    transaction::{Transaction, Tx},
+    stream::RowStream,
+    transaction::{Transaction, Tx, guarded_statement},
 };
 
 mod builder;
 mod guard;
-mod methods;
-mod session_text;
 
 pub use builder::Builder;
 
@@ -60,13 +52,7 @@ pub use builder::Builder;
 /// its I/O and its timers enabled.
 #[derive(Clone)]
 pub struct Executor {
-    shared: Arc<Shared>,
-    policy: RetryPolicy,
-    until: Option<Instant>,
-    /// The session whose statements it runs, if any.
-    slot: Option<Arc<Slot>>,
-    /// Text that needs a session runs all the same.
-    allow_session_text: bool,
+    handle: Handle,
 }
 
 impl Executor {
@@ -106,27 +92,27 @@ impl Executor {
     /// # Ok(()) }
     /// ```
     pub fn with_policy(&self, policy: &RetryPolicy) -> Self {
-        self.shared.note_deadline(policy.settings().deadline);
-        Executor { policy: policy.clone(), ..self.clone() }
+        Executor { handle: self.handle.with_policy(policy) }
     }
 
     /// The same executor for work that has to end by a certain time, say that of a request: calls are bounded by
     /// `deadline` as well as by the policy's own. A call after it sends nothing.
     pub fn with_deadline(&self, deadline: Instant) -> Self {
-        Executor { until: Some(self.until.map_or(deadline, |until| until.min(deadline))), ..self.clone() }
+        Executor { handle: self.handle.with_deadline(deadline) }
     }
 
     /// The policy of this handle.
     pub fn policy(&self) -> &RetryPolicy {
-        &self.policy
+        &self.handle.policy
     }
 
     /// What has happened since the executor was made, over all its clones.
     pub fn counters(&self) -> Counters {
+        let shared = &self.handle.shared;
         Counters {
-            waiting: self.shared.outage.waiting(),
-            budget_left: self.shared.budget_left(),
-            ..self.shared.listeners.counting.read()
+            waiting: shared.outage.waiting(),
+            budget_left: shared.budget_left(),
+            ..shared.listeners.counting.read()
         }
     }
 
@@ -138,19 +124,15 @@ impl Executor {
     /// # Errors
     /// As for a statement that could not be sent.
     pub async fn connection(&self) -> Result<Connection> {
-        let mut call = self.call_of_ours(&"");
+        let mut call = self.handle.call_of_ours(&"");
         loop {
             let ((), mut lease) = call.run_leased(Untouched).await?;
             // its last insert id and the like are another caller's
-            if lease.forget_callers(call.deadline(), self.policy.settings()).await {
+            if lease.forget_callers(call.deadline(), self.handle.settings()).await {
                 return Ok(Connection::new(lease));
             }
             lease.retire();
         }
-    }
-
-    pub(crate) fn without_slot(&self) -> Self {
-        Executor { slot: None, ..self.clone() }
     }
 
     /// Pins a connection: a session, whose statements all run there. See [`Session`].
@@ -158,7 +140,7 @@ impl Executor {
     /// # Errors
     /// As for a statement that could not be sent.
     pub async fn session(&self) -> Result<Session> {
-        Session::begin(self).await
+        Session::begin(&self.handle).await
     }
 
     /// Runs a transaction: begins it, runs `work`, and commits if that returns `Ok`.
@@ -206,56 +188,15 @@ impl Executor {
         Fut: Future<Output = std::result::Result<T, E>> + Send + 'a,
         E: From<Error>,
     {
-        Transaction::new(self.clone(), opts, work)
+        Transaction::new(self.handle.clone(), opts, work)
     }
 
-    /// The call of a transaction that begins with this text.
-    pub(crate) fn transaction_call(&self, begin: &str, delivery: Delivery) -> Result<Call<'_>> {
-        if self.slot.as_ref().is_some_and(|slot| slot.is_in_transaction()) {
-            let message = "a transaction is open already, and another one would commit it: end it first";
-            return Err(Error::config(message.into(), None));
-        }
-        if let Some(slot) = &self.slot {
-            slot.begin_transaction();
-        }
-        Ok(self.call_of_ours(&begin).of_transaction(delivery))
-    }
-
-    /// The error of a COMMIT that is not sent, because the transaction that it is meant for is gone.
-    pub(crate) fn cannot_commit(&self, statement: &impl AsStatement, broken: Broken) -> Error {
-        self.call_of_ours(statement).cannot_commit(broken)
-    }
-
-    pub(crate) fn guard_table(&self) -> &Table {
-        &self.shared.guard
-    }
-
-    /// The table of the guard at a target, once it has been looked at and found good.
-    pub(crate) fn guard_at(&self, target: usize) -> Option<&Arc<Table>> {
-        self.shared.guards[target].get()
-    }
-
-    pub(crate) fn note_good_guard(&self, target: usize, table: Arc<Table>) {
-        // whoever came first has found the same
-        let _ = self.shared.guards[target].set(table);
-    }
-
-    /// Whether statements of the session that this belongs to may have changed the current database.
-    pub(crate) fn may_be_in_another_database(&self) -> bool {
-        let elsewhere = |state: StateKinds| state.contains(StateKinds::DATABASE) || state.contains(StateKinds::UNKNOWN);
-        self.slot.as_ref().is_some_and(|slot| elsewhere(slot.state()))
-    }
-
-    /// The longest deadline of the policies so far.
-    pub(crate) fn longest_deadline(&self) -> Duration {
-        Duration::from_millis(self.shared.longest_deadline.load(Relaxed))
-    }
-
-    /// A call whose attempt is ready at once, so that it only gets a connection and gives it back: for a session that begins,
-    /// and for the bench.
-    #[doc(hidden)]
-    pub async fn ready(&self, statement: impl AsStatement) -> Result<()> {
-        self.call(&statement)?.run(Untouched).await
+    /// Pings the server: gets a connection, checks it with a round trip, and puts it back.
+    ///
+    /// # Errors
+    /// As for a statement.
+    pub async fn ping(&self) -> Result<()> {
+        self.handle.ping().await
     }
 
     /// Closes all connections, after the calls that are under way. Calls made afterwards fail.
@@ -265,43 +206,15 @@ impl Executor {
     /// # Errors
     /// The driver reports one; the connections are gone all the same.
     pub async fn close(self) -> Result<()> {
-        let call = self.call_of_ours(&"");
-        self.shared.close().await.map_err(|error| call.closing_failed(error))
-    }
-
-    /// Goes on with a call whose facts were kept.
-    pub(crate) fn resume(&self, facts: Facts, span: CallSpan) -> Call<'_> {
-        Call::resume((&self.shared, self.slot.as_ref()), &self.policy, facts, span)
-    }
-
-    /// The same executor for the statements of one session.
-    pub(crate) fn in_slot(&self, slot: Arc<Slot>) -> Self {
-        Executor { slot: Some(slot), ..self.clone() }
-    }
-
-    /// The call of a statement of the user's; an error if it cannot run here.
-    fn call<'c>(&'c self, statement: &impl AsStatement) -> Result<Call<'c>> {
-        let call = self.call_of_ours(statement);
-        match self.refusal(call.reading()) {
-            None => Ok(call),
-            Some(refusal) => Err(refusal),
-        }
-    }
-
-    /// The call of a statement that may stand anywhere.
-    fn call_of_ours<'c>(&'c self, statement: &impl AsStatement) -> Call<'c> {
-        let place = (&self.shared, self.slot.as_ref());
-        Call::new(place, &self.policy, self.until, &statement.text(), statement.delivery())
+        let call = self.handle.call_of_ours(&"");
+        self.handle.shared.close().await.map_err(|error| call.closing_failed(error))
     }
 }
 
+statement_methods!(Executor, [&self], |self, statement| self.handle, guarded_statement, RowStream<T>, identity);
+
 impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Executor")
-            .field("address", &self.shared.address())
-            .field("policy", &self.policy)
-            .field("until", &self.until)
-            .field("listeners", &self.shared.listeners)
-            .finish_non_exhaustive()
+        f.debug_tuple("Executor").field(&self.handle).finish()
     }
 }

@@ -43,7 +43,7 @@ pub(crate) use checkout::NoConnection;
 pub(crate) use lease::Lease;
 pub(crate) use parking::{Finding, GivenUp, Place};
 use records::Records;
-pub(crate) use setup::{Setup, SetupFailed};
+pub(crate) use setup::Setup;
 pub(crate) use slot::{Broken, Rebuild, Rider, Slot, Standing, Trouble};
 use target::Target;
 use tasks::orphans::Orphans;

@@ -1,30 +1,15 @@
 //! Statements that make each new connection what the program expects.
 
-use std::fmt;
+use mysql_async::{Conn, prelude::Queryable};
 
-use mysql_async::{Conn, ServerError, prelude::Queryable};
-
-use crate::conditions::{Connect, condition};
+use crate::{
+    conditions::{Connect, condition},
+    error::SetupFailed,
+};
 
 /// The set-up that is declared on the executor.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Setup(Vec<String>);
-
-/// A statement of the set-up was refused. Its text is not told: it may hold a secret.
-#[derive(Debug, thiserror::Error)]
-pub(crate) struct SetupFailed {
-    number: usize,
-    of: usize,
-    #[source]
-    pub(crate) error: ServerError,
-}
-
-impl fmt::Display for SetupFailed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SetupFailed { number, of, error } = self;
-        write!(f, "set-up statement {number} of {of} failed on a new connection: {error}")
-    }
-}
 
 /// Without autocommit, a statement that is answered with OK is not committed.
 #[derive(Debug, thiserror::Error)]

@@ -14,8 +14,8 @@ use crate::{
     call::{Call, Failed},
     conditions::answers,
     error::Error,
-    executor::Executor,
     guard::{Claim, Guard, Table, Taken, checked},
+    handle::Handle,
     pool::{Lease, Slot},
     savepoint::begin,
     sql::StateKinds,
@@ -25,7 +25,7 @@ use crate::{
 
 /// Runs a transaction until it is committed, was committed before, or certainly will not be.
 pub(crate) async fn run_guarded<F, Fut, T, E, P>(
-    exec: &Executor,
+    handle: &Handle,
     opts: &TxOpts,
     mut work: F,
     guard: &Arc<Guard>,
@@ -37,12 +37,12 @@ where
     P: Fn(&T) -> Vec<u8> + ?Sized,
     E: From<Error>,
 {
-    let mut call = exec.transaction_call(&begin(opts, true, None), Delivery::ExactlyOnce)?;
+    let mut call = handle.transaction_call(&begin(opts, true, None), Delivery::ExactlyOnce)?;
     let mut now = call.begin()?;
     // those of the runs whose COMMIT had no reply
     let mut values: Vec<(u32, T)> = Vec::new();
     loop {
-        let failed = match take(exec, &mut call, now, opts, guard).await {
+        let failed = match take(handle, &mut call, now, opts, guard).await {
             Begun::Taken(lease, claim, watched) => {
                 // not so where it is this run's COMMIT that tells
                 let in_doubt = call.outcome() == Outcome::Unknown;
@@ -51,7 +51,7 @@ where
                 }
                 let slot = Slot::of_transaction(lease, opts.readonly() == Some(true), watched);
                 slot.with_standing(|standing| standing.lost_before = in_doubt);
-                let result = work(Tx::new(exec, &slot, call.attempts(), Some(claim.clone()))).await;
+                let result = work(Tx::new(handle, &slot, call.attempts(), Some(claim.clone()))).await;
                 let stored = |value: &T| payload.map(|make| checked(make(value))).transpose();
                 match finish(&mut call, &slot, result, Some(&claim), stored).await {
                     Ended::Returned(Ok(value)) => {
@@ -103,12 +103,12 @@ enum Begun {
 /// How often a token is taken again at once that others have, and no longer have when it is looked up.
 const TRIES: u32 = 8;
 
-async fn take(exec: &Executor, call: &mut Call<'_>, now: Instant, opts: &TxOpts, guard: &Arc<Guard>) -> Begun {
+async fn take(handle: &Handle, call: &mut Call<'_>, now: Instant, opts: &TxOpts, guard: &Arc<Guard>) -> Begun {
     let mut lease = match call.next_lease(now).await {
         Ok(lease) => lease,
         Err(failed) => return Begun::Failed(failed),
     };
-    let table = match table(exec, call, &mut lease).await {
+    let table = match table(handle, call, &mut lease).await {
         Ok(Ok(table)) => table,
         Ok(Err(objection)) => {
             lease.finish(StateKinds::NONE);
@@ -168,19 +168,19 @@ async fn take(exec: &Executor, call: &mut Call<'_>, now: Instant, opts: &TxOpts,
 
 /// The guard's table at the target of this connection; `Err` tells what is wrong with it. Asked once for each target.
 async fn table(
-    exec: &Executor,
+    handle: &Handle,
     call: &Call<'_>,
     lease: &mut Lease,
 ) -> mysql_async::Result<std::result::Result<Arc<Table>, String>> {
-    if let Some(table) = exec.guard_at(lease.target_index()) {
+    if let Some(table) = handle.guard_at(lease.target_index()) {
         return Ok(Ok(table.clone()));
     }
     let named = lease.connection().opts().db_name().map(str::to_owned);
     // on a session the current database may be another one than that which the connection began with
-    let began_here = !exec.may_be_in_another_database();
+    let began_here = !handle.may_be_in_another_database();
     let table = match (&named, began_here) {
-        (Some(_), false) => exec.guard_table().in_database(named.as_deref()),
-        (Some(_) | None, _) => exec.guard_table().clone(),
+        (Some(_), false) => handle.guard_table().in_database(named.as_deref()),
+        (Some(_) | None, _) => handle.guard_table().clone(),
     };
     let (current, definition) = match ask(call, lease, table.definition()).await {
         Ok(row) => {
@@ -197,7 +197,7 @@ async fn table(
     let database = if began_here { current.or(named) } else { named };
     let table = Arc::new(table.in_database(database.as_deref()));
     if began_here {
-        exec.note_good_guard(lease.target_index(), table.clone());
+        handle.note_good_guard(lease.target_index(), table.clone());
     }
     Ok(Ok(table))
 }

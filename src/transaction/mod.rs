@@ -6,6 +6,7 @@ mod once;
 mod run;
 mod tx;
 
+pub(crate) use once::guarded_statement;
 pub use once::{Done, ExactlyOnce};
 
 use std::{
@@ -18,12 +19,12 @@ use std::{
 pub use mysql_async::{IsolationLevel, TxOpts};
 pub use tx::Tx;
 
-use crate::{error::Error, executor::Executor, statement::Token};
+use crate::{error::Error, handle::Handle, statement::Token};
 
 /// A transaction that is about to be run, made by [`Executor::transaction`]. It runs when it is awaited.
 #[must_use = "a transaction does nothing unless it is awaited"]
 pub struct Transaction<'a, F, T> {
-    exec: Executor,
+    handle: Handle,
     opts: TxOpts,
     work: F,
     /// It borrows the session that it runs on, if any.
@@ -32,8 +33,8 @@ pub struct Transaction<'a, F, T> {
 }
 
 impl<'a, F, T> Transaction<'a, F, T> {
-    pub(crate) fn new(exec: Executor, opts: TxOpts, work: F) -> Self {
-        Transaction { exec, opts, work, session: PhantomData, value: PhantomData }
+    pub(crate) fn new(handle: Handle, opts: TxOpts, work: F) -> Self {
+        Transaction { handle, opts, work, session: PhantomData, value: PhantomData }
     }
 
     /// Guards it with a token: whatever is lost, it is committed once, and the result tells whether that was now or before.
@@ -70,7 +71,7 @@ impl<'a, F, T> Transaction<'a, F, T> {
     /// # Ok(()) }
     /// ```
     pub fn exactly_once(self, token: impl Into<Token>) -> ExactlyOnce<'a, F, T> {
-        ExactlyOnce::new(self.exec, self.opts, self.work, token.into())
+        ExactlyOnce::new(self.handle, self.opts, self.work, token.into())
     }
 }
 
@@ -85,12 +86,12 @@ where
     type IntoFuture = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(run::run(self.exec, self.opts, self.work))
+        Box::pin(run::run(self.handle, self.opts, self.work))
     }
 }
 
 impl<F, T> fmt::Debug for Transaction<'_, F, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transaction").field("exec", &self.exec).field("opts", &self.opts).finish_non_exhaustive()
+        f.debug_struct("Transaction").field("handle", &self.handle).field("opts", &self.opts).finish_non_exhaustive()
     }
 }

@@ -7,10 +7,17 @@ use std::{
     sync::Arc,
 };
 
-use mysql_async::TxOpts;
+use mysql_async::{Params, TxOpts};
 
 use super::{Tx, guarded::run_guarded};
-use crate::{error::Error, executor::Executor, guard::Guard, statement::Token};
+use crate::{
+    error::Error,
+    guard::Guard,
+    handle::Handle,
+    sql,
+    statement::{AsStatement, Token},
+    summary::Summary,
+};
 
 /// What became of work that is to be done exactly once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +50,7 @@ impl<T> Done<T> {
 /// [`Transaction::exactly_once`](crate::Transaction::exactly_once). It runs when it is awaited.
 #[must_use = "a transaction does nothing unless it is awaited"]
 pub struct ExactlyOnce<'a, F, T> {
-    exec: Executor,
+    handle: Handle,
     opts: TxOpts,
     work: F,
     token: Token,
@@ -54,8 +61,8 @@ pub struct ExactlyOnce<'a, F, T> {
 type Payload<'a, T> = Box<dyn Fn(&T) -> Vec<u8> + Send + Sync + 'a>;
 
 impl<'a, F, T> ExactlyOnce<'a, F, T> {
-    pub(crate) fn new(exec: Executor, opts: TxOpts, work: F, token: Token) -> Self {
-        ExactlyOnce { exec, opts, work, token, payload: None }
+    pub(crate) fn new(handle: Handle, opts: TxOpts, work: F, token: Token) -> Self {
+        ExactlyOnce { handle, opts, work, token, payload: None }
     }
 
     /// Stores something with the token, at most 4096 bytes, which later callers with the same token get.
@@ -76,16 +83,35 @@ where
     type IntoFuture = Pin<Box<dyn Future<Output = Result<Done<T>, E>> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let ExactlyOnce { exec, opts, work, token, payload } = self;
+        let ExactlyOnce { handle, opts, work, token, payload } = self;
         Box::pin(async move {
             let guard = Arc::new(Guard::new(token)?);
-            run_guarded(&exec, &opts, work, &guard, payload.as_deref()).await
+            run_guarded(&handle, &opts, work, &guard, payload.as_deref()).await
         })
     }
 }
 
 impl<F, T> fmt::Debug for ExactlyOnce<'_, F, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExactlyOnce").field("exec", &self.exec).field("token", &self.token).finish_non_exhaustive()
+        f.debug_struct("ExactlyOnce").field("handle", &self.handle).field("token", &self.token).finish_non_exhaustive()
     }
+}
+
+/// A guarded statement: a transaction of its own.
+pub(crate) async fn guarded_statement(
+    handle: &Handle,
+    statement: &impl AsStatement,
+    params: Option<Params>,
+    token: Token,
+) -> crate::Result<Summary> {
+    let sql: Arc<[u8]> = statement.text().into_owned().into();
+    if let Some(refusal) = handle.refusal(sql::read(&sql)) {
+        return Err(refusal);
+    }
+    let work = |mut tx: Tx| {
+        let (sql, params) = (sql.to_vec(), params.clone());
+        async move { tx.run(sql, params).await }
+    };
+    let done = ExactlyOnce::new(handle.clone(), TxOpts::default(), work, token).await?;
+    Ok(done.now().unwrap_or_else(Summary::done_before))
 }

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     call::{Call, Failed},
     error::Error,
-    executor::Executor,
     guard::Claim,
+    handle::Handle,
     pool::{Slot, Standing, Trouble},
     savepoint::begin,
     sql::StateKinds,
@@ -21,16 +21,16 @@ use crate::{
 };
 
 /// Runs a transaction until it is committed, or certainly will not be.
-pub(super) async fn run<F, Fut, T, E>(exec: Executor, opts: TxOpts, mut work: F) -> Result<T, E>
+pub(super) async fn run<F, Fut, T, E>(handle: Handle, opts: TxOpts, mut work: F) -> Result<T, E>
 where
     F: FnMut(Tx) -> Fut,
     Fut: Future<Output = Result<T, E>>,
     E: From<Error>,
 {
-    let mut call = exec.transaction_call(&begin(&opts, true, None), Delivery::AtMostOnce)?;
+    let mut call = handle.transaction_call(&begin(&opts, true, None), Delivery::AtMostOnce)?;
     let mut now = call.begin()?;
     loop {
-        match once(&exec, &mut call, now, &opts, &mut work).await {
+        match once(&handle, &mut call, now, &opts, &mut work).await {
             Ended::Returned(result) => {
                 if result.is_ok() {
                     call.succeeded();
@@ -44,7 +44,7 @@ where
 }
 
 async fn once<F, Fut, T, E>(
-    exec: &Executor,
+    handle: &Handle,
     call: &mut Call<'_>,
     now: Instant,
     opts: &TxOpts,
@@ -64,7 +64,7 @@ where
         return Ended::Failed(call.begin_failed(lease, error), None);
     }
     let slot = Slot::of_transaction(lease, opts.readonly() == Some(true), watched);
-    let result = work(Tx::new(exec, &slot, call.attempts(), None)).await;
+    let result = work(Tx::new(handle, &slot, call.attempts(), None)).await;
     finish(call, &slot, result, None, |_| Ok(None)).await
 }
 

@@ -4,16 +4,18 @@ use std::{fmt, sync::Arc};
 
 use mysql_async::Params;
 
+use super::once::guarded_statement;
 use crate::{
     call::in_doubt,
-    delegate::statement_methods,
     error::{Error, Result},
-    executor::Executor,
     guard::Claim,
+    handle::Handle,
+    methods::statement_methods,
     pool::Slot,
     savepoint,
     sql::{self, Effect, StateKinds},
     statement::AsStatement,
+    stream::SessionStream,
     summary::Summary,
     verdict::Outcome,
 };
@@ -24,15 +26,15 @@ use crate::{
 /// again alone, whatever its annotation: after a loss the closure is run again. The transaction is committed when the
 /// closure returns `Ok`, and rolled back when it returns `Err` or panics.
 pub struct Tx {
-    exec: Executor,
+    handle: Handle,
     slot: Arc<Slot>,
     attempt: u32,
     claim: Option<Claim>,
 }
 
 impl Tx {
-    pub(super) fn new(exec: &Executor, slot: &Arc<Slot>, attempt: u32, claim: Option<Claim>) -> Self {
-        Tx { exec: exec.in_slot(slot.clone()), slot: slot.clone(), attempt, claim }
+    pub(super) fn new(handle: &Handle, slot: &Arc<Slot>, attempt: u32, claim: Option<Claim>) -> Self {
+        Tx { handle: handle.in_slot(slot.clone()), slot: slot.clone(), attempt, claim }
     }
 
     /// Which run of the closure this is, from 1.
@@ -42,14 +44,14 @@ impl Tx {
 
     /// Runs a statement as it is, prepared if there are parameters.
     pub(crate) async fn run(&mut self, sql: Vec<u8>, params: Option<Params>) -> Result<Summary> {
-        self.statements(&sql).await?.run_unguarded(&sql, params).await
+        self.statements(&sql).await?.run(&sql, params).await
     }
 
     fn refused(&self, message: &str) -> Error {
         Error::config(message.into(), None).with_outcome(in_doubt(&self.slot, Outcome::NotExecuted))
     }
 
-    async fn statements(&self, statement: &impl AsStatement) -> Result<&Executor> {
+    async fn statements(&self, statement: &impl AsStatement) -> Result<&Handle> {
         if statement.token().is_some() {
             return Err(self.refused("a guarded statement is a transaction of its own: guard the outer one instead"));
         }
@@ -82,20 +84,27 @@ impl Tx {
         }
         if may_end {
             if !self.slot.has_savepoint() {
-                self.exec.run_unguarded(savepoint::SET.as_bytes(), None).await?;
+                self.handle.run(savepoint::SET.as_bytes(), None).await?;
                 self.slot.note_savepoint();
             }
             self.slot.with_standing(|standing| standing.doubtful = true);
         }
         if let (true, Some(claim)) = (marks, &self.claim) {
             self.slot.with_standing(|standing| standing.marked = true);
-            self.exec.run_unguarded(claim.mark().as_bytes(), None).await?;
+            self.handle.run(claim.mark().as_bytes(), None).await?;
         }
-        Ok(&self.exec)
+        Ok(&self.handle)
     }
 }
 
-statement_methods!(Tx);
+statement_methods!(
+    Tx,
+    [&mut self],
+    |self, statement| self.statements(&statement).await?,
+    guarded_statement,
+    SessionStream<'_, T>,
+    SessionStream::new
+);
 
 impl fmt::Debug for Tx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

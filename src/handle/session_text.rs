@@ -4,7 +4,7 @@
 //! nothing; a `LAST_INSERT_ID()` there may be the id of another caller's row. So such a text is refused before anything is
 //! sent. What is refused is told by the text alone, and only where that is certain; a text that brings what it needs runs.
 
-use super::Executor;
+use super::Handle;
 use crate::{
     error::Error,
     sql::{Reading, StateKinds},
@@ -27,10 +27,10 @@ const SEEN: [(StateKinds, &str); 13] = [
     (StateKinds::DIAGNOSTICS, "what the statement before tells: FOUND_ROWS(), ROW_COUNT(), SHOW WARNINGS"),
 ];
 
-impl Executor {
+impl Handle {
     /// Why the text cannot run here, if it cannot.
     #[inline]
-    pub(super) fn refusal(&self, reading: Reading) -> Option<Error> {
+    pub(crate) fn refusal(&self, reading: Reading) -> Option<Error> {
         let ties = reading.needs().union(reading.leaves_for_others());
         if ties.is_empty() || self.slot.is_some() || self.allow_session_text {
             return None;

@@ -1,0 +1,140 @@
+//! What executor, session, transaction and stream hold: the pool, the policy, and the connection that they are bound to.
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    call::{Call, Facts, request::Untouched},
+    error::{Error, Result},
+    guard::Table,
+    policy::{RetryPolicy, Settings},
+    pool::{Broken, Lease, Shared, Slot},
+    span::CallSpan,
+    sql::StateKinds,
+    statement::{AsStatement, Delivery},
+};
+
+mod session_text;
+
+/// Makes calls. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) policy: RetryPolicy,
+    pub(crate) until: Option<Instant>,
+    /// The session or transaction whose statements it runs, if any.
+    pub(crate) slot: Option<Arc<Slot>>,
+    /// Text that needs a session runs all the same.
+    allow_session_text: bool,
+}
+
+impl Handle {
+    pub(crate) fn new(shared: Shared, policy: RetryPolicy, allow_session_text: bool) -> Self {
+        shared.note_deadline(policy.settings().deadline);
+        Handle { shared: shared.into(), policy, until: None, slot: None, allow_session_text }
+    }
+
+    pub(crate) fn with_policy(&self, policy: &RetryPolicy) -> Self {
+        self.shared.note_deadline(policy.settings().deadline);
+        Handle { policy: policy.clone(), ..self.clone() }
+    }
+
+    pub(crate) fn with_deadline(&self, deadline: Instant) -> Self {
+        Handle { until: Some(self.until.map_or(deadline, |until| until.min(deadline))), ..self.clone() }
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        self.policy.settings()
+    }
+
+    /// The same for the statements of one session, or one transaction.
+    pub(crate) fn in_slot(&self, slot: Arc<Slot>) -> Self {
+        Handle { slot: Some(slot), ..self.clone() }
+    }
+
+    pub(crate) fn without_slot(&self) -> Self {
+        Handle { slot: None, ..self.clone() }
+    }
+
+    /// The call of a statement of the user's; an error if it cannot run here.
+    pub(crate) fn call<'c>(&'c self, statement: &impl AsStatement) -> Result<Call<'c>> {
+        let call = self.call_of_ours(statement);
+        match self.refusal(call.reading()) {
+            None => Ok(call),
+            Some(refusal) => Err(refusal),
+        }
+    }
+
+    /// The call of a statement that may stand anywhere.
+    pub(crate) fn call_of_ours<'c>(&'c self, statement: &impl AsStatement) -> Call<'c> {
+        let place = (&self.shared, self.slot.as_ref());
+        Call::new(place, &self.policy, self.until, &statement.text(), statement.delivery())
+    }
+
+    /// The call of a transaction that begins with this text.
+    pub(crate) fn transaction_call(&self, begin: &str, delivery: Delivery) -> Result<Call<'_>> {
+        if self.slot.as_ref().is_some_and(|slot| slot.is_in_transaction()) {
+            let message = "a transaction is open already, and another one would commit it: end it first";
+            return Err(Error::config(message.into(), None));
+        }
+        if let Some(slot) = &self.slot {
+            slot.begin_transaction();
+        }
+        Ok(self.call_of_ours(&begin).of_transaction(delivery))
+    }
+
+    /// The error of a COMMIT that is not sent, because the transaction that it is meant for is gone.
+    pub(crate) fn cannot_commit(&self, statement: &impl AsStatement, broken: Broken) -> Error {
+        self.call_of_ours(statement).cannot_commit(broken)
+    }
+
+    pub(crate) fn guard_table(&self) -> &Table {
+        &self.shared.guard
+    }
+
+    /// The table of the guard at a target, once it has been looked at and found good.
+    pub(crate) fn guard_at(&self, target: usize) -> Option<&Arc<Table>> {
+        self.shared.guards[target].get()
+    }
+
+    pub(crate) fn note_good_guard(&self, target: usize, table: Arc<Table>) {
+        // whoever came first has found the same
+        let _ = self.shared.guards[target].set(table);
+    }
+
+    /// Whether statements of the session that this belongs to may have changed the current database.
+    pub(crate) fn may_be_in_another_database(&self) -> bool {
+        let elsewhere = |state: StateKinds| state.contains(StateKinds::DATABASE) || state.contains(StateKinds::UNKNOWN);
+        self.slot.as_ref().is_some_and(|slot| elsewhere(slot.state()))
+    }
+
+    /// The longest deadline of the policies so far.
+    pub(crate) fn longest_deadline(&self) -> Duration {
+        Duration::from_millis(self.shared.longest_deadline.load(Relaxed))
+    }
+
+    /// A connection, alive a moment ago, without a command.
+    pub(crate) async fn connect(&self) -> Result<Lease> {
+        let ((), lease) = self.call_of_ours(&"").run_leased(Untouched).await?;
+        Ok(lease)
+    }
+
+    /// Goes on with a call whose facts were kept.
+    pub(crate) fn resume(&self, facts: Facts, span: CallSpan) -> Call<'_> {
+        Call::resume((&self.shared, self.slot.as_ref()), &self.policy, facts, span)
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("address", &self.shared.address())
+            .field("policy", &self.policy)
+            .field("until", &self.until)
+            .field("listeners", &self.shared.listeners)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,193 @@
+//! The statement methods, as the driver's `Queryable` has them: the same for executor, session and transaction.
+
+/// Gives a type the statement methods. `[&self]` or `[&mut self]` is how they take it; the expression is the handle that runs
+/// the statement, and may refuse it; then follows what runs a statement with a token.
+macro_rules! statement_methods {
+    ($owner:ty, [$($receiver:tt)*], |$self:ident, $statement:ident| $handle:expr, $guarded:path, $stream:ty, $wrap:path) => {
+        /// Statements as text.
+        impl $owner {
+            /// Runs a statement and collects the rows of its first result set.
+            ///
+            /// # Errors
+            /// As for every method here: the [`outcome`](crate::Error::outcome) tells what became of the statement. It is
+            /// [`Failed`](crate::Outcome::Failed) for what the bare driver would have returned on a healthy connection. Unlike
+            /// the driver's method it does not panic on a row that does not fit `T`.
+            pub async fn query<T, Q>($($receiver)*, $statement: Q) -> $crate::Result<Vec<T>>
+            where
+                Q: $crate::AsStatement,
+                T: mysql_async::prelude::FromRow + Send + 'static,
+            {
+                ($handle).query($statement).await
+            }
+
+            /// Runs a statement and returns the first row of its first result set.
+            pub async fn query_first<T, Q>($($receiver)*, $statement: Q) -> $crate::Result<Option<T>>
+            where
+                Q: $crate::AsStatement,
+                T: mysql_async::prelude::FromRow + Send + 'static,
+            {
+                ($handle).query_first($statement).await
+            }
+
+            /// Runs a statement and maps each row of its first result set.
+            ///
+            /// `f` is called when all rows have arrived, so that it never sees a row of an attempt that failed.
+            pub async fn query_map<T, F, Q, U>($($receiver)*, $statement: Q, f: F) -> $crate::Result<Vec<U>>
+            where
+                Q: $crate::AsStatement,
+                T: mysql_async::prelude::FromRow + Send + 'static,
+                F: FnMut(T) -> U + Send,
+                U: Send,
+            {
+                let rows = ($handle).query($statement).await?;
+                Ok(rows.into_iter().map(f).collect())
+            }
+
+            /// Runs a statement and folds the rows of its first result set to a single value.
+            ///
+            /// `f` is called when all rows have arrived, so that it never sees a row of an attempt that failed.
+            pub async fn query_fold<T, F, Q, U>($($receiver)*, $statement: Q, init: U, f: F) -> $crate::Result<U>
+            where
+                Q: $crate::AsStatement,
+                T: mysql_async::prelude::FromRow + Send + 'static,
+                F: FnMut(U, T) -> U + Send,
+                U: Send,
+            {
+                let rows = ($handle).query($statement).await?;
+                Ok(rows.into_iter().fold(init, f))
+            }
+
+            /// Runs a statement and drops its rows. The [`Summary`](crate::Summary) has the number of affected rows and the like.
+            pub async fn query_drop<Q>($($receiver)*, $statement: Q) -> $crate::Result<$crate::Summary>
+            where
+                Q: $crate::AsStatement,
+            {
+                let handle = &$handle;
+                match $statement.token() {
+                    None => handle.query_drop($statement).await,
+                    Some(token) => {
+                        Box::pin($guarded(handle, &$statement, None, token.clone())).await
+                    }
+                }
+            }
+
+            /// Runs a statement and streams the rows of its first result set.
+            ///
+            /// Until the first row has arrived the statement is replayed like any other; after that a loss surfaces, with the
+            /// number of rows that had been handed out.
+            pub async fn query_stream<T, Q>($($receiver)*, $statement: Q) -> $crate::Result<$stream>
+            where
+                T: Unpin + mysql_async::prelude::FromRow + Send + 'static,
+                Q: $crate::AsStatement,
+            {
+                let rows = ($handle).query_stream($statement).await?;
+                Ok($wrap(rows))
+            }
+        }
+
+        /// Prepared statements.
+        impl $owner {
+            /// Prepares and executes a statement, and collects the rows of its first result set.
+            ///
+            /// It takes the text, not a prepared `mysql_async::Statement`: that belongs to one connection. The driver keeps
+            /// what it prepared on each connection.
+            pub async fn exec<T, S, P>($($receiver)*, $statement: S, params: P) -> $crate::Result<Vec<T>>
+            where
+                S: $crate::AsStatement,
+                P: Into<mysql_async::Params> + Send,
+                T: mysql_async::prelude::FromRow + Send + 'static,
+            {
+                ($handle).exec($statement, params.into()).await
+            }
+
+            /// Prepares and executes a statement, and returns the first row of its first result set.
+            pub async fn exec_first<T, S, P>($($receiver)*, $statement: S, params: P) -> $crate::Result<Option<T>>
+            where
+                S: $crate::AsStatement,
+                P: Into<mysql_async::Params> + Send,
+                T: mysql_async::prelude::FromRow + Send + 'static,
+            {
+                ($handle).exec_first($statement, params.into()).await
+            }
+
+            /// Prepares and executes a statement, and maps each row of its first result set.
+            ///
+            /// `f` is called when all rows have arrived, so that it never sees a row of an attempt that failed.
+            pub async fn exec_map<T, S, P, U, F>($($receiver)*, $statement: S, params: P, f: F) -> $crate::Result<Vec<U>>
+            where
+                S: $crate::AsStatement,
+                P: Into<mysql_async::Params> + Send,
+                T: mysql_async::prelude::FromRow + Send + 'static,
+                F: FnMut(T) -> U + Send,
+                U: Send,
+            {
+                let rows = ($handle).exec($statement, params.into()).await?;
+                Ok(rows.into_iter().map(f).collect())
+            }
+
+            /// Prepares and executes a statement, and folds the rows of its first result set to a single value.
+            ///
+            /// `f` is called when all rows have arrived, so that it never sees a row of an attempt that failed.
+            pub async fn exec_fold<T, S, P, U, F>($($receiver)*, $statement: S, params: P, init: U, f: F) -> $crate::Result<U>
+            where
+                S: $crate::AsStatement,
+                P: Into<mysql_async::Params> + Send,
+                T: mysql_async::prelude::FromRow + Send + 'static,
+                F: FnMut(U, T) -> U + Send,
+                U: Send,
+            {
+                let rows = ($handle).exec($statement, params.into()).await?;
+                Ok(rows.into_iter().fold(init, f))
+            }
+
+            /// Prepares and executes a statement, and drops its rows. The [`Summary`](crate::Summary) has the number of affected rows and
+            /// the like.
+            pub async fn exec_drop<S, P>($($receiver)*, $statement: S, params: P) -> $crate::Result<$crate::Summary>
+            where
+                S: $crate::AsStatement,
+                P: Into<mysql_async::Params> + Send,
+            {
+                let (handle, params) = (&$handle, params.into());
+                match $statement.token() {
+                    None => handle.exec_drop($statement, params).await,
+                    Some(token) => {
+                        let token = token.clone();
+                        Box::pin($guarded(handle, &$statement, Some(params), token)).await
+                    }
+                }
+            }
+
+            /// Executes a statement once for each item of `params`.
+            ///
+            /// A batch is several commands (on MariaDB, as few as fit): it is replayed only as a whole, and only if it is
+            /// annotated as idempotent. If it fails, a part of it may be done, also where the outcome is
+            /// [`Failed`](crate::Outcome::Failed): the rows before the one that the server said no to stay. It is
+            /// [`NotExecuted`](crate::Outcome::NotExecuted) only if it failed at its first row.
+            pub async fn exec_batch<S, P, I>($($receiver)*, $statement: S, params: I) -> $crate::Result<()>
+            where
+                S: $crate::AsStatement,
+                I: IntoIterator<Item = P> + Send,
+                I::IntoIter: Send,
+                P: Into<mysql_async::Params> + Send,
+            {
+                ($handle).exec_batch($statement, params.into_iter().map(Into::into).collect()).await
+            }
+
+            /// Prepares and executes a statement, and streams the rows of its first result set.
+            ///
+            /// Until the first row has arrived the statement is replayed like any other; after that a loss surfaces, with the
+            /// number of rows that had been handed out.
+            pub async fn exec_stream<T, S, P>($($receiver)*, $statement: S, params: P) -> $crate::Result<$stream>
+            where
+                T: Unpin + mysql_async::prelude::FromRow + Send + 'static,
+                S: $crate::AsStatement,
+                P: Into<mysql_async::Params> + Send,
+            {
+                let rows = ($handle).exec_stream($statement, params.into()).await?;
+                Ok($wrap(rows))
+            }
+        }
+    };
+}
+
+pub(crate) use statement_methods;

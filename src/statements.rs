@@ -1,0 +1,159 @@
+//! Statements on a handle: how each kind is sent, and what is read of its reply.
+
+use std::borrow::Cow;
+
+use mysql_async::{Params, prelude::FromRow};
+
+use crate::{
+    call::{
+        Call,
+        request::{All, Attempt, Batch, Exchange, First, Mismatch, Nothing, Opening, Ping, Prepared, Text},
+    },
+    error::Result,
+    handle::Handle,
+    pool::Rider,
+    savepoint,
+    statement::{Annotate as _, AsStatement},
+    stream::RowStream,
+    summary::Summary,
+};
+
+/// As text.
+impl Handle {
+    pub(crate) async fn query<T: FromRow + Send + 'static>(&self, statement: impl AsStatement) -> Result<Vec<T>> {
+        let text = self.wire_text(statement.text());
+        let rows = converted(self.call(&statement)?, Exchange::<_, All<T>>::new(text.request())).await?;
+        text.answered(self);
+        Ok(rows)
+    }
+
+    pub(crate) async fn query_first<T: FromRow + Send + 'static>(
+        &self,
+        statement: impl AsStatement,
+    ) -> Result<Option<T>> {
+        let text = self.wire_text(statement.text());
+        let row = converted(self.call(&statement)?, Exchange::<_, First<T>>::new(text.request())).await?;
+        text.answered(self);
+        Ok(row)
+    }
+
+    pub(crate) async fn query_drop(&self, statement: impl AsStatement) -> Result<Summary> {
+        let text = self.wire_text(statement.text());
+        let summary = summarised(self.call(&statement)?, Exchange::<_, Nothing>::new(text.request())).await?;
+        text.answered(self);
+        Ok(summary)
+    }
+
+    pub(crate) async fn query_stream<T>(&self, statement: impl AsStatement) -> Result<RowStream<T>> {
+        let text = self.wire_text(statement.text());
+        let mut call = self.call(&statement)?;
+        let (first, lease) = call.run_leased(Opening(text.request())).await?;
+        let rows = RowStream::text(self.clone(), call.kept(), first, lease);
+        text.answered(self);
+        Ok(rows)
+    }
+
+    pub(crate) async fn ping(&self) -> Result<()> {
+        // the text stands for what the ping is to the session: a read
+        self.call_of_ours(&"DO 0".idempotent()).run(Ping).await
+    }
+
+    /// What is sent for a text: with what watches over the transactions of a session, where it begins or commits one.
+    fn wire_text<'q>(&self, text: Cow<'q, [u8]>) -> WireText<'q> {
+        let rider = self.slot.as_ref().map_or(Rider::None, |slot| slot.rider());
+        let text = match rider {
+            Rider::None => text,
+            Rider::Begins(end) => [&text[..end], b"; ", savepoint::SET.as_bytes()].concat().into(),
+            Rider::Commits => [savepoint::RELEASE.as_bytes(), b"; ", &text].concat().into(),
+        };
+        WireText { text, rider }
+    }
+}
+
+/// Prepared.
+impl Handle {
+    pub(crate) async fn exec<T>(&self, statement: impl AsStatement, params: Params) -> Result<Vec<T>>
+    where
+        T: FromRow + Send + 'static,
+    {
+        let text = statement.text();
+        converted(self.call(&statement)?, Exchange::<_, All<T>>::new(self.prepared(&text, params))).await
+    }
+
+    pub(crate) async fn exec_first<T>(&self, statement: impl AsStatement, params: Params) -> Result<Option<T>>
+    where
+        T: FromRow + Send + 'static,
+    {
+        let text = statement.text();
+        converted(self.call(&statement)?, Exchange::<_, First<T>>::new(self.prepared(&text, params))).await
+    }
+
+    pub(crate) async fn exec_drop(&self, statement: impl AsStatement, params: Params) -> Result<Summary> {
+        let text = statement.text();
+        summarised(self.call(&statement)?, Exchange::<_, Nothing>::new(self.prepared(&text, params))).await
+    }
+
+    pub(crate) async fn exec_batch(&self, statement: impl AsStatement, rows: Vec<Params>) -> Result<()> {
+        let text = statement.text();
+        let batch = Batch { sql: &text, rows, cached: self.shared.caches_statements };
+        self.call(&statement)?.run(batch).await
+    }
+
+    pub(crate) async fn exec_stream<T>(&self, statement: impl AsStatement, params: Params) -> Result<RowStream<T>> {
+        let text = statement.text();
+        let mut call = self.call(&statement)?;
+        let (first, lease) = call.run_leased(Opening(self.prepared(&text, params))).await?;
+        Ok(RowStream::binary(self.clone(), call.kept(), first, lease))
+    }
+
+    fn prepared<'q>(&self, sql: &'q [u8], params: Params) -> Prepared<'q> {
+        Prepared { sql, params, cached: self.shared.caches_statements }
+    }
+
+    /// Runs a statement of ours, or of exactly-once work: prepared if there are parameters, else as it is.
+    pub(crate) async fn run(&self, sql: &[u8], params: Option<Params>) -> Result<Summary> {
+        match params {
+            Some(params) => self.exec_drop(sql, params).await,
+            None => {
+                let text = Text { sql, is_led: false };
+                summarised(self.call(&sql)?, Exchange::<_, Nothing>::new(text)).await
+            }
+        }
+    }
+}
+
+/// A text as it is sent.
+struct WireText<'q> {
+    text: Cow<'q, [u8]>,
+    rider: Rider,
+}
+
+impl WireText<'_> {
+    fn request(&self) -> Text<'_> {
+        Text { sql: &self.text, is_led: self.rider == Rider::Commits }
+    }
+
+    /// All of it was executed.
+    fn answered(&self, handle: &Handle) {
+        if let (Rider::Begins(_), Some(slot)) = (self.rider, &handle.slot) {
+            slot.note_savepoint();
+        }
+    }
+}
+
+async fn converted<T, A>(mut call: Call<'_>, attempt: A) -> Result<T>
+where
+    A: Attempt<Output = std::result::Result<T, Mismatch>>,
+{
+    call.run(attempt).await?.map_err(|mismatch| call.mismatch(mismatch))
+}
+
+async fn summarised<A>(mut call: Call<'_>, attempt: A) -> Result<Summary>
+where
+    A: Attempt<Output = ()>,
+{
+    let ((), lease) = call.run_leased(attempt).await?;
+    let summary = Summary::of(lease.connection());
+    lease.finish(call.leaves());
+    Ok(summary)
+}
