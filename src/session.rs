@@ -69,7 +69,7 @@ pub struct Session {
 impl Session {
     pub(crate) async fn begin(handle: &Handle) -> Result<Self> {
         let slot = Arc::new(Slot::default());
-        let handle = handle.in_slot(slot.clone());
+        let handle = handle.in_session(slot.clone());
         let lease = handle.connect().await?;
         lease.finish(StateKinds::NONE);
         Ok(Session { handle, slot })
@@ -99,10 +99,10 @@ impl Session {
     where
         F: for<'s> Fn(&'s mut Session) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 's>> + Send + Sync + 'static,
     {
-        let handle = self.handle.without_slot();
+        let handle = self.handle.unbound();
         let hook = Arc::new(hook);
         self.slot.on_reconnect(Arc::new(move |slot| {
-            let mut session = Session { handle: handle.in_slot(slot.clone()), slot };
+            let mut session = Session { handle: handle.in_session(slot.clone()), slot };
             let hook = hook.clone();
             Box::pin(async move {
                 hook(&mut session).await?;

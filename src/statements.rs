@@ -60,7 +60,7 @@ impl Handle {
 
     /// What is sent for a text: with what watches over the transactions of a session, where it begins or commits one.
     fn wire_text<'q>(&self, text: Cow<'q, [u8]>) -> WireText<'q> {
-        let rider = self.slot.as_ref().map_or(Rider::None, |slot| slot.rider());
+        let rider = self.slot().map_or(Rider::None, |slot| slot.rider());
         let text = match rider {
             Rider::None => text,
             Rider::Begins(end) => [&text[..end], b"; ", savepoint::SET.as_bytes()].concat().into(),
@@ -135,7 +135,7 @@ impl WireText<'_> {
 
     /// All of it was executed.
     fn answered(&self, handle: &Handle) {
-        if let (Rider::Begins(_), Some(slot)) = (self.rider, &handle.slot) {
+        if let (Rider::Begins(_), Some(slot)) = (self.rider, handle.slot()) {
             slot.note_savepoint();
         }
     }

@@ -1,14 +1,16 @@
 //! One attempt of a call: a connection, the statement on it, and what its failure means.
 
-use std::{future::Future, pin::pin, time::Instant};
+use std::{future::Future, pin::pin};
 
-use super::{Call, Failed};
+use mysql_async::Conn;
+
+use super::{Call, Failed, Stop, Work};
 use crate::{
     call::request::{Attempt, Progress},
     classify::Context,
     conditions::{condition, is_packet_too_large},
     driver::timed_out,
-    error::Kind,
+    error::{Error, Kind},
     event::Event,
     pool::{
         Lease, Place,
@@ -17,14 +19,24 @@ use crate::{
     verdict::{Classification, Fault, Obstacle, Outcome, Unavailable},
 };
 
+/// The attempts of a statement. What succeeds comes with the connection that it succeeded on.
+pub(super) struct Attempts<A>(pub(super) A);
+
+impl<A: Attempt> Work for Attempts<A> {
+    type Output = (A::Output, Lease);
+    type Error = Error;
+
+    async fn once(&mut self, call: &mut Call<'_>, lease: Lease) -> Result<Self::Output, Stop<Error>> {
+        call.attempt(&mut self.0, lease).await.map_err(Stop::Failed)
+    }
+}
+
 impl Call<'_> {
-    /// Runs it once, on a connection that it gets.
-    pub(super) async fn attempt<A: Attempt>(
+    async fn attempt<A: Attempt>(
         &mut self,
         attempt: &mut A,
-        now: Instant,
+        mut lease: Lease,
     ) -> std::result::Result<(A::Output, Lease), Failed> {
-        let mut lease = self.next_lease(now).await?;
         match self.facts.outcome {
             Outcome::NotExecuted => {}
             // what the server rolled back may have left a part
@@ -55,7 +67,7 @@ impl Call<'_> {
         let limit = lease.sends_at_most().filter(|limit| attempt.longest_packet() > *limit);
         let (rolls_back, is_mute) = match self.rolls_back(&mut lease, &error).await {
             Ok(rolls_back) => (rolls_back, false),
-            Err(lost) => match self.slot {
+            Err(lost) => match self.binding.slot() {
                 Some(slot) => return Err(self.lost_after_error(slot, lost, lease)),
                 None => (false, true),
             },
@@ -73,7 +85,7 @@ impl Call<'_> {
         }
         failed.kind = limit.filter(|_| is_packet_too_large(&failed.error)).map(|limit| Kind::Unsendable { limit });
         self.note_refusal(&failed, lease.target_index());
-        if let Some(slot) = self.slot {
+        if let Some(slot) = self.binding.slot() {
             if (is_own_read_only || is_whole_after(&failed))
                 && let Err(lost) = Box::pin(self.after_error(slot, &mut failed, &mut lease, rolls_back)).await
             {
@@ -99,7 +111,7 @@ impl Call<'_> {
             (Fault::Refused, _) if failed.obstacle.is_some() => lease.finish(self.leaves()),
             _ => lease.retire(),
         }
-        if self.slot.is_some_and(|slot| slot.is_at_a_loss() || self.misses(slot)) {
+        if self.binding.slot().is_some_and(|slot| slot.is_at_a_loss() || self.misses(slot)) {
             failed.obstacle = Some(Obstacle::StateLost);
         }
         Err(failed)
@@ -110,7 +122,7 @@ impl Call<'_> {
         let may_be = condition(&failed.error).server == Some(Unavailable::ReadOnly)
             && condition(&failed.error).of_the_session
             && failed.classification.fault() == Fault::Refused;
-        may_be && self.slot.is_some_and(|slot| slot.is_read_only())
+        may_be && self.binding.slot().is_some_and(|slot| slot.is_read_only())
     }
 
     /// Whether a server that says that it rolled the statement back has undone all of it: not what it did to tables that are
@@ -121,10 +133,28 @@ impl Call<'_> {
             && !self.facts.reading.several()
             && !self.facts.reading.may_commit();
         // a transaction is rolled back as a whole, whatever its statement was
-        if !asks || self.slot.is_some_and(|slot| slot.is_of_transaction()) {
+        if !asks || self.binding.is_transaction() {
             return Ok(asks);
         }
         Ok(!self.may_have_left_changes(lease, error).await?)
+    }
+
+    /// Asks something on a connection whose answer is needed before anything else: marked as under way while it is, within
+    /// the attempt time-out, and watched.
+    ///
+    /// `is_brief` as in [`in_time`](Self::in_time).
+    pub(crate) async fn exchange<T>(
+        &self,
+        lease: &mut Lease,
+        is_brief: bool,
+        ask: impl AsyncFnOnce(&mut Conn) -> mysql_async::Result<T>,
+    ) -> mysql_async::Result<T> {
+        lease.sending();
+        let place = lease.place();
+        let answer = self.in_time(place, || is_brief, ask(lease.conn())).await;
+        lease.unpark();
+        lease.answered();
+        answer
     }
 
     /// The answer on a connection, if it comes within the attempt time-out; without one, for as long as there is somebody who

@@ -17,6 +17,30 @@ use crate::{
     verdict::{Classification, Disconnect, Fault, Obstacle, Outcome},
 };
 
+/// What a call belongs to, and so which connection its statement has to run on.
+#[derive(Clone, Copy)]
+pub(crate) enum Binding<'c> {
+    /// Nothing: any connection of the pool will do.
+    Free,
+    /// A session: its connection, or another one if there is nothing to miss.
+    Session(&'c Arc<Slot>),
+    /// A transaction: its connection and no other.
+    Transaction(&'c Arc<Slot>),
+}
+
+impl<'c> Binding<'c> {
+    pub(super) fn slot(self) -> Option<&'c Arc<Slot>> {
+        match self {
+            Binding::Free => None,
+            Binding::Session(slot) | Binding::Transaction(slot) => Some(slot),
+        }
+    }
+
+    pub(super) fn is_transaction(self) -> bool {
+        matches!(self, Binding::Transaction(_))
+    }
+}
+
 /// What a transaction asks of its call.
 impl<'c> Call<'c> {
     /// The call is a whole transaction.
@@ -32,7 +56,7 @@ impl<'c> Call<'c> {
 
     /// Its connection goes back to the session that it ran on, if any, and not to the pool.
     pub(crate) fn at_home(&self, lease: Lease) -> Lease {
-        match self.slot {
+        match self.binding.slot() {
             Some(slot) => lease.at_home(slot),
             None => lease,
         }
@@ -217,7 +241,7 @@ impl<'c> Call<'c> {
     }
 
     fn with_state_lost(&self, failed: Failed) -> Failed {
-        let misses = self.slot.is_some_and(|slot| slot.is_at_a_loss());
+        let misses = self.binding.slot().is_some_and(|slot| slot.is_at_a_loss());
         let obstacle = if misses { failed.obstacle.or(Some(Obstacle::StateLost)) } else { failed.obstacle };
         Failed { obstacle, ..failed }
     }
@@ -236,7 +260,7 @@ impl Call<'_> {
                 if lease.is_alive(idle, self.facts.deadline, self.settings).await {
                     return Ok(Some(lease));
                 }
-                if slot.is_of_transaction() {
+                if self.binding.is_transaction() {
                     let error = no_more("the connection was lost between two statements of a transaction");
                     let mut failed = self.ended_in(slot, error);
                     self.bind(slot, &mut failed, &lease);
@@ -245,7 +269,7 @@ impl Call<'_> {
                 self.shared.listeners.counting.retired.add_one();
                 lease.retire();
             }
-            None if slot.is_of_transaction() => {
+            None if self.binding.is_transaction() => {
                 return Err(self.ended_in(slot, no_more("the connection of the transaction was lost")));
             }
             None => {}

@@ -4,7 +4,7 @@ use std::{io, mem, sync::Arc, time::Instant};
 
 use mysql_async::prelude::Queryable;
 
-use super::{Call, Facts, Failed};
+use super::{Binding, Call, Facts, Failed};
 use crate::{
     call::fence::Settled,
     classify::Stage,
@@ -20,31 +20,22 @@ use crate::{
 };
 
 impl Call<'_> {
-    /// The connection of another attempt, alive a moment ago, with what earlier attempts have left at the server settled.
-    pub(crate) async fn next_lease(&mut self, now: Instant) -> std::result::Result<Lease, Failed> {
-        self.facts.attempts += 1;
-        self.began = now;
-        let before = self.shared.outage.epoch();
-        // what is rare is boxed: the future of a call that needs nothing of it is the smaller for that
-        let mut lease = match self.slot {
-            None => self.pooled_lease(now).await?,
-            Some(slot) => Box::pin(self.lease_of_session(slot, now)).await?,
-        };
-        let epoch = self.shared.outage.epoch();
-        if epoch != before {
-            // it waited for the end of an outage, and what it finds is news
-            self.began = Instant::now();
-        }
-        // what belongs to an outage costs nothing
-        if mem::take(&mut self.owes) && epoch == self.epoch && !self.shared.pay() {
-            match self.slot {
-                // a session keeps the connection that it got, with what was rebuilt on it
-                Some(_) => lease.finish(StateKinds::NONE),
-                None => lease.put_by(),
+    /// The connection of another attempt: alive a moment ago, paid for, with what earlier attempts have left at the server
+    /// settled.
+    pub(super) async fn next_lease(&mut self, now: Instant) -> std::result::Result<Lease, Failed> {
+        let lease = self.checkout(now).await;
+        if lease.is_ok() && !self.pays() {
+            if let Ok(lease) = lease {
+                match self.binding {
+                    // a session keeps the connection that it got, with what was rebuilt on it
+                    Binding::Session(_) | Binding::Transaction(_) => lease.finish(StateKinds::NONE),
+                    Binding::Free => lease.put_by(),
+                }
             }
             return Err(self.too_expensive());
         }
-        self.epoch = epoch;
+        self.facts.attempts += 1;
+        let mut lease = lease?;
         if !self.past.is_empty() {
             Box::pin(self.fence(&mut lease)).await?;
         }
@@ -54,9 +45,32 @@ impl Call<'_> {
         Ok(lease)
     }
 
+    /// A connection, from the pool or of the session, alive a moment ago.
+    async fn checkout(&mut self, now: Instant) -> std::result::Result<Lease, Failed> {
+        self.began = now;
+        let before = self.shared.outage.epoch();
+        // what is rare is boxed: the future of a call that needs nothing of it is the smaller for that
+        let lease = match self.binding {
+            Binding::Free => self.pooled_lease(now).await,
+            Binding::Session(slot) | Binding::Transaction(slot) => Box::pin(self.lease_of_session(slot, now)).await,
+        };
+        if self.shared.outage.epoch() != before {
+            // it waited for the end of an outage, and what it finds is news
+            self.began = Instant::now();
+        }
+        lease
+    }
+
+    /// Pays for the attempt that is about to be made, if it owes anything; `false` if the budget is empty.
+    fn pays(&mut self) -> bool {
+        let epoch = self.shared.outage.epoch();
+        // what belongs to an outage costs nothing
+        let is_of_an_outage = mem::replace(&mut self.epoch, epoch) != epoch;
+        !mem::take(&mut self.owes) || is_of_an_outage || self.shared.pay()
+    }
+
     /// The last attempt is not followed by another one: too many statements have been sent again.
     fn too_expensive(&mut self) -> Failed {
-        self.facts.attempts -= 1;
         let (error, classification) = self.last.take().unwrap_or_else(|| {
             let unknown = Classification::disconnect(Disconnect::ServerLost, self.facts.outcome);
             (own(io::ErrorKind::Other, "the connection was lost"), unknown)
@@ -148,12 +162,7 @@ impl Call<'_> {
     /// The statement asks for the last insert id, and the session has inserted nothing: the connection may still know the id
     /// of the one who used it before. A new connection tells 0.
     async fn forget_insert_id(&self, slot: &Slot, lease: &mut Lease) -> std::result::Result<(), Failed> {
-        lease.sending();
-        let place = lease.place();
-        let answer = self.in_time(place, || true, lease.conn().query_drop("SET last_insert_id = 0")).await;
-        lease.unpark();
-        lease.answered();
-        match answer {
+        match self.exchange(lease, true, async |conn| conn.query_drop("SET last_insert_id = 0").await).await {
             Ok(()) => {
                 slot.note_own_insert_id();
                 Ok(())

@@ -44,12 +44,7 @@ impl Call<'_> {
     /// Whether the transaction is still open, by the server's flags: asked for where its last answer was an error.
     pub(crate) async fn is_still_in_transaction(&self, lease: &mut Lease) -> mysql_async::Result<bool> {
         if lease.status().is_none() {
-            lease.sending();
-            let place = lease.place();
-            let pinged = self.in_time(place, || true, lease.conn().ping()).await;
-            lease.unpark();
-            lease.answered();
-            pinged?;
+            self.exchange(lease, true, async |conn| conn.ping().await).await?;
         }
         // without flags, which no server was seen to leave out, nothing is known
         Ok(lease.status().is_none_or(|status| status.in_transaction))
@@ -62,14 +57,7 @@ impl Call<'_> {
         lease: &mut Lease,
         error: &mysql_async::Error,
     ) -> mysql_async::Result<bool> {
-        lease.sending();
-        let place = lease.place();
-        let asking = lease.conn().query::<Row, _>("SHOW WARNINGS");
-        let warnings = self.in_time(place, || true, asking).await;
-        lease.unpark();
-        if matches!(warnings, Ok(_) | Err(mysql_async::Error::Server(_))) {
-            lease.answered();
-        }
+        let warnings = self.exchange(lease, true, async |conn| conn.query::<Row, _>("SHOW WARNINGS").await).await;
         let code = |row: &Row| row.get_opt::<u16, _>(1).and_then(Result::ok);
         match (warnings, error) {
             // where the server keeps no warnings, the error itself is missing too
@@ -111,7 +99,7 @@ impl Call<'_> {
     ) -> mysql_async::Result<()> {
         slot.note_error();
         let effect = Effect::of(self.facts.reading);
-        if slot.is_of_transaction() {
+        if self.binding.is_transaction() {
             let left = self.left_by_error(lease, &failed.error, effect, false).await?;
             self.after_error_in_closure(slot, failed, lease, left);
             return Ok(());

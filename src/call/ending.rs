@@ -17,7 +17,7 @@ impl Call<'_> {
     pub(super) fn surface(&self, failure: Failure) -> Error {
         let error = Error::new(failure);
         // a statement of a transaction gives nothing up: its transaction may be run again
-        let of_transaction = self.slot.is_some_and(|slot| slot.is_of_transaction());
+        let of_transaction = self.binding.is_transaction();
         if !of_transaction && (error.reason() != Reason::NotALoss || self.facts.attempts > 1) {
             self.shared.listeners.emit(&Event::GaveUp { error: &error });
         }
@@ -28,7 +28,7 @@ impl Call<'_> {
     pub(crate) fn stream_broke(mut self, error: mysql_async::Error, lease: Lease, rows: u64) -> Error {
         let mut failed = self.failed(error, self.context(Stage::Reply), Some(lease.connection_id()));
         // with the connection the transaction that it was in is gone, whatever the closure makes of that
-        if let Some(slot) = self.slot {
+        if let Some(slot) = self.binding.slot() {
             self.bind(slot, &mut failed, &lease);
         }
         lease.retire();
@@ -48,7 +48,9 @@ impl Call<'_> {
 
     /// What the caller is told of as lost: the state of the session, and what the statement asks for.
     pub(super) fn lost_state(&self) -> StateKinds {
-        self.slot.map_or(StateKinds::NONE, |slot| slot.acknowledge().union(slot.forgotten(self.facts.reading.needs())))
+        self.binding
+            .slot()
+            .map_or(StateKinds::NONE, |slot| slot.acknowledge().union(slot.forgotten(self.facts.reading.needs())))
     }
 
     /// The statement succeeded, but a row does not fit the type asked for.

@@ -20,7 +20,7 @@ use crate::{
     event::Event,
     outage::Need,
     policy::{RetryPolicy, Schedule, Settings},
-    pool::{Lease, Shared, Slot},
+    pool::{Lease, Shared},
     span::CallSpan,
     sql::{self, Reading, StateKinds},
     statement::Delivery,
@@ -35,14 +35,15 @@ mod ending;
 mod fence;
 pub(crate) mod request;
 
-pub(crate) use binding::in_doubt;
+use attempt::Attempts;
+pub(crate) use binding::{Binding, in_doubt};
 pub(crate) use ended::commits_nothing;
 
 /// One logical call: its bounds, and what has happened to it so far.
 pub(crate) struct Call<'c> {
     shared: &'c Arc<Shared>,
-    /// The session that it belongs to, if any.
-    slot: Option<&'c Arc<Slot>>,
+    /// What it belongs to.
+    binding: Binding<'c>,
     settings: &'c Settings,
     facts: Facts,
     span: CallSpan,
@@ -127,9 +128,30 @@ impl Failed {
     }
 }
 
+/// What a call does on a connection: a statement, or a whole transaction.
+pub(crate) trait Work: Send {
+    type Output;
+    type Error: From<Error>;
+
+    /// Does it once.
+    fn once(
+        &mut self,
+        call: &mut Call<'_>,
+        lease: Lease,
+    ) -> impl Future<Output = std::result::Result<Self::Output, Stop<Self::Error>>> + Send;
+}
+
+/// Why work was not done.
+pub(crate) enum Stop<E> {
+    /// It failed, and may be done again if the call decides so.
+    Failed(Failed),
+    /// The call ends with this error, which is nothing to be decided about.
+    Ended(E),
+}
+
 impl<'c> Call<'c> {
     pub(crate) fn new(
-        (shared, slot): (&'c Arc<Shared>, Option<&'c Arc<Slot>>),
+        (shared, binding): (&'c Arc<Shared>, Binding<'c>),
         policy: &'c RetryPolicy,
         until: Option<Instant>,
         text: &[u8],
@@ -158,12 +180,12 @@ impl<'c> Call<'c> {
             refused: false,
         };
         let span = CallSpan::new(shared.address(), delivery);
-        Call::resume((shared, slot), policy, facts, span)
+        Call::resume((shared, binding), policy, facts, span)
     }
 
     /// A call whose facts were kept.
     pub(crate) fn resume(
-        (shared, slot): (&'c Arc<Shared>, Option<&'c Arc<Slot>>),
+        (shared, binding): (&'c Arc<Shared>, Binding<'c>),
         policy: &'c RetryPolicy,
         facts: Facts,
         span: CallSpan,
@@ -171,7 +193,7 @@ impl<'c> Call<'c> {
         let settings = policy.settings();
         Call {
             shared,
-            slot,
+            binding,
             settings,
             facts,
             span,
@@ -198,7 +220,7 @@ impl<'c> Call<'c> {
     /// Runs it to its end, and gives the connection back.
     pub(crate) async fn run<A: Attempt>(&mut self, attempt: A) -> Result<A::Output> {
         let span = self.span.clone();
-        let (output, lease) = span.cover(self.run_attempts(attempt)).await?;
+        let (output, lease) = span.cover(self.run_work(Attempts(attempt))).await?;
         lease.finish(self.leaves());
         Ok(output)
     }
@@ -206,13 +228,13 @@ impl<'c> Call<'c> {
     /// Runs it until an attempt succeeds, and keeps the connection that it succeeded on.
     pub(crate) async fn run_leased<A: Attempt>(&mut self, attempt: A) -> Result<(A::Output, Lease)> {
         let span = self.span.clone();
-        let (output, lease) = span.cover(self.run_attempts(attempt)).await?;
+        let (output, lease) = span.cover(self.run_work(Attempts(attempt))).await?;
         lease.unpark();
         Ok((output, lease))
     }
 
     /// The time at which the call begins. The clock is not asked again for its first attempt.
-    pub(crate) fn begin(&self) -> Result<Instant> {
+    fn begin(&self) -> Result<Instant> {
         if self.facts.delivery == Delivery::ExactlyOnce && !self.facts.transaction {
             let message =
                 "a guarded statement is run by query_drop or exec_drop: what it returns could not be had a second time";
@@ -224,21 +246,29 @@ impl<'c> Call<'c> {
         Ok(self.facts.started)
     }
 
-    async fn run_attempts<A: Attempt>(&mut self, mut attempt: A) -> Result<(A::Output, Lease)> {
+    /// The loop: a connection, what is to be done on it, and again until it succeeds or there is a reason to end.
+    pub(crate) async fn run_work<W: Work>(&mut self, mut work: W) -> std::result::Result<W::Output, W::Error> {
         let mut now = self.begin()?;
         loop {
-            match self.attempt(&mut attempt, now).await {
-                Ok(success) => {
-                    self.succeeded();
-                    return Ok(success);
-                }
-                Err(failed) => Box::pin(self.after(failed)).await?,
+            let stop = match self.next_lease(now).await {
+                Ok(lease) => match work.once(self, lease).await {
+                    Ok(output) => {
+                        self.succeeded();
+                        return Ok(output);
+                    }
+                    Err(stop) => stop,
+                },
+                Err(failed) => Stop::Failed(failed),
+            };
+            match stop {
+                Stop::Failed(failed) => Box::pin(self.after(failed)).await?,
+                Stop::Ended(error) => return Err(error),
             }
             now = Instant::now();
         }
     }
 
-    pub(crate) fn succeeded(&self) {
+    fn succeeded(&self) {
         if self.facts.attempts > 1 {
             self.shared
                 .listeners
@@ -283,7 +313,7 @@ impl<'c> Call<'c> {
     }
 
     /// Waits for the next attempt, or says why there is none.
-    pub(crate) async fn after(&mut self, mut failed: Failed) -> Result<()> {
+    async fn after(&mut self, mut failed: Failed) -> Result<()> {
         let classification = failed.classification;
         let reached_connection = failed.connection_id.is_some();
         let lost_before = self.facts.outcome == Outcome::Unknown;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    call::{Call, Facts, request::Untouched},
+    call::{Binding, Call, Facts, request::Untouched},
     error::{Error, Result},
     guard::Table,
     policy::{RetryPolicy, Settings},
@@ -25,16 +25,24 @@ pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) policy: RetryPolicy,
     pub(crate) until: Option<Instant>,
-    /// The session or transaction whose statements it runs, if any.
-    pub(crate) slot: Option<Arc<Slot>>,
+    /// The session or transaction whose statements it runs.
+    bound: Bound,
     /// Text that needs a session runs all the same.
     allow_session_text: bool,
+}
+
+/// What the statements of a handle belong to. Owns what [`Binding`] borrows.
+#[derive(Clone)]
+enum Bound {
+    Free,
+    Session(Arc<Slot>),
+    Transaction(Arc<Slot>),
 }
 
 impl Handle {
     pub(crate) fn new(shared: Shared, policy: RetryPolicy, allow_session_text: bool) -> Self {
         shared.note_deadline(policy.settings().deadline);
-        Handle { shared: shared.into(), policy, until: None, slot: None, allow_session_text }
+        Handle { shared: shared.into(), policy, until: None, bound: Bound::Free, allow_session_text }
     }
 
     pub(crate) fn with_policy(&self, policy: &RetryPolicy) -> Self {
@@ -50,13 +58,35 @@ impl Handle {
         self.policy.settings()
     }
 
-    /// The same for the statements of one session, or one transaction.
-    pub(crate) fn in_slot(&self, slot: Arc<Slot>) -> Self {
-        Handle { slot: Some(slot), ..self.clone() }
+    /// The same for the statements of one session.
+    pub(crate) fn in_session(&self, slot: Arc<Slot>) -> Self {
+        Handle { bound: Bound::Session(slot), ..self.clone() }
     }
 
-    pub(crate) fn without_slot(&self) -> Self {
-        Handle { slot: None, ..self.clone() }
+    /// The same for the statements of one transaction.
+    pub(crate) fn in_transaction(&self, slot: Arc<Slot>) -> Self {
+        Handle { bound: Bound::Transaction(slot), ..self.clone() }
+    }
+
+    /// The same for statements of their own.
+    pub(crate) fn unbound(&self) -> Self {
+        Handle { bound: Bound::Free, ..self.clone() }
+    }
+
+    pub(crate) fn slot(&self) -> Option<&Arc<Slot>> {
+        match &self.bound {
+            Bound::Free => None,
+            Bound::Session(slot) | Bound::Transaction(slot) => Some(slot),
+        }
+    }
+
+    fn place(&self) -> (&Arc<Shared>, Binding<'_>) {
+        let binding = match &self.bound {
+            Bound::Free => Binding::Free,
+            Bound::Session(slot) => Binding::Session(slot),
+            Bound::Transaction(slot) => Binding::Transaction(slot),
+        };
+        (&self.shared, binding)
     }
 
     /// The call of a statement of the user's; an error if it cannot run here.
@@ -70,17 +100,16 @@ impl Handle {
 
     /// The call of a statement that may stand anywhere.
     pub(crate) fn call_of_ours<'c>(&'c self, statement: &impl AsStatement) -> Call<'c> {
-        let place = (&self.shared, self.slot.as_ref());
-        Call::new(place, &self.policy, self.until, &statement.text(), statement.delivery())
+        Call::new(self.place(), &self.policy, self.until, &statement.text(), statement.delivery())
     }
 
     /// The call of a transaction that begins with this text.
     pub(crate) fn transaction_call(&self, begin: &str, delivery: Delivery) -> Result<Call<'_>> {
-        if self.slot.as_ref().is_some_and(|slot| slot.is_in_transaction()) {
+        if self.slot().is_some_and(|slot| slot.is_in_transaction()) {
             let message = "a transaction is open already, and another one would commit it: end it first";
             return Err(Error::config(message.into(), None));
         }
-        if let Some(slot) = &self.slot {
+        if let Some(slot) = self.slot() {
             slot.begin_transaction();
         }
         Ok(self.call_of_ours(&begin).of_transaction(delivery))
@@ -108,7 +137,7 @@ impl Handle {
     /// Whether statements of the session that this belongs to may have changed the current database.
     pub(crate) fn may_be_in_another_database(&self) -> bool {
         let elsewhere = |state: StateKinds| state.contains(StateKinds::DATABASE) || state.contains(StateKinds::UNKNOWN);
-        self.slot.as_ref().is_some_and(|slot| elsewhere(slot.state()))
+        self.slot().is_some_and(|slot| elsewhere(slot.state()))
     }
 
     /// The longest deadline of the policies so far.
@@ -124,7 +153,7 @@ impl Handle {
 
     /// Goes on with a call whose facts were kept.
     pub(crate) fn resume(&self, facts: Facts, span: CallSpan) -> Call<'_> {
-        Call::resume((&self.shared, self.slot.as_ref()), &self.policy, facts, span)
+        Call::resume(self.place(), &self.policy, facts, span)
     }
 }
 

@@ -32,7 +32,7 @@ impl Handle {
     #[inline]
     pub(crate) fn refusal(&self, reading: Reading) -> Option<Error> {
         let ties = reading.needs().union(reading.leaves_for_others());
-        if ties.is_empty() || self.slot.is_some() || self.allow_session_text {
+        if ties.is_empty() || self.slot().is_some() || self.allow_session_text {
             return None;
         }
         Some(refused(ties))

@@ -124,10 +124,6 @@ impl Slot {
         Arc::new(Slot(Mutex::new(held)))
     }
 
-    pub(crate) fn is_of_transaction(&self) -> bool {
-        self.lock().transaction.is_some()
-    }
-
     /// Whether the caller may have made the session, or the transaction, read-only.
     pub(crate) fn is_read_only(&self) -> bool {
         let held = self.lock();

@@ -23,13 +23,9 @@ pub(super) struct Stopped {
 
 /// Sends a text of our own, whose statements return no rows, within the attempt time-out.
 pub(super) async fn send(call: &Call<'_>, lease: &mut Lease, text: &str) -> Result<(), Stopped> {
-    lease.sending();
-    // with what is stored beside a token it may be long
-    let (place, is_brief) = (lease.place(), text.len() <= BRIEF);
     let answered = AtomicUsize::new(0);
-    let result = call.in_time(place, || is_brief, step(lease.conn(), text, &answered)).await;
-    lease.unpark();
-    lease.answered();
+    // with what is stored beside a token it may be long
+    let result = call.exchange(lease, text.len() <= BRIEF, async |conn| step(conn, text, &answered).await).await;
     result.map_err(|error| Stopped { error, answered: answered.into_inner() })
 }
 
@@ -164,12 +160,7 @@ async fn commit_marked(
 
 /// The first row of the answer to a question of our own, within the attempt time-out.
 pub(super) async fn ask(call: &Call<'_>, lease: &mut Lease, question: String) -> mysql_async::Result<Option<Row>> {
-    lease.sending();
-    let place = lease.place();
-    let row = call.in_time(place, || true, lease.conn().query_first(question)).await;
-    lease.unpark();
-    lease.answered();
-    row
+    call.exchange(lease, true, async |conn| conn.query_first(question).await).await
 }
 
 /// The text that commits, which begins with the release of the savepoint if it is `watched`, has failed: finds out what that

@@ -1,17 +1,17 @@
 //! The loop of a transaction with a guard: the first thing in each run is to take the token.
 
-use std::{future::Future, sync::Arc, time::Instant};
+use std::{future::Future, mem, sync::Arc};
 
 use mysql_async::{Row, TxOpts};
 
 use super::{
     Done,
     conclude::{Stopped, ask, send},
-    run::{Ended, finish},
+    run::{RunEnd, finish},
     tx::Tx,
 };
 use crate::{
-    call::{Call, Failed},
+    call::{Call, Failed, Stop, Work},
     conditions::answers,
     error::Error,
     guard::{Claim, Guard, Table, Taken, checked},
@@ -27,65 +27,94 @@ use crate::{
 pub(crate) async fn run_guarded<F, Fut, T, E, P>(
     handle: &Handle,
     opts: &TxOpts,
-    mut work: F,
+    work: F,
     guard: &Arc<Guard>,
     payload: Option<&P>,
 ) -> Result<Done<T>, E>
 where
-    F: FnMut(Tx) -> Fut,
-    Fut: Future<Output = Result<T, E>>,
-    P: Fn(&T) -> Vec<u8> + ?Sized,
-    E: From<Error>,
+    F: FnMut(Tx) -> Fut + Send,
+    Fut: Future<Output = Result<T, E>> + Send,
+    T: Send,
+    E: From<Error> + Send,
+    P: Fn(&T) -> Vec<u8> + Sync + ?Sized,
 {
     let mut call = handle.transaction_call(&begin(opts, true, None), Delivery::ExactlyOnce)?;
-    let mut now = call.begin()?;
-    // those of the runs whose COMMIT had no reply
-    let mut values: Vec<(u32, T)> = Vec::new();
-    loop {
-        let failed = match take(handle, &mut call, now, opts, guard).await {
-            Begun::Taken(lease, claim, watched) => {
-                // not so where it is this run's COMMIT that tells
-                let in_doubt = call.outcome() == Outcome::Unknown;
-                if !in_doubt {
-                    values.clear();
-                }
-                let slot = Slot::of_transaction(lease, opts.readonly() == Some(true), watched);
-                slot.with_standing(|standing| standing.lost_before = in_doubt);
-                let result = work(Tx::new(handle, &slot, call.attempts(), Some(claim.clone()))).await;
-                let stored = |value: &T| payload.map(|make| checked(make(value))).transpose();
-                match finish(&mut call, &slot, result, Some(&claim), stored).await {
-                    Ended::Returned(Ok(value)) => {
-                        call.succeeded();
-                        return Ok(Done::Now(value));
-                    }
-                    // the closure's own error would say that nothing was done
-                    Ended::Returned(Err(_)) if in_doubt => return Err(call.left_in_doubt().into()),
-                    Ended::Returned(Err(own)) => return Err(own),
-                    Ended::Failed(failed, value) => {
-                        if failed.is_in_doubt() {
-                            values.extend(value.map(|value| (call.attempts(), value)));
-                        }
-                        failed
-                    }
-                }
+    call.run_work(Guarded { handle, opts, work, guard, payload, values: Vec::new() }).await
+}
+
+struct Guarded<'h, F, T, P: ?Sized> {
+    handle: &'h Handle,
+    opts: &'h TxOpts,
+    work: F,
+    guard: &'h Arc<Guard>,
+    payload: Option<&'h P>,
+    /// Those of the runs whose COMMIT had no reply.
+    values: Vec<(u32, T)>,
+}
+
+impl<F, Fut, T, E, P> Work for Guarded<'_, F, T, P>
+where
+    F: FnMut(Tx) -> Fut + Send,
+    Fut: Future<Output = Result<T, E>> + Send,
+    T: Send,
+    E: From<Error> + Send,
+    P: Fn(&T) -> Vec<u8> + Sync + ?Sized,
+{
+    type Output = Done<T>;
+    type Error = E;
+
+    async fn once(&mut self, call: &mut Call<'_>, lease: Lease) -> Result<Done<T>, Stop<E>> {
+        match take(self.handle, call, lease, self.opts, self.guard).await {
+            Begun::Taken(lease, claim, watched) => self.do_it(call, lease, &claim, watched).await,
+            Begun::Before(Taken::ByUs(run), _) => {
+                let value = mem::take(&mut self.values).into_iter().find(|(of, _)| *of == run);
+                Ok(value.map_or(Done::Before { payload: None }, |(_, value)| Done::Now(value)))
             }
-            Begun::Before(taken, claim) => {
-                let done = match taken {
-                    Taken::ByUs(run) => match values.into_iter().find(|(of, _)| *of == run) {
-                        Some((_, value)) => Done::Now(value),
-                        None => Done::Before { payload: None },
-                    },
-                    Taken::Before(payload) => Done::Before { payload },
-                    Taken::InPart => return Err(call.done_in_part(claim.in_part()).into()),
-                };
-                call.succeeded();
-                return Ok(done);
+            Begun::Before(Taken::Before(payload), _) => Ok(Done::Before { payload }),
+            Begun::Before(Taken::InPart, claim) => Err(Stop::Ended(call.done_in_part(claim.in_part()).into())),
+            Begun::Refused(error) => Err(Stop::Ended(error.with_outcome(call.outcome()).into())),
+            Begun::Failed(failed) => Err(Stop::Failed(failed)),
+        }
+    }
+}
+
+impl<F, Fut, T, E, P> Guarded<'_, F, T, P>
+where
+    F: FnMut(Tx) -> Fut + Send,
+    Fut: Future<Output = Result<T, E>> + Send,
+    T: Send,
+    E: From<Error> + Send,
+    P: Fn(&T) -> Vec<u8> + Sync + ?Sized,
+{
+    /// Does the work, in a transaction that has taken the token.
+    async fn do_it(
+        &mut self,
+        call: &mut Call<'_>,
+        lease: Lease,
+        claim: &Claim,
+        watched: bool,
+    ) -> Result<Done<T>, Stop<E>> {
+        // not so where it is this run's COMMIT that tells
+        let in_doubt = call.outcome() == Outcome::Unknown;
+        if !in_doubt {
+            self.values.clear();
+        }
+        let slot = Slot::of_transaction(lease, self.opts.readonly() == Some(true), watched);
+        slot.with_standing(|standing| standing.lost_before = in_doubt);
+        let result = (self.work)(Tx::new(self.handle, &slot, call.attempts(), Some(claim.clone()))).await;
+        let stored = |value: &T| self.payload.map(|make| checked(make(value))).transpose();
+        match finish(call, &slot, result, Some(claim), stored).await {
+            RunEnd::Returned(Ok(value)) => Ok(Done::Now(value)),
+            // the closure's own error would say that nothing was done
+            RunEnd::Returned(Err(_)) if in_doubt => Err(Stop::Ended(call.left_in_doubt().into())),
+            RunEnd::Returned(Err(own)) => Err(Stop::Ended(own)),
+            RunEnd::Failed(failed, value) => {
+                if failed.is_in_doubt() {
+                    self.values.extend(value.map(|value| (call.attempts(), value)));
+                }
+                Err(Stop::Failed(failed))
             }
-            Begun::Refused(error) => return Err(error.with_outcome(call.outcome()).into()),
-            Begun::Failed(failed) => failed,
-        };
-        call.after(failed).await?;
-        now = Instant::now();
+        }
     }
 }
 
@@ -103,11 +132,7 @@ enum Begun {
 /// How often a token is taken again at once that others have, and no longer have when it is looked up.
 const TRIES: u32 = 8;
 
-async fn take(handle: &Handle, call: &mut Call<'_>, now: Instant, opts: &TxOpts, guard: &Arc<Guard>) -> Begun {
-    let mut lease = match call.next_lease(now).await {
-        Ok(lease) => lease,
-        Err(failed) => return Begun::Failed(failed),
-    };
+async fn take(handle: &Handle, call: &mut Call<'_>, mut lease: Lease, opts: &TxOpts, guard: &Arc<Guard>) -> Begun {
     let table = match table(handle, call, &mut lease).await {
         Ok(Ok(table)) => table,
         Ok(Err(objection)) => {

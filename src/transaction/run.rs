@@ -1,6 +1,6 @@
 //! The loop of a transaction: begin, run the closure, commit; and from the start again where it was certainly rolled back.
 
-use std::{future::Future, sync::Arc, time::Instant};
+use std::{future::Future, sync::Arc};
 
 use mysql_async::TxOpts;
 
@@ -9,11 +9,11 @@ use super::{
     tx::Tx,
 };
 use crate::{
-    call::{Call, Failed},
+    call::{Call, Failed, Stop, Work},
     error::Error,
     guard::Claim,
     handle::Handle,
-    pool::{Slot, Standing, Trouble},
+    pool::{Lease, Slot, Standing, Trouble},
     savepoint::begin,
     sql::StateKinds,
     statement::Delivery,
@@ -21,55 +21,49 @@ use crate::{
 };
 
 /// Runs a transaction until it is committed, or certainly will not be.
-pub(super) async fn run<F, Fut, T, E>(handle: Handle, opts: TxOpts, mut work: F) -> Result<T, E>
+pub(super) async fn run<F, Fut, T, E>(handle: Handle, opts: TxOpts, work: F) -> Result<T, E>
 where
-    F: FnMut(Tx) -> Fut,
-    Fut: Future<Output = Result<T, E>>,
-    E: From<Error>,
+    F: FnMut(Tx) -> Fut + Send,
+    Fut: Future<Output = Result<T, E>> + Send,
+    T: Send,
+    E: From<Error> + Send,
 {
     let mut call = handle.transaction_call(&begin(&opts, true, None), Delivery::AtMostOnce)?;
-    let mut now = call.begin()?;
-    loop {
-        match once(&handle, &mut call, now, &opts, &mut work).await {
-            Ended::Returned(result) => {
-                if result.is_ok() {
-                    call.succeeded();
-                }
-                return result;
-            }
-            Ended::Failed(failed, _) => call.after(failed).await?,
-        }
-        now = Instant::now();
-    }
+    call.run_work(Unguarded { handle: &handle, opts, work }).await
 }
 
-async fn once<F, Fut, T, E>(
-    handle: &Handle,
-    call: &mut Call<'_>,
-    now: Instant,
-    opts: &TxOpts,
-    work: &mut F,
-) -> Ended<T, E>
+struct Unguarded<'h, F> {
+    handle: &'h Handle,
+    opts: TxOpts,
+    work: F,
+}
+
+impl<F, Fut, T, E> Work for Unguarded<'_, F>
 where
-    F: FnMut(Tx) -> Fut,
-    Fut: Future<Output = Result<T, E>>,
-    E: From<Error>,
+    F: FnMut(Tx) -> Fut + Send,
+    Fut: Future<Output = Result<T, E>> + Send,
+    T: Send,
+    E: From<Error> + Send,
 {
-    let mut lease = match call.next_lease(now).await {
-        Ok(lease) => lease,
-        Err(failed) => return Ended::Failed(failed, None),
-    };
-    let watched = !lease.is_known_well();
-    if let Err(Stopped { error, .. }) = send(call, &mut lease, &begin(opts, watched, None)).await {
-        return Ended::Failed(call.begin_failed(lease, error), None);
+    type Output = T;
+    type Error = E;
+
+    async fn once(&mut self, call: &mut Call<'_>, mut lease: Lease) -> Result<T, Stop<E>> {
+        let watched = !lease.is_known_well();
+        if let Err(Stopped { error, .. }) = send(call, &mut lease, &begin(&self.opts, watched, None)).await {
+            return Err(Stop::Failed(call.begin_failed(lease, error)));
+        }
+        let slot = Slot::of_transaction(lease, self.opts.readonly() == Some(true), watched);
+        let result = (self.work)(Tx::new(self.handle, &slot, call.attempts(), None)).await;
+        match finish(call, &slot, result, None, |_| Ok(None)).await {
+            RunEnd::Returned(result) => result.map_err(Stop::Ended),
+            RunEnd::Failed(failed, _) => Err(Stop::Failed(failed)),
+        }
     }
-    let slot = Slot::of_transaction(lease, opts.readonly() == Some(true), watched);
-    let result = work(Tx::new(handle, &slot, call.attempts(), None)).await;
-    finish(call, &slot, result, None, |_| Ok(None)).await
 }
 
 /// How one run of a transaction ended.
-pub(super) enum Ended<T, E> {
+pub(super) enum RunEnd<T, E> {
     /// With what the closure returned; nothing is left to do.
     Returned(Result<T, E>),
     /// It failed, and may have to be run again. The value is that of a run whose COMMIT failed.
@@ -83,15 +77,15 @@ pub(super) async fn finish<T, E: From<Error>>(
     mut result: Result<T, E>,
     claim: Option<&Claim>,
     payload: impl FnOnce(&T) -> Result<Option<Vec<u8>>, Error>,
-) -> Ended<T, E> {
+) -> RunEnd<T, E> {
     let watched = slot.has_savepoint();
     let (Standing { doubtful, over, abandoned, trouble, marked, .. }, held) = slot.end_transaction();
     let Some((lease, state)) = held else {
         // lost, or in use by something that the closure has left behind
         return match (trouble, result) {
-            (Some(trouble), _) => Ended::Failed(call.troubled(trouble, doubtful), None),
-            (None, Err(own)) => Ended::Returned(Err(own)),
-            (None, Ok(_)) => Ended::Failed(call.without_connection(abandoned, doubtful), None),
+            (Some(trouble), _) => RunEnd::Failed(call.troubled(trouble, doubtful), None),
+            (None, Err(own)) => RunEnd::Returned(Err(own)),
+            (None, Ok(_)) => RunEnd::Failed(call.without_connection(abandoned, doubtful), None),
         };
     };
     let mut lease = call.at_home(lease);
@@ -104,10 +98,10 @@ pub(super) async fn finish<T, E: From<Error>>(
         give_back(call, lease, Undone::All, left, claim.filter(|_| doubtful)).await;
         return match (trouble, result) {
             // what came before may be committed, and its own error is the caller's
-            (Some(Trouble { obstacle: Some(_), .. }) | None, Err(own)) => Ended::Returned(Err(own)),
+            (Some(Trouble { obstacle: Some(_), .. }) | None, Err(own)) => RunEnd::Returned(Err(own)),
             // what the server has rolled back cannot be committed, whatever the closure made of it
-            (Some(trouble), _) => Ended::Failed(call.troubled(trouble, doubtful), None),
-            (None, Ok(_)) => Ended::Failed(call.ended_before_commit(), None),
+            (Some(trouble), _) => RunEnd::Failed(call.troubled(trouble, doubtful), None),
+            (None, Ok(_)) => RunEnd::Failed(call.ended_before_commit(), None),
         };
     }
     let payload = result.as_ref().ok().map(payload);
@@ -118,10 +112,10 @@ pub(super) async fn finish<T, E: From<Error>>(
                     lease.note_transaction(true);
                 }
                 lease.finish(left);
-                return Ended::Returned(result);
+                return RunEnd::Returned(result);
             }
             Err(NotCommitted::Stopped(stopped)) => {
-                return Ended::Failed(
+                return RunEnd::Failed(
                     not_committed(call, lease, stopped, left, doubtful, claim, watched).await,
                     result.ok(),
                 );
@@ -134,12 +128,12 @@ pub(super) async fn finish<T, E: From<Error>>(
     let undone = roll_back(call, &mut lease, doubtful).await;
     let spoils = matches!(undone, Undone::NotAll | Undone::Another) && (trouble.is_some() || undone == Undone::Another);
     give_back(call, lease, undone, left, claim.filter(|_| spoils)).await;
-    let Some(trouble) = trouble else { return Ended::Returned(result) };
+    let Some(trouble) = trouble else { return RunEnd::Returned(result) };
     let (doubtful, obstacle) = match undone {
         Undone::All => (false, trouble.obstacle),
         Undone::NotAll => (true, Some(Obstacle::NotRolledBack)),
         Undone::Another => (true, Some(Obstacle::TransactionEnded)),
         Undone::NotSeen => (doubtful, trouble.obstacle),
     };
-    Ended::Failed(call.troubled(Trouble { obstacle, ..trouble }, doubtful), None)
+    RunEnd::Failed(call.troubled(Trouble { obstacle, ..trouble }, doubtful), None)
 }

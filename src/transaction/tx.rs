@@ -34,7 +34,7 @@ pub struct Tx {
 
 impl Tx {
     pub(super) fn new(handle: &Handle, slot: &Arc<Slot>, attempt: u32, claim: Option<Claim>) -> Self {
-        Tx { handle: handle.in_slot(slot.clone()), slot: slot.clone(), attempt, claim }
+        Tx { handle: handle.in_transaction(slot.clone()), slot: slot.clone(), attempt, claim }
     }
 
     /// Which run of the closure this is, from 1.
