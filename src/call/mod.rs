@@ -18,7 +18,6 @@ use crate::{
     driver::is_own,
     error::{Error, Failure, Kind, Result},
     event::Event,
-    outage::Need,
     policy::{RetryPolicy, Schedule, Settings},
     pool::{Lease, Shared},
     span::CallSpan,
@@ -32,12 +31,15 @@ mod binding;
 mod checkout;
 mod ended;
 mod ending;
+mod facts;
 mod fence;
 pub(crate) mod request;
 
 use attempt::Attempts;
 pub(crate) use binding::{Binding, in_doubt};
 pub(crate) use ended::commits_nothing;
+use facts::hides_its_session;
+pub(crate) use facts::{Facts, Failed};
 
 /// One logical call: its bounds, and what has happened to it so far.
 pub(crate) struct Call<'c> {
@@ -59,73 +61,6 @@ pub(crate) struct Call<'c> {
     owes: bool,
     /// The attempt that is about to be made resends a statement that was not executed.
     resends: bool,
-}
-
-/// What is known of a call. Outlives it where a stream goes on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Facts {
-    reading: Reading,
-    length: usize,
-    /// It may release the lock that marks its session, which then tells nothing.
-    hides_its_session: bool,
-    /// It may release that lock and be answered: later nothing can be concluded from the lock.
-    doubts_its_mark: bool,
-    delivery: Delivery,
-    /// It is a whole transaction.
-    transaction: bool,
-    started: Instant,
-    deadline: Instant,
-    attempts: u32,
-    replays: u32,
-    outcome: Outcome,
-    /// A server has refused it for its own condition.
-    refused: bool,
-}
-
-impl Facts {
-    /// What the statement may leave on its connection.
-    pub(crate) fn leaves(&self) -> StateKinds {
-        self.reading.state().union(self.reading.gives())
-    }
-
-    /// What it wants of a server. A call without a text, for a connection, will do with any.
-    fn need(&self) -> Need {
-        let reads = (self.reading.reads_only() || self.length == 0) && !self.transaction;
-        if reads && !self.refused { Need::Read } else { Need::Write }
-    }
-
-    fn may_load_a_local_file(&self) -> bool {
-        self.reading.local_infile() || self.reading.state().contains(StateKinds::UNKNOWN)
-    }
-}
-
-/// A failed attempt.
-pub(crate) struct Failed {
-    error: mysql_async::Error,
-    classification: Classification,
-    /// The connection that it was made on; `None` if there was none.
-    connection_id: Option<u32>,
-    /// What stands in the way of another attempt.
-    obstacle: Option<Obstacle>,
-    /// `ConnectionLost` has already been emitted for it, by a statement of the transaction, or `Down` by the call that found
-    /// the outage.
-    told: bool,
-    /// The outage that it belongs to has lasted for so long.
-    down_for: Option<Duration>,
-    /// What the error is to say, if not what its classification says.
-    kind: Option<Kind>,
-}
-
-impl Failed {
-    /// An error whose meaning is known without the table.
-    fn known(error: mysql_async::Error, classification: Classification) -> Self {
-        Failed { error, classification, connection_id: None, obstacle: None, told: false, down_for: None, kind: None }
-    }
-
-    /// Whether what failed may have happened all the same.
-    pub(crate) fn is_in_doubt(&self) -> bool {
-        self.classification.outcome() == Outcome::Unknown
-    }
 }
 
 /// What a call does on a connection: a statement, or a whole transaction.
@@ -406,12 +341,4 @@ impl<'c> Call<'c> {
     fn remaining(&self) -> Duration {
         self.facts.deadline.saturating_duration_since(Instant::now())
     }
-}
-
-/// `RELEASE_ALL_LOCKS()`, seen or in stored code.
-fn hides_its_session(text: &[u8], state: StateKinds) -> bool {
-    const NAME: &[u8] = b"RELEASE_ALL_LOCKS";
-    state.contains(StateKinds::UNKNOWN)
-        || (state.contains(StateKinds::USER_LOCK)
-            && text.windows(NAME.len()).any(|part| part.eq_ignore_ascii_case(NAME)))
 }

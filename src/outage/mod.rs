@@ -30,8 +30,10 @@ use crate::{
 };
 
 mod question;
+mod waiting;
 
 pub(crate) use question::{Answer, Question, ask};
+use waiting::Waiting;
 
 /// What is asked of an outage's handling.
 #[derive(Clone, Copy, Debug)]
@@ -381,22 +383,6 @@ impl State {
 impl Spell {
     fn closed(&self, obstacle: Obstacle, now: Instant) -> Closed {
         Closed { obstacle, why: self.why, error: copy(&self.error), lasted: now.saturating_duration_since(self.since) }
-    }
-}
-
-/// Counts a call that waits, also when it is dropped.
-struct Waiting<'a>(&'a AtomicU64);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicU64) -> Self {
-        count.fetch_add(1, Relaxed);
-        Waiting(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
     }
 }
 

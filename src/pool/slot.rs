@@ -11,12 +11,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Backend, Lease};
+use super::Lease;
 use crate::{
     error::Result,
     sql::{Effect, StateKinds},
-    verdict::{Classification, Obstacle},
 };
+
+mod transaction;
+
+pub(crate) use transaction::{Broken, Rider, Standing, Trouble};
 
 /// The place of one session's connection.
 #[derive(Default)]
@@ -52,76 +55,14 @@ struct Held {
     outer: Option<Arc<Slot>>,
 }
 
-/// Why a transaction of a session, begun by text, can no longer be committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Broken {
-    /// Its connection was lost, or the server has rolled it back.
-    RolledBack,
-    /// A statement has ended it, and whether that committed what came before is not known.
-    Ended,
-}
-
 /// Works on the connection of a new slot, and gives it back with its state, if it was not lost.
 pub(crate) type Rebuild = dyn Fn(Arc<Slot>) -> Rebuilding + Send + Sync;
 pub(crate) type Rebuilding = Pin<Box<dyn Future<Output = Result<Option<(Lease, StateKinds)>>> + Send>>;
-
-/// How a transaction stands, beside what its connection tells.
-#[derive(Default)]
-pub(crate) struct Standing {
-    /// It was asked for as read-only, or runs on a session that may be.
-    pub(crate) read_only: bool,
-    /// A statement may have committed what came before it.
-    pub(crate) doubtful: bool,
-    /// An earlier run of it may have been committed on another node.
-    pub(crate) lost_before: bool,
-    /// The row of its token is marked: a statement that may commit was to be sent.
-    pub(crate) marked: bool,
-    /// It has ended: it was committed or rolled back by a statement, or by the server.
-    pub(crate) over: bool,
-    /// Its connection was closed under a statement whose future was dropped.
-    pub(crate) abandoned: bool,
-    /// Its last statement failed for a reason that running all of it again may mend.
-    pub(crate) trouble: Option<Trouble>,
-}
-
-/// A statement of a transaction has failed.
-pub(crate) struct Trouble {
-    pub(crate) classification: Classification,
-    pub(crate) error: mysql_async::Error,
-    pub(crate) connection_id: u32,
-    /// Where it may still be at work.
-    pub(crate) session: Option<Backend>,
-    pub(crate) target: usize,
-    /// The transaction is not to be run again, for this reason.
-    pub(crate) obstacle: Option<Obstacle>,
-}
 
 impl Slot {
     /// The slot of a session that has this connection.
     pub(crate) fn holding(lease: Lease) -> Arc<Self> {
         Arc::new(Slot(Mutex::new(Held { lease: Some((lease, Instant::now())), ..Held::default() })))
-    }
-
-    /// The slot of a transaction that has begun on this connection, `read_only` if that was asked for, and with our savepoint
-    /// if it is `watched`.
-    pub(crate) fn of_transaction(mut lease: Lease, read_only: bool, watched: bool) -> Arc<Self> {
-        let outer = lease.leave_home();
-        let read_only = read_only || outer.as_ref().is_some_and(|outer| outer.is_read_only());
-        let (told, forgotten) = outer.as_ref().map_or_else(Default::default, |outer| {
-            let outer = outer.lock();
-            (outer.told, outer.forgotten)
-        });
-        let held = Held {
-            outer,
-            told,
-            forgotten,
-            lease: Some((lease, Instant::now())),
-            in_transaction: true,
-            has_savepoint: watched,
-            transaction: Some(Standing { read_only, ..Standing::default() }),
-            ..Held::default()
-        };
-        Arc::new(Slot(Mutex::new(held)))
     }
 
     /// Whether the caller may have made the session, or the transaction, read-only.
@@ -138,31 +79,6 @@ impl Slot {
     /// Whether a transaction is open on the connection.
     pub(crate) fn is_in_transaction(&self) -> bool {
         self.lock().in_transaction
-    }
-
-    /// How the transaction stands; only of a slot that is one's.
-    pub(crate) fn with_standing<T>(&self, look: impl FnOnce(&mut Standing) -> T) -> Option<T> {
-        self.lock().transaction.as_mut().map(look)
-    }
-
-    /// Ends the use of a transaction's slot: how it stands, and its connection with what is on it, unless that was lost or
-    /// is in use.
-    pub(crate) fn end_transaction(&self) -> (Standing, Option<(Lease, StateKinds)>) {
-        let mut held = self.lock();
-        let over = Standing { over: true, ..Standing::default() };
-        let standing = held.transaction.replace(over).unwrap_or_default();
-        let lease = held.lease.take().map(|(lease, _)| lease);
-        let outer = held.outer.take();
-        let taken = lease.map(|lease| (lease, held.take_state()));
-        let forgotten = held.forgotten;
-        drop(held);
-        match (outer, &taken) {
-            (Some(outer), None) => outer.lost(),
-            // what the transaction's statements gave is known to the session, too
-            (Some(outer), Some(_)) => outer.lock().forgotten = forgotten,
-            (None, _) => {}
-        }
-        (standing, taken)
     }
 
     /// Takes the connection out for a statement, with the time that it has idled.
@@ -204,61 +120,6 @@ impl Slot {
     /// A statement with this effect is about to be sent on a session.
     pub(crate) fn announce(&self, effect: Effect) {
         self.lock().effect = effect;
-    }
-
-    /// What travels with the statement under way, which the caller sends as text.
-    pub(crate) fn rider(&self) -> Rider {
-        let held = self.lock();
-        match held.effect {
-            Effect::Begins(Some(end)) if held.transaction.is_none() => Rider::Begins(end),
-            Effect::Commits(true) if held.has_savepoint => Rider::Commits,
-            Effect::Begins(_)
-            | Effect::Commits(_)
-            | Effect::Keeps
-            | Effect::RollsBack
-            | Effect::Shapes
-            | Effect::CommitsImplicitly
-            | Effect::Several
-            | Effect::MayDoAnything => Rider::None,
-        }
-    }
-
-    /// The text that sets our savepoint was answered.
-    pub(crate) fn note_savepoint(&self) {
-        let mut held = self.lock();
-        held.has_savepoint = held.in_transaction;
-    }
-
-    /// The statement under way was answered with an error.
-    pub(crate) fn note_error(&self) {
-        self.lock().erred = true;
-    }
-
-    /// Whether the open transaction has our savepoint.
-    pub(crate) fn has_savepoint(&self) -> bool {
-        self.lock().has_savepoint
-    }
-
-    /// Why the transaction that the caller has begun can no longer be committed, if it cannot.
-    pub(crate) fn broken(&self) -> Option<Broken> {
-        self.lock().broken
-    }
-
-    /// The caller is to be told with the error under way that the server has rolled the transaction back.
-    pub(crate) fn rolled_back(&self) {
-        let mut held = self.lock();
-        held.untold = true;
-        held.broken = Some(Broken::RolledBack);
-    }
-
-    /// A statement has ended the transaction of the session.
-    pub(crate) fn ended(&self) {
-        self.lock().broken = Some(Broken::Ended);
-    }
-
-    /// Another transaction is begun, not by text.
-    pub(crate) fn begin_transaction(&self) {
-        self.lock().broken = None;
     }
 
     /// The connection will not come back.
@@ -360,16 +221,6 @@ impl Slot {
         // no code of a user runs under the lock
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What is sent along with a statement of a session, in the same text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rider {
-    None,
-    /// The command that begins a transaction ends at this byte: the savepoint is set behind it.
-    Begins(usize),
-    /// The savepoint is released before the command that commits.
-    Commits,
 }
 
 impl Held {

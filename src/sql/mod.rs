@@ -20,6 +20,7 @@
 //! calls a stored function, a stored function that bears the name of a function built into another version of the
 //! server and is called by it, all read as neutral.
 
+mod calls;
 mod classes;
 mod control;
 mod effect;
@@ -27,6 +28,7 @@ mod kinds;
 mod lexer;
 mod lists;
 mod names;
+mod openings;
 mod reader;
 mod targets;
 #[cfg(test)]

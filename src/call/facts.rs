@@ -1,0 +1,86 @@
+//! What is known of a call, and of its failed attempts, as plain data.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    error::Kind,
+    outage::Need,
+    sql::{Reading, StateKinds},
+    statement::Delivery,
+    verdict::{Classification, Obstacle, Outcome},
+};
+
+/// What is known of a call. Outlives it where a stream goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    pub(super) reading: Reading,
+    pub(super) length: usize,
+    /// It may release the lock that marks its session, which then tells nothing.
+    pub(super) hides_its_session: bool,
+    /// It may release that lock and be answered: later nothing can be concluded from the lock.
+    pub(super) doubts_its_mark: bool,
+    pub(super) delivery: Delivery,
+    /// It is a whole transaction.
+    pub(super) transaction: bool,
+    pub(super) started: Instant,
+    pub(super) deadline: Instant,
+    pub(super) attempts: u32,
+    pub(super) replays: u32,
+    pub(super) outcome: Outcome,
+    /// A server has refused it for its own condition.
+    pub(super) refused: bool,
+}
+
+impl Facts {
+    /// What the statement may leave on its connection.
+    pub(crate) fn leaves(&self) -> StateKinds {
+        self.reading.state().union(self.reading.gives())
+    }
+
+    /// What it wants of a server. A call without a text, for a connection, will do with any.
+    pub(super) fn need(&self) -> Need {
+        let reads = (self.reading.reads_only() || self.length == 0) && !self.transaction;
+        if reads && !self.refused { Need::Read } else { Need::Write }
+    }
+
+    pub(super) fn may_load_a_local_file(&self) -> bool {
+        self.reading.local_infile() || self.reading.state().contains(StateKinds::UNKNOWN)
+    }
+}
+
+/// A failed attempt.
+pub(crate) struct Failed {
+    pub(super) error: mysql_async::Error,
+    pub(super) classification: Classification,
+    /// The connection that it was made on; `None` if there was none.
+    pub(super) connection_id: Option<u32>,
+    /// What stands in the way of another attempt.
+    pub(super) obstacle: Option<Obstacle>,
+    /// `ConnectionLost` has already been emitted for it, by a statement of the transaction, or `Down` by the call that found
+    /// the outage.
+    pub(super) told: bool,
+    /// The outage that it belongs to has lasted for so long.
+    pub(super) down_for: Option<Duration>,
+    /// What the error is to say, if not what its classification says.
+    pub(super) kind: Option<Kind>,
+}
+
+impl Failed {
+    /// An error whose meaning is known without the table.
+    pub(super) fn known(error: mysql_async::Error, classification: Classification) -> Self {
+        Failed { error, classification, connection_id: None, obstacle: None, told: false, down_for: None, kind: None }
+    }
+
+    /// Whether what failed may have happened all the same.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.classification.outcome() == Outcome::Unknown
+    }
+}
+
+/// `RELEASE_ALL_LOCKS()`, seen or in stored code.
+pub(super) fn hides_its_session(text: &[u8], state: StateKinds) -> bool {
+    const NAME: &[u8] = b"RELEASE_ALL_LOCKS";
+    state.contains(StateKinds::UNKNOWN)
+        || (state.contains(StateKinds::USER_LOCK)
+            && text.windows(NAME.len()).any(|part| part.eq_ignore_ascii_case(NAME)))
+}
