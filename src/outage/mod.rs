@@ -81,8 +81,6 @@ struct State {
     down: Option<Spell>,
     /// Writes are refused.
     read_only: Option<Spell>,
-    /// Somebody probes.
-    attended: bool,
     /// When a call last wanted to know.
     asked: Option<Instant>,
     /// When a probe last found that nothing has changed.
@@ -257,19 +255,14 @@ impl Outage {
         }
     }
 
-    /// Whether the caller is to probe from now on: something is wrong, and nobody does.
-    pub(crate) fn begin_attending(&self) -> bool {
-        let mut state = self.lock();
-        let begins = !state.attended && state.trouble().is_some();
-        state.attended |= begins;
-        begins
+    /// Whether there is anything to probe for.
+    pub(crate) fn is_wrong(&self) -> bool {
+        self.lock().trouble().is_some()
     }
 
-    /// The task that probes has come to a bad end.
-    pub(crate) fn end_attending(&self) {
-        let mut state = self.lock();
-        (state.attended, state.failed) = (false, true);
-        drop(state);
+    /// The probe task has panicked. Wakes the calls that wait, so that one of them starts another one.
+    pub(crate) fn note_failed_probe(&self) {
+        self.lock().failed = true;
         self.changed.notify_waiters();
     }
 
@@ -280,14 +273,12 @@ impl Outage {
 
     /// What is to be done next. Asked by the task that probes, before each round.
     pub(crate) fn plan(&self) -> Plan {
-        let mut state = self.lock();
+        let state = self.lock();
         let Some(why) = state.trouble().map(|spell| spell.why) else {
-            state.attended = false;
             return Plan::Rest;
         };
         let nobody_asks = state.asked.is_none_or(|asked| asked.elapsed() > INTEREST);
         if state.closed || (self.waiting() == 0 && nobody_asks) {
-            state.attended = false;
             return Plan::Rest;
         }
         Plan::Probe(why)

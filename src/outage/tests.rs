@@ -146,15 +146,14 @@ async fn what_does_not_wait_is_refused_on_fresh_news_only() {
 #[test]
 fn a_task_probes_while_anything_is_wrong_and_anybody_asks() {
     let outage = outage(None);
-    assert!(!outage.begin_attending(), "nothing is wrong");
+    assert!(!outage.is_wrong(), "nothing is wrong");
     outage.note(0, Unavailable::Silent, &refused(), Instant::now());
-    assert!(outage.begin_attending());
-    assert!(!outage.begin_attending(), "somebody does");
+    assert!(outage.is_wrong());
     assert_eq!(outage.plan(), Plan::Probe(Unavailable::Silent));
     outage.lock().asked = Instant::now().checked_sub(INTEREST * 2);
     assert_eq!(outage.plan(), Plan::Rest);
-    assert!(outage.begin_attending(), "after a rest");
+    assert!(outage.is_wrong(), "after a rest");
     outage.end(0, false);
     assert_eq!(outage.plan(), Plan::Rest);
-    assert!(!outage.begin_attending());
+    assert!(!outage.is_wrong());
 }

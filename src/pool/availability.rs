@@ -1,7 +1,7 @@
 //! What is done when a server goes, and when it is back.
 
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -40,7 +40,8 @@ impl Shared {
     fn attend(self: &Arc<Self>) {
         // without a runtime the program is at its end
         if let Ok(runtime) = tokio::runtime::Handle::try_current()
-            && self.outage.begin_attending()
+            && self.outage.is_wrong()
+            && self.probing.begins()
         {
             runtime.spawn(probe(Arc::downgrade(self)));
         }
@@ -115,7 +116,7 @@ impl Shared {
         if let Some(left) = left {
             self.leave(left);
             self.listeners.emit(&Event::Moved { from: &self.targets[left].address, to: address });
-            if target > 0 && !self.retaking.swap(true, Relaxed) {
+            if target > 0 && self.retaking.begins() {
                 tokio::spawn(retake(Arc::downgrade(self)));
             }
         }
@@ -123,13 +124,6 @@ impl Shared {
             self.listeners.emit(&Event::Back { address, lasted, waiting });
         }
         true
-    }
-
-    /// Whether the first target is in use, so that there is none to go back to.
-    pub(crate) fn has_retaken(&self) -> bool {
-        self.retaking.store(false, Relaxed);
-        // another one may have been taken in between
-        self.outage.current() == 0 || self.retaking.swap(true, Relaxed)
     }
 
     /// The pooled connections to a target are not used again: closes those that idle, in the background.

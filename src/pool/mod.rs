@@ -8,7 +8,7 @@ use std::{
     future::Future,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -46,8 +46,8 @@ use records::Records;
 pub(crate) use setup::Setup;
 pub(crate) use slot::{Broken, Rebuild, Rider, Slot, Standing, Trouble};
 use target::Target;
-use tasks::orphans::Orphans;
 pub(crate) use tasks::watch;
+use tasks::{keeper::Keeper, orphans::Orphans};
 
 /// How connections are kept.
 #[derive(Clone, Debug)]
@@ -76,7 +76,8 @@ pub(crate) struct Shared {
     /// One permit for each connection that may be in the making.
     handshakes: Semaphore,
     pub(crate) outage: Outage,
-    retaking: AtomicBool,
+    probing: Keeper,
+    retaking: Keeper,
     pub(crate) watch: Watch,
     budget: Option<Budget>,
     orphans: Orphans,
@@ -116,7 +117,8 @@ impl Shared {
             permits: Semaphore::new(size.min(Semaphore::MAX_PERMITS)),
             handshakes: Semaphore::new(HANDSHAKES),
             outage: Outage::new(keeping.outage),
-            retaking: AtomicBool::new(false),
+            probing: Keeper::default(),
+            retaking: Keeper::default(),
             watch: Watch::new(keeping.watch),
             budget: keeping.budget.map(Budget::new),
             orphans: Orphans::default(),

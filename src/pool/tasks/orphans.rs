@@ -6,10 +6,11 @@
 
 use std::{
     mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use super::keeper::{Keeper, Turn};
 use crate::{
     outage::Need,
     policy::Settings,
@@ -18,13 +19,9 @@ use crate::{
 
 /// The sessions that wait for their end.
 #[derive(Debug, Default)]
-pub(crate) struct Orphans(Mutex<Waiting>);
-
-#[derive(Debug, Default)]
-struct Waiting {
-    sessions: Vec<Backend>,
-    /// A task is at work.
-    attended: bool,
+pub(crate) struct Orphans {
+    sessions: Mutex<Vec<Backend>>,
+    keeper: Keeper,
 }
 
 impl Orphans {
@@ -32,26 +29,15 @@ impl Orphans {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        let attended = shared.orphans.with(|waiting| {
-            waiting.sessions.push(session);
-            mem::replace(&mut waiting.attended, true)
-        });
-        if !attended {
+        shared.orphans.list().push(session);
+        if shared.orphans.keeper.begins() {
             let shared = shared.clone();
             runtime.spawn(async move { end_orphans(&shared).await });
         }
     }
 
-    /// The next ones, or `None` and nobody attends any more.
-    fn take(&self) -> Option<Vec<Backend>> {
-        self.with(|waiting| {
-            waiting.attended = !waiting.sessions.is_empty();
-            waiting.attended.then(|| mem::take(&mut waiting.sessions))
-        })
-    }
-
-    fn with<T>(&self, change: impl FnOnce(&mut Waiting) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn list(&self) -> MutexGuard<'_, Vec<Backend>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -59,7 +45,15 @@ impl Orphans {
 const PAUSE: Duration = Duration::from_millis(50);
 
 async fn end_orphans(shared: &Arc<Shared>) {
-    while let Some(sessions) = shared.orphans.take() {
+    let mut turn = Turn::new(&Arc::downgrade(shared), |shared| &shared.orphans.keeper, |_| {});
+    loop {
+        let sessions = mem::take(&mut *shared.orphans.list());
+        if sessions.is_empty() {
+            if turn.ends(shared, || !shared.orphans.list().is_empty()) {
+                return;
+            }
+            continue;
+        }
         let now = Instant::now();
         let deadline = now.checked_add(shared.reset_timeout).unwrap_or(now);
         let settings = Settings::default();

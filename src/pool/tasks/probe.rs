@@ -18,6 +18,7 @@ use tokio::{
     time::{sleep_until, timeout_at},
 };
 
+use super::keeper::Turn;
 use crate::{
     error::Cause,
     outage::{Answer, Plan, Question, ask},
@@ -29,7 +30,7 @@ use crate::{
 
 /// Probes until a target can be used, or nobody wants to know any more.
 pub(in crate::pool) async fn probe(shared: Weak<Shared>) {
-    let mut resting = Resting(Some(shared.clone()));
+    let mut turn = Turn::new(&shared, |shared| &shared.probing, |shared| shared.outage.note_failed_probe());
     let Some(mut prober) = shared.upgrade().map(|shared| Prober::new(&shared)) else {
         return;
     };
@@ -41,31 +42,20 @@ pub(in crate::pool) async fn probe(shared: Weak<Shared>) {
         let pause = match shared.upgrade() {
             Some(shared) => match shared.outage.plan() {
                 Plan::Probe(why) => prober.begin_round(&shared, why),
-                Plan::Rest => break,
+                Plan::Rest if turn.ends(&shared, || shared.outage.plan() != Plan::Rest) => return,
+                Plan::Rest => continue,
             },
-            None => break,
+            None => return,
         };
         let until = Instant::now() + pause;
         let found = prober.listen(until).await;
         let is_news = match shared.upgrade() {
             Some(shared) => prober.conclude(&shared, found),
-            None => break,
+            None => return,
         };
         // what was known before is no reason for a round that comes sooner
         if !is_news {
             sleep_until(until.into()).await;
-        }
-    }
-    resting.0 = None;
-}
-
-/// Tells that nobody probes any more if the task ends in another way: a hook of the user's may panic.
-struct Resting(Option<Weak<Shared>>);
-
-impl Drop for Resting {
-    fn drop(&mut self) {
-        if let Some(shared) = self.0.take().and_then(|shared| shared.upgrade()) {
-            shared.outage.end_attending();
         }
     }
 }

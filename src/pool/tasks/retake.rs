@@ -2,6 +2,7 @@
 
 use std::{sync::Weak, time::Duration};
 
+use super::keeper::Turn;
 use crate::{
     outage::{Answer, Question, ask},
     policy::{Delays, Schedule},
@@ -16,6 +17,7 @@ pub(in crate::pool) async fn retake(shared: Weak<Shared>) {
     let Some(mut schedule) = shared.upgrade().map(|shared| schedule(shared.outage.tuning.probe_interval)) else {
         return;
     };
+    let mut turn = Turn::new(&shared, |shared| &shared.retaking, |_| {});
     loop {
         tokio::time::sleep(schedule.next()).await;
         let mut index = 0;
@@ -35,8 +37,10 @@ pub(in crate::pool) async fn retake(shared: Weak<Shared>) {
             }
             index += 1;
         }
-        // the first target again, or no executor any more
-        if shared.upgrade().is_none_or(|shared| shared.has_retaken()) {
+        // no executor any more, or the first target again
+        let Some(shared) = shared.upgrade() else { return };
+        let is_elsewhere = || shared.outage.current() > 0;
+        if !is_elsewhere() && turn.ends(&shared, is_elsewhere) {
             return;
         }
     }

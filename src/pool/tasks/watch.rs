@@ -11,10 +11,7 @@ use std::{
     future::Future,
     io,
     pin::pin,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, Weak},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -22,6 +19,7 @@ use std::{
 use mysql_async::Conn;
 use tokio::time::{sleep, timeout};
 
+use super::keeper::{Keeper, Turn};
 use crate::{
     conditions::unavailable_at_connect,
     driver::{own, timed_out},
@@ -40,8 +38,7 @@ pub(crate) struct Tuning {
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub(crate) tuning: Tuning,
-    /// Somebody looks at the notes.
-    attended: AtomicBool,
+    keeper: Keeper,
 }
 
 /// The notes are looked at so often in the time after which an attempt is watched: it may be watched an eighth later.
@@ -51,7 +48,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 impl Watch {
     pub(crate) fn new(tuning: Tuning) -> Self {
-        Watch { tuning, attended: AtomicBool::new(false) }
+        Watch { tuning, keeper: Keeper::default() }
     }
 }
 
@@ -94,15 +91,13 @@ fn wait(
         Some(GivenUp::Idle(why)) if is_unheard() => return Poll::Ready(timed_out(why.to_string())),
         Some(GivenUp::Idle(_)) | None => {}
     }
-    if !shared.watch.attended.load(Relaxed) {
-        attend(shared);
-    }
+    begin_to_look(shared);
     Poll::Pending
 }
 
-fn attend(shared: &Arc<Shared>) {
+fn begin_to_look(shared: &Arc<Shared>) {
     let Some(after) = shared.watch.tuning.watch_after else { return };
-    if !shared.watch.attended.swap(true, Relaxed)
+    if shared.watch.keeper.begins()
         && let Ok(runtime) = tokio::runtime::Handle::try_current()
     {
         runtime.spawn(look_after(Arc::downgrade(shared), after));
@@ -111,7 +106,7 @@ fn attend(shared: &Arc<Shared>) {
 
 /// Looks at the notes while there are any.
 async fn look_after(shared: Weak<Shared>, after: Duration) {
-    let mut attending = Attending(shared.clone());
+    let mut turn = Turn::new(&shared, |shared| &shared.watch.keeper, |_| {});
     loop {
         sleep(after / LOOKS).await;
         let Some(shared) = shared.upgrade() else { return };
@@ -123,14 +118,8 @@ async fn look_after(shared: Weak<Shared>, after: Duration) {
                 look(&shared, target, silent).await;
             }
         }
-        if !any {
-            attending.0 = Weak::new();
-            shared.watch.attended.store(false, Relaxed);
-            // who has left a note since the look may have found it attended
-            if !is_anybody_waiting(&shared) || shared.watch.attended.swap(true, Relaxed) {
-                return;
-            }
-            attending.0 = Arc::downgrade(&shared);
+        if !any && turn.ends(&shared, || is_anybody_waiting(&shared)) {
+            return;
         }
     }
 }
@@ -138,17 +127,6 @@ async fn look_after(shared: Weak<Shared>, after: Duration) {
 fn is_anybody_waiting(shared: &Shared) -> bool {
     let now = Instant::now();
     shared.targets.iter().enumerate().any(|(index, target)| target.records.silent(index, now, Duration::MAX).0)
-}
-
-/// A note that comes later begins to be looked at again, however the task has ended.
-struct Attending(Weak<Shared>);
-
-impl Drop for Attending {
-    fn drop(&mut self) {
-        if let Some(shared) = self.0.upgrade() {
-            shared.watch.attended.store(false, Relaxed);
-        }
-    }
 }
 
 /// A connection that has been silent since then.
