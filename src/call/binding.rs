@@ -257,7 +257,7 @@ impl Call<'_> {
         }
         match slot.take(now) {
             Some((mut lease, idle)) => {
-                if lease.is_alive(idle, self.facts.deadline, self.settings).await {
+                if lease.is_alive(idle, self.limits()).await {
                     return Ok(Some(lease));
                 }
                 if self.binding.is_transaction() {

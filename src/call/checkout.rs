@@ -4,7 +4,7 @@ use std::{io, mem, sync::Arc, time::Instant};
 
 use mysql_async::prelude::Queryable;
 
-use super::{Binding, Call, Facts, Failed};
+use super::{Binding, Call, Failed};
 use crate::{
     call::fence::Settled,
     classify::Stage,
@@ -79,7 +79,7 @@ impl Call<'_> {
     }
 
     pub(super) async fn pooled_lease(&self, now: Instant) -> std::result::Result<Lease, Failed> {
-        let checkout = self.shared.checkout(now, self.facts.deadline, self.settings, self.facts.need()).await;
+        let checkout = self.shared.checkout(now, self.limits(), self.facts.need()).await;
         checkout.map_err(|none| self.not_connected(none))
     }
 
@@ -100,7 +100,7 @@ impl Call<'_> {
                 let failed = failed(error);
                 // a user's own classification may see it otherwise
                 if matches!(failed.classification.fault(), Fault::Disconnect(_)) {
-                    self.shared.note_failure(target, &failed.error, started, self.settings);
+                    self.shared.note_failure(target, &failed.error, started, self.limits());
                 }
                 failed
             }
@@ -151,7 +151,7 @@ impl Call<'_> {
         // there is no statement that makes a connection forget the last values of sequences: only a reset does
         if needs.contains(StateKinds::SEQUENCE) && !slot.can_tell(StateKinds::SEQUENCE) && !lease.is_pristine() {
             let may_be_reset = slot.state().is_neutral();
-            if !may_be_reset || !lease.forget_callers(self.facts.deadline, self.settings).await {
+            if !may_be_reset || !lease.forget_callers(self.limits()).await {
                 lease.retire();
                 return Err(self.forgotten());
             }
@@ -188,10 +188,10 @@ impl Call<'_> {
     /// A write waits until it is known that their sessions have ended. For a read it does not matter; theirs are killed
     /// all the same, so that abandoned scans do not pile up.
     async fn fence(&mut self, lease: &mut Lease) -> std::result::Result<(), Failed> {
-        let Facts { reading, deadline, .. } = self.facts;
+        let reading = self.facts.reading;
         loop {
             let (wait, hidden) = (!reading.reads_only(), self.facts.hides_its_session);
-            let settled = self.past.settle(lease, wait, hidden, deadline, self.settings).await;
+            let settled = self.past.settle(lease, wait, hidden, self.limits()).await;
             match settled {
                 Ok(Settled::All) => return Ok(()),
                 Ok(Settled::Late) => {

@@ -3,12 +3,11 @@
 //! A server does not notice that its client is gone while it executes. What a lost attempt left there is ended before a
 //! replay, and when the call ends without one: also when its caller just goes away.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use crate::{
     event::Unfenced,
-    policy::Settings,
-    pool::{Backend, Fate, Lease, Shared},
+    pool::{Backend, Fate, Lease, Limits, Shared},
 };
 
 /// The sessions of the attempts of one call that may have executed its statement, or may do so yet.
@@ -71,8 +70,7 @@ impl<'c> Past<'c> {
         lease: &mut Lease,
         wait: bool,
         hidden: bool,
-        deadline: Instant,
-        settings: &Settings,
+        limits: Limits,
     ) -> mysql_async::Result<Settled> {
         while let Some(session) = self.sessions.last() {
             let fate = match session {
@@ -83,10 +81,10 @@ impl<'c> Past<'c> {
                     Fate::StillThere
                 }
                 Some(session) if session.target() != lease.target_index() => {
-                    self.shared.end_elsewhere(session, wait, deadline, settings).await
+                    self.shared.end_elsewhere(session, wait, limits).await
                 }
                 // an error ends the connection: a late answer would be taken for that to its statement
-                Some(session) => lease.end(session, wait, deadline, settings).await?,
+                Some(session) => lease.end(session, wait, limits).await?,
             };
             if fate == Fate::StillThere && wait {
                 return Ok(Settled::Late);

@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Failure, Kind, Result},
     event::Event,
     policy::{RetryPolicy, Schedule, Settings},
-    pool::{Lease, Shared},
+    pool::{Lease, Limits, Shared},
     span::CallSpan,
     sql::{self, Reading, StateKinds},
     statement::Delivery,
@@ -142,9 +142,13 @@ impl<'c> Call<'c> {
         }
     }
 
-    /// When the call ends at the latest, but for a statement that is running.
-    pub(crate) fn deadline(&self) -> Instant {
-        self.facts.deadline
+    /// How long work on connections may take.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            deadline: self.facts.deadline,
+            connect_timeout: self.settings.connect_timeout,
+            waits: self.settings.retries,
+        }
     }
 
     /// What a stream keeps of its call.

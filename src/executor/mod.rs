@@ -128,7 +128,7 @@ impl Executor {
         loop {
             let ((), mut lease) = call.run_leased(Untouched).await?;
             // its last insert id and the like are another caller's
-            if lease.forget_callers(call.deadline(), self.handle.settings()).await {
+            if lease.forget_callers(call.limits()).await {
                 return Ok(Connection::new(lease));
             }
             lease.retire();

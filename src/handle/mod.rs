@@ -10,7 +10,7 @@ use crate::{
     call::{Binding, Call, Facts, request::Untouched},
     error::{Error, Result},
     guard::Table,
-    policy::{RetryPolicy, Settings},
+    policy::RetryPolicy,
     pool::{Broken, Lease, Shared, Slot},
     span::CallSpan,
     sql::StateKinds,
@@ -52,10 +52,6 @@ impl Handle {
 
     pub(crate) fn with_deadline(&self, deadline: Instant) -> Self {
         Handle { until: Some(self.until.map_or(deadline, |until| until.min(deadline))), ..self.clone() }
-    }
-
-    pub(crate) fn settings(&self) -> &Settings {
-        self.policy.settings()
     }
 
     /// The same for the statements of one session.

@@ -55,13 +55,6 @@ pub(crate) struct Settings {
     pub(crate) classifier: Option<Arc<Classifier>>,
 }
 
-impl Settings {
-    /// The connect time-out, but no longer than this.
-    pub(crate) fn connect_within(&self, longest: Duration) -> Duration {
-        self.connect_timeout.map_or(longest, |limit| limit.min(longest))
-    }
-}
-
 /// A user's own classification: gets the driver's error and what the built-in table says of it.
 pub(crate) type Classifier = dyn Fn(&mysql_async::Error, Classification) -> Classification + Send + Sync;
 

@@ -6,12 +6,11 @@ use std::{
 };
 
 use super::tasks::{probe::probe, retake::retake};
-use super::{Backend, Fate, Lease, NoConnection, Shared};
+use super::{Backend, Fate, Lease, Limits, NoConnection, Shared};
 use crate::{
     conditions::{unavailable_at_connect, unavailable_at_statement},
     event::Event,
     outage::{Need, Recovery},
-    policy::Settings,
     verdict::Unavailable,
 };
 
@@ -20,14 +19,9 @@ const SILENCE: Duration = Duration::from_secs(1);
 
 impl Shared {
     /// Waits until a connection may be asked for.
-    pub(super) async fn pass(
-        self: &Arc<Self>,
-        need: Need,
-        deadline: Instant,
-        settings: &Settings,
-    ) -> Result<(), NoConnection> {
+    pub(super) async fn pass(self: &Arc<Self>, need: Need, limits: Limits) -> Result<(), NoConnection> {
         let (idle, attend) = (|| self.current().1.has_idle(), || self.attend());
-        let passing = self.outage.pass(need, deadline, !settings.retries, idle, attend);
+        let passing = self.outage.pass(need, limits.deadline, !limits.waits, idle, attend);
         passing.await.map_err(NoConnection::Closed)
     }
 
@@ -53,11 +47,11 @@ impl Shared {
         target: usize,
         error: &mysql_async::Error,
         started: Instant,
-        settings: &Settings,
+        limits: Limits,
     ) {
         // what the table calls no loss is one by the user's own classification
         let why = unavailable_at_connect(error, self.targets.len() > 1).unwrap_or(Unavailable::NotReady);
-        if why != Unavailable::Silent || started.elapsed() >= settings.connect_within(SILENCE) {
+        if why != Unavailable::Silent || started.elapsed() >= limits.connect_within(SILENCE) {
             self.note(target, why, error, started);
         }
     }
@@ -151,18 +145,12 @@ impl Shared {
     }
 
     /// Ends a session that is on another target than the one in use, from a connection made for it.
-    pub(crate) async fn end_elsewhere(
-        &self,
-        session: &Backend,
-        wait: bool,
-        deadline: Instant,
-        settings: &Settings,
-    ) -> Fate {
+    pub(crate) async fn end_elsewhere(&self, session: &Backend, wait: bool, limits: Limits) -> Fate {
         let target = &self.targets[session.target()];
         // the replay waits for it, and it may be gone for good
-        let limit = settings.connect_within(self.outage.tuning.patience());
-        let hurried = Settings { connect_timeout: Some(limit), ..settings.clone() };
-        let ending = session.end_from_outside(target.opts.clone(), wait, deadline, &hurried);
+        let limit = limits.connect_within(self.outage.tuning.patience());
+        let hurried = Limits { connect_timeout: Some(limit), ..limits };
+        let ending = session.end_from_outside(target.opts.clone(), wait, hurried);
         ending.await.unwrap_or(Fate::Unreachable)
     }
 

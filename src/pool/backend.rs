@@ -24,8 +24,8 @@ use std::{
 
 use mysql_async::{Conn, Opts, Row, prelude::Queryable};
 
-use super::bounded;
-use crate::{conditions::answers::is_missing_session, policy::Settings, random::random};
+use super::{Limits, bounded};
+use crate::{conditions::answers::is_missing_session, random::random};
 
 /// The name of the lock that marks one session. Unique among all processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,15 +263,9 @@ impl Backend {
     }
 
     /// Ends this session from a connection that was made for it.
-    pub(crate) async fn end_from_outside(
-        &self,
-        opts: Opts,
-        wait: bool,
-        deadline: Instant,
-        settings: &Settings,
-    ) -> mysql_async::Result<Fate> {
-        let mut conn = bounded(Conn::new(opts), "connect", deadline, settings).await?;
-        self.end_asking(Asking::from_outside(), &mut conn, wait, deadline, settings).await
+    pub(crate) async fn end_from_outside(&self, opts: Opts, wait: bool, limits: Limits) -> mysql_async::Result<Fate> {
+        let mut conn = bounded(Conn::new(opts), "connect", limits).await?;
+        self.end_asking(Asking::from_outside(), &mut conn, wait, limits).await
     }
 
     /// Ends this session from a connection whose session is `own`, and with `wait` does not return before it is seen gone, or
@@ -283,13 +277,12 @@ impl Backend {
         from: &mut Conn,
         own: Option<&Backend>,
         wait: bool,
-        deadline: Instant,
-        settings: &Settings,
+        limits: Limits,
     ) -> mysql_async::Result<Fate> {
         match own {
             None => Ok(Fate::Unmarked),
             Some(own) if own.server != self.server => Ok(Fate::OtherServer),
-            Some(own) => self.end_asking(Asking::from_session(own), from, wait, deadline, settings).await,
+            Some(own) => self.end_asking(Asking::from_session(own), from, wait, limits).await,
         }
     }
 
@@ -300,14 +293,13 @@ impl Backend {
         mut asking: Asking,
         from: &mut Conn,
         wait: bool,
-        deadline: Instant,
-        settings: &Settings,
+        limits: Limits,
     ) -> mysql_async::Result<Fate> {
         let mut killed: Option<(u64, Instant)> = None;
         let mut pause = Duration::from_millis(1);
         let lock = format!(", IS_USED_LOCK('{}')", self.mark);
         loop {
-            let answer = bounded(asking.ask(from, &lock), "IS_USED_LOCK", deadline, settings).await?;
+            let answer = bounded(asking.ask(from, &lock), "IS_USED_LOCK", limits).await?;
             let Some(Answer { server, row }) = answer else { return Ok(Fate::Unmarked) };
             if server != *self.server {
                 return Ok(Fate::OtherServer);
@@ -321,7 +313,7 @@ impl Backend {
             if killed.is_none_or(|(other, when)| other != id || when.elapsed() >= KILL_AGAIN) {
                 killed = Some((id, Instant::now()));
                 let killing = from.query_drop(format!("KILL {id}"));
-                match bounded(killing, "KILL", deadline, settings).await {
+                match bounded(killing, "KILL", limits).await {
                     Ok(()) => {}
                     // it ended in between
                     Err(mysql_async::Error::Server(error)) if is_missing_session(&error) => {}
@@ -329,7 +321,7 @@ impl Backend {
                     Err(error) => return Err(error),
                 }
             }
-            if !wait || Instant::now() + pause >= deadline {
+            if !wait || Instant::now() + pause >= limits.deadline {
                 return Ok(Fate::StillThere);
             }
             tokio::time::sleep(pause).await;

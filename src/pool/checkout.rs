@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Lease, Shared, bounded,
+    Lease, Limits, Shared, bounded,
     introduction::introduce,
     records::{Condition, Status},
     setup::AutocommitOff,
@@ -25,7 +25,6 @@ use super::{
 use crate::{
     driver::timed_out,
     outage::{Closed, Need},
-    policy::Settings,
 };
 
 /// After so long without a returned connection the sockets of the idle ones are looked at anew.
@@ -49,15 +48,14 @@ impl Shared {
     pub(crate) async fn checkout(
         self: &Arc<Self>,
         now: Instant,
-        deadline: Instant,
-        settings: &Settings,
+        limits: Limits,
         need: Need,
     ) -> Result<Lease, NoConnection> {
         'gate: loop {
             if self.outage.is_troubled() {
-                Box::pin(self.pass(need, deadline, settings)).await?;
+                Box::pin(self.pass(need, limits)).await?;
             }
-            let permit = self.permit(deadline).await?;
+            let permit = self.permit(limits.deadline).await?;
             // while it waited for its turn: the permit is for one who can use it
             if self.is_shut(need) {
                 continue;
@@ -71,17 +69,17 @@ impl Shared {
             loop {
                 let (index, target) = self.current();
                 let (conn, started) = if target.has_idle() || target.is_complete() {
-                    (connect(target, deadline, settings).await, now)
+                    (connect(target, limits).await, now)
                 } else {
                     // what is rare is boxed
-                    match Box::pin(self.make(target, need, deadline, settings)).await? {
+                    match Box::pin(self.make(target, need, limits)).await? {
                         Some(made) => made,
                         None => continue 'gate,
                     }
                 };
                 let failed = |error| NoConnection::Failed { error, target: index, started };
                 let mut lease = Lease::new(conn.map_err(failed)?, self, index);
-                if self.verify(&mut lease, now, deadline, settings).await.map_err(failed)? {
+                if self.verify(&mut lease, now, limits).await.map_err(failed)? {
                     if self.outage.is_troubled() {
                         self.note_connection(&lease);
                     }
@@ -99,15 +97,14 @@ impl Shared {
         &self,
         target: &Target,
         need: Need,
-        deadline: Instant,
-        settings: &Settings,
+        limits: Limits,
     ) -> Result<Option<(mysql_async::Result<mysql_async::Conn>, Instant)>, NoConnection> {
-        let _turn = self.turn(deadline).await?;
+        let _turn = self.turn(limits.deadline).await?;
         if self.is_shut(need) {
             return Ok(None);
         }
         let started = Instant::now();
-        Ok(Some((connect(target, deadline, settings).await, started)))
+        Ok(Some((connect(target, limits).await, started)))
     }
 
     /// The leave to make a connection.
@@ -132,12 +129,12 @@ impl Shared {
     }
 
     /// Learns what a new connection is, and makes it what the program expects.
-    async fn introduce(&self, lease: &mut Lease, deadline: Instant, settings: &Settings) -> mysql_async::Result<()> {
+    async fn introduce(&self, lease: &mut Lease, limits: Limits) -> mysql_async::Result<()> {
         let index = lease.target_index();
         let asking = introduce(lease.conn(), index);
-        let introduction = bounded(asking, "check of a new connection", deadline, settings).await?;
-        bounded(self.setup.run(lease.conn()), "set-up", deadline, settings).await?;
-        if bounded(is_autocommit_off(lease, introduction.autocommit), "check", deadline, settings).await? {
+        let introduction = bounded(asking, "check of a new connection", limits).await?;
+        bounded(self.setup.run(lease.conn()), "set-up", limits).await?;
+        if bounded(is_autocommit_off(lease, introduction.autocommit), "check", limits).await? {
             return Err(AutocommitOff::error());
         }
         lease.target().records.introduce(lease.connection(), introduction);
@@ -145,23 +142,17 @@ impl Shared {
     }
 
     /// Whether the connection is fit for use. An error is one of a new connection; an old one is just replaced.
-    async fn verify(
-        &self,
-        lease: &mut Lease,
-        now: Instant,
-        deadline: Instant,
-        settings: &Settings,
-    ) -> mysql_async::Result<bool> {
+    async fn verify(&self, lease: &mut Lease, now: Instant, limits: Limits) -> mysql_async::Result<bool> {
         let target = lease.target();
         match target.records.condition(lease.connection(), now) {
             Condition::Over => Ok(false),
             Condition::Idle(idle)
                 if self.ping_after.is_some_and(|limit| idle >= limit) || target.is_doubtful(idle, now) =>
             {
-                Ok(bounded(lease.conn().ping(), "ping", deadline, settings).await.is_ok())
+                Ok(bounded(lease.conn().ping(), "ping", limits).await.is_ok())
             }
             Condition::Idle(_) => Ok(true),
-            Condition::New => Box::pin(self.introduce(lease, deadline, settings)).await.map(|()| true),
+            Condition::New => Box::pin(self.introduce(lease, limits)).await.map(|()| true),
         }
     }
 }
@@ -180,7 +171,7 @@ async fn is_autocommit_off(lease: &mut Lease, before: Option<bool>) -> mysql_asy
     Ok(lease.status().is_some_and(|Status { autocommit, .. }| !autocommit))
 }
 
-async fn connect(target: &Target, deadline: Instant, settings: &Settings) -> mysql_async::Result<mysql_async::Conn> {
+async fn connect(target: &Target, limits: Limits) -> mysql_async::Result<mysql_async::Conn> {
     // Unconstrained: when a task has used up its share of tokio's cooperative budget, the pool's check of an idle
     // socket would take 'not now' for 'alive' (TCP), or leak the slot if it is then cancelled (unix socket).
     let mut connecting = pin!(unconstrained(target.pool.get_conn()));
@@ -192,7 +183,7 @@ async fn connect(target: &Target, deadline: Instant, settings: &Settings) -> mys
         }
         yield_now().await;
     }
-    bounded(connecting, "connect", deadline, settings).await
+    bounded(connecting, "connect", limits).await
 }
 
 /// A permit of the pool that is released unless it was handed over to a lease.

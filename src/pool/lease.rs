@@ -11,13 +11,13 @@ use mysql_async::{Conn, Statement, prelude::Queryable};
 use tokio::task::unconstrained;
 
 use super::{
-    Backend, Fate, Shared, Slot, Target, bounded,
+    Backend, Fate, Limits, Shared, Slot, Target, bounded,
     introduction::restore,
     parking::Place,
     poll_once,
     records::{Records, Returned, Status, key},
 };
-use crate::{policy::Settings, sql::StateKinds};
+use crate::sql::StateKinds;
 
 /// A held connection that has idled for this long is pinged before it is used: the driver has no way to look at its
 /// socket, as its pool has. No server's `wait_timeout` is shorter than twice that.
@@ -113,8 +113,8 @@ impl Lease {
     }
 
     /// Whether the server still holds the session after it has idled for so long. Asks it only where that is in doubt.
-    pub(crate) async fn is_alive(&mut self, idle: Duration, deadline: Instant, settings: &Settings) -> bool {
-        idle < CHECK_AFTER || bounded(self.conn().ping(), "ping", deadline, settings).await.is_ok()
+    pub(crate) async fn is_alive(&mut self, idle: Duration, limits: Limits) -> bool {
+        idle < CHECK_AFTER || bounded(self.conn().ping(), "ping", limits).await.is_ok()
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn {
@@ -153,15 +153,9 @@ impl Lease {
     }
 
     /// Ends another session from this one. See [`Backend::end`].
-    pub(crate) async fn end(
-        &mut self,
-        other: &Backend,
-        wait: bool,
-        deadline: Instant,
-        settings: &Settings,
-    ) -> mysql_async::Result<Fate> {
+    pub(crate) async fn end(&mut self, other: &Backend, wait: bool, limits: Limits) -> mysql_async::Result<Fate> {
         let own = self.session();
-        let fate = other.end(self.conn(), own.as_ref(), wait, deadline, settings).await?;
+        let fate = other.end(self.conn(), own.as_ref(), wait, limits).await?;
         if fate == Fate::Unmarked {
             self.doubt_mark();
         }
@@ -278,13 +272,13 @@ impl Lease {
     }
 
     /// Sees to it that the session tells nothing of who used it before; `false` if that cannot be done.
-    pub(crate) async fn forget_callers(&mut self, deadline: Instant, settings: &Settings) -> bool {
+    pub(crate) async fn forget_callers(&mut self, limits: Limits) -> bool {
         if self.is_pristine() {
             return true;
         }
         self.shared.listeners.counting.resets.add_one();
         self.sending();
-        let answer = bounded(self.renew(), "reset", deadline, settings).await;
+        let answer = bounded(self.renew(), "reset", limits).await;
         if answer.is_ok() {
             self.answered();
         }

@@ -22,7 +22,7 @@ use crate::{
     event::Listeners,
     guard::Table,
     outage::{self, Outage},
-    policy::{Budget, RetryBudget, Settings},
+    policy::{Budget, RetryBudget},
     pool::watch::Watch,
 };
 
@@ -31,6 +31,7 @@ mod backend;
 mod checkout;
 mod introduction;
 mod lease;
+mod limits;
 mod parking;
 mod records;
 mod setup;
@@ -41,6 +42,7 @@ mod tasks;
 pub(crate) use backend::{Backend, Doing, Fate, doing};
 pub(crate) use checkout::NoConnection;
 pub(crate) use lease::Lease;
+pub(crate) use limits::Limits;
 pub(crate) use parking::{Finding, GivenUp, Place};
 use records::Records;
 pub(crate) use setup::Setup;
@@ -192,11 +194,10 @@ impl Shared {
 async fn bounded<T>(
     work: impl Future<Output = mysql_async::Result<T>>,
     what: &str,
-    deadline: Instant,
-    settings: &Settings,
+    limits: Limits,
 ) -> mysql_async::Result<T> {
-    let remaining = deadline.saturating_duration_since(Instant::now());
-    let limit = settings.connect_within(remaining);
+    let remaining = limits.deadline.saturating_duration_since(Instant::now());
+    let limit = limits.connect_within(remaining);
     timeout(limit, work).await.map_err(|_| timed_out(format!("no answer to {what} within {limit:.3?}")))?
 }
 

@@ -13,8 +13,7 @@ use std::{
 use super::keeper::{Keeper, Turn};
 use crate::{
     outage::Need,
-    policy::Settings,
-    pool::{Backend, Shared},
+    pool::{Backend, Limits, Shared},
 };
 
 /// The sessions that wait for their end.
@@ -56,21 +55,21 @@ async fn end_orphans(shared: &Arc<Shared>) {
         }
         let now = Instant::now();
         let deadline = now.checked_add(shared.reset_timeout).unwrap_or(now);
-        let settings = Settings::default();
+        let limits = Limits { deadline, connect_timeout: Some(shared.reset_timeout), waits: true };
         // not among the calls that wait
         while shared.is_shut(Need::Read) && Instant::now() < deadline {
             tokio::time::sleep(PAUSE).await;
         }
         // best effort: a server that cannot be reached has lost its clients too, or will notice
-        let Ok(mut lease) = shared.checkout(now, deadline, &settings, Need::Read).await else {
+        let Ok(mut lease) = shared.checkout(now, limits, Need::Read).await else {
             continue;
         };
         let mut alive = true;
         for session in &sessions {
             if session.target() != lease.target_index() {
-                shared.end_elsewhere(session, false, deadline, &settings).await;
+                shared.end_elsewhere(session, false, limits).await;
             } else if alive {
-                alive = lease.end(session, false, deadline, &settings).await.is_ok();
+                alive = lease.end(session, false, limits).await.is_ok();
             }
         }
         if alive {
