@@ -73,7 +73,7 @@ impl Call<'_> {
             },
         };
         let context = Context {
-            oversized: lease.is_too_small_for(self.facts.length),
+            oversized: self.facts.length.is_some_and(|length| lease.is_too_small_for(length)),
             unsendable: limit.is_some(),
             rolls_back,
             ..self.context(progress.stage())

@@ -14,7 +14,8 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
     pub(super) reading: Reading,
-    pub(super) length: usize,
+    /// `None`: it has no statement, and is made for the sake of a connection.
+    pub(super) length: Option<usize>,
     /// It may release the lock that marks its session, which then tells nothing.
     pub(super) hides_its_session: bool,
     /// It may release that lock and be answered: later nothing can be concluded from the lock.
@@ -37,9 +38,9 @@ impl Facts {
         self.reading.state().union(self.reading.gives())
     }
 
-    /// What it wants of a server. A call without a text, for a connection, will do with any.
+    /// What it wants of a server. A call without a statement will do with any.
     pub(super) fn need(&self) -> Need {
-        let reads = (self.reading.reads_only() || self.length == 0) && !self.transaction;
+        let reads = (self.reading.reads_only() || self.length.is_none()) && !self.transaction;
         if reads && !self.refused { Need::Read } else { Need::Write }
     }
 

@@ -89,7 +89,7 @@ impl<'c> Call<'c> {
         (shared, binding): (&'c Arc<Shared>, Binding<'c>),
         policy: &'c RetryPolicy,
         until: Option<Instant>,
-        text: &[u8],
+        text: Option<&[u8]>,
         delivery: Delivery,
     ) -> Self {
         let settings = policy.settings();
@@ -97,10 +97,12 @@ impl<'c> Call<'c> {
         // a deadline beyond what the clock can express is none
         let deadline =
             started.checked_add(settings.deadline).unwrap_or_else(|| started + Duration::from_secs(u32::MAX.into()));
+        let length = text.map(<[u8]>::len);
+        let text = text.unwrap_or_default();
         let reading = sql::read(text);
         let facts = Facts {
             reading,
-            length: text.len(),
+            length,
             doubts_its_mark: [StateKinds::UNKNOWN, StateKinds::USER_LOCK]
                 .into_iter()
                 .any(|kind| reading.state().contains(kind)),

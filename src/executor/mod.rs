@@ -124,7 +124,7 @@ impl Executor {
     /// # Errors
     /// As for a statement that could not be sent.
     pub async fn connection(&self) -> Result<Connection> {
-        let mut call = self.handle.call_of_ours(&"");
+        let mut call = self.handle.call_for_a_connection();
         loop {
             let ((), mut lease) = call.run_leased(Untouched).await?;
             // its last insert id and the like are another caller's
@@ -206,7 +206,7 @@ impl Executor {
     /// # Errors
     /// The driver reports one; the connections are gone all the same.
     pub async fn close(self) -> Result<()> {
-        let call = self.handle.call_of_ours(&"");
+        let call = self.handle.call_for_a_connection();
         self.handle.shared.close().await.map_err(|error| call.closing_failed(error))
     }
 }

@@ -96,7 +96,12 @@ impl Handle {
 
     /// The call of a statement that may stand anywhere.
     pub(crate) fn call_of_ours<'c>(&'c self, statement: &impl AsStatement) -> Call<'c> {
-        Call::new(self.place(), &self.policy, self.until, &statement.text(), statement.delivery())
+        Call::new(self.place(), &self.policy, self.until, Some(&statement.text()), statement.delivery())
+    }
+
+    /// A call without a statement, for the sake of a connection.
+    pub(crate) fn call_for_a_connection(&self) -> Call<'_> {
+        Call::new(self.place(), &self.policy, self.until, None, Delivery::AtMostOnce)
     }
 
     /// The call of a transaction that begins with this text.
@@ -143,7 +148,7 @@ impl Handle {
 
     /// A connection, alive a moment ago, without a command.
     pub(crate) async fn connect(&self) -> Result<Lease> {
-        let ((), lease) = self.call_of_ours(&"").run_leased(Untouched).await?;
+        let ((), lease) = self.call_for_a_connection().run_leased(Untouched).await?;
         Ok(lease)
     }
 
