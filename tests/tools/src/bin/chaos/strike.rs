@@ -6,13 +6,10 @@
 use std::{sync::Arc, time::Instant};
 
 use mysql_async::prelude::Queryable;
-use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, Server, When};
+use mysql_retry_fixture::{Bag, Fault, Kind, Place, Proxy, Random, Rule, Server, When};
 use tokio::time::sleep;
 
-use crate::{
-    random::{Bag, Random},
-    record::{Lane, Record},
-};
+use crate::record::{Lane, Record};
 
 /// Faults of the server. It runs when this returns.
 pub(crate) async fn at_server(server: Arc<Server>, record: Arc<Record>, seed: u64, end: Instant) {

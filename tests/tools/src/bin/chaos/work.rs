@@ -7,10 +7,10 @@ use std::{
 
 use mysql_async::{Params, Row, Value};
 use mysql_retry::{Annotate, Executor, Outcome};
+use mysql_retry_fixture::Random;
 
 use crate::{
     kinds::Kind,
-    random::Random,
     record::{Record, with_story},
     tables::{PAGE, SHARE},
     transaction::{self, ACCOUNTS},

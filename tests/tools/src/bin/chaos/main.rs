@@ -8,11 +8,8 @@ mod judge;
 mod kinds;
 mod picture;
 mod progress;
-mod random;
 mod record;
-mod scale;
 mod strike;
-mod svg;
 mod table;
 mod tables;
 mod transaction;
@@ -25,11 +22,10 @@ use std::{
 };
 
 use mysql_retry::{Counters, Executor, RetryPolicy};
-use mysql_retry_fixture::{Fault, Flavour, Proxy, Server};
+use mysql_retry_fixture::{Fault, Proxy, Server, Transport};
 use tokio::task::JoinSet;
 
 use judge::Judgment;
-use picture::Title;
 use record::Record;
 use tables::Found;
 use work::{Step, Worker};
@@ -70,8 +66,8 @@ async fn run() -> Result<bool, Problem> {
     let found = Found::look(&server).await?;
     let judgment = Judgment::of(&steps, &found, &record);
     table::print(&judgment);
-    let title = Title { server: name, tasks: work::TASKS, seed, counters };
-    let path = picture::write(&title, &judgment, &record)?;
+    let run = format!("{name}, {} tasks, seed {seed}", work::TASKS);
+    let path = picture::write(&run, counters, &judgment, &record)?;
     println!("picture: {}", path.display());
     Ok(tell(&judgment, &steps, counters))
 }
@@ -168,12 +164,9 @@ fn number_from(variable: &str) -> Result<Option<u64>, Problem> {
 }
 
 fn name_of(server: &Server) -> String {
-    let family = match server.flavour() {
-        Flavour::MariaDb => "MariaDB",
-        Flavour::MySql => "MySQL",
+    let transport = match server.transport() {
+        Transport::Tcp => "TCP",
+        Transport::Unix => "a unix socket",
     };
-    let (major, minor, patch) = server.version();
-    format!("{family} {major}.{minor}.{patch} over {:?}", server.transport())
-        .replace("Tcp", "TCP")
-        .replace("Unix", "a unix socket")
+    format!("{} over {transport}", server.name())
 }

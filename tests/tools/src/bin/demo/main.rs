@@ -1,6 +1,6 @@
 //! What bare `mysql_async` does and what the executor does when connections get lost, side by side.
 //!
-//! Run it with `make demo`, or `cargo run --example demo` where a MariaDB or MySQL server is installed. It starts a
+//! Run it with `make demo`, or `cargo run -p mysql-retry-tools --bin demo` where a MariaDB or MySQL server is installed. It starts a
 //! private server, loses connections in five ways, and looks into the database to see which promises were kept: the
 //! last line tells, and so does the exit code.
 
@@ -15,7 +15,7 @@ mod screen;
 
 use std::{process::ExitCode, time::Duration};
 
-use mysql_retry_fixture::{Flavour, Server};
+use mysql_retry_fixture::Server;
 
 use figures::Figures;
 
@@ -33,7 +33,7 @@ async fn main() -> ExitCode {
         eprintln!("demo: it could not be shown to its end: {sentence}");
     }));
     let server = Server::builder().flag("--wait-timeout=2").start().await;
-    screen::intro(&name_of(&server));
+    screen::intro(&server.name());
     let Ok(shown) = tokio::time::timeout(LIMIT, show(&server)).await else {
         eprintln!("demo: broken promise: a scene did not end within {LIMIT:?}, though every wait is bounded");
         return ExitCode::FAILURE;
@@ -58,13 +58,4 @@ async fn show(server: &Server) -> Result<Vec<Figures>, Problem> {
         reply::of_an_insert(server).await?,
         reply::of_an_update(server).await?,
     ])
-}
-
-fn name_of(server: &Server) -> String {
-    let family = match server.flavour() {
-        Flavour::MariaDb => "MariaDB",
-        Flavour::MySql => "MySQL",
-    };
-    let (major, minor, patch) = server.version();
-    format!("{family} {major}.{minor}.{patch}")
 }
