@@ -49,7 +49,7 @@ examples: server
 	@echo 'Building the examples ...'
 	@$(CARGO) build --quiet --locked --examples
 	@$(CARGO) build --quiet --locked --package mysql-retry-fixture --bin with-server
-	@for example in idempotent policy long_job transfer exactly_once session failover; do \
+	@for example in long_job idempotent policy classify transfer exactly_once session failover; do \
 	  echo "== $$example"; \
 	  $(CARGO) run --quiet --locked --package mysql-retry-fixture --bin with-server -- \
 	    $(CARGO) run --quiet --locked --example $$example || exit 1; \
