@@ -10,6 +10,8 @@
 # The suite with what is optional; `make test FLAGS=` runs it with the default features.
 FLAGS = --features mysql-retry/tracing
 CARGO = cargo
+# the demo and the chaos run, in tests/tools
+TOOLS = --package mysql-retry-tools
 # it waits for servers more than it works
 export RUST_TEST_THREADS ?= 6
 
@@ -18,7 +20,7 @@ export RUST_TEST_THREADS ?= 6
 help:
 	@echo 'make demo      see lost connections survived, on a private server (1 minute to build, then 30 s)'
 	@echo 'make test      run everything: unit tests, the suite on a real server, the compiled examples in the docs'
-	@echo 'make examples  run the other examples, each on a private server'
+	@echo 'make examples  run the examples, each on a private server'
 	@echo 'make chaos     a minute of killed servers and cut paths: was every caller told the truth? Draws target/chaos/chaos.svg'
 	@echo 'make faults    try to prove the verdicts wrong: a lost connection at every byte (5 minutes); CASE=n plays one case again'
 	@echo 'make audit     the same for SQL: state left behind, transactions that end early, every error number (6 minutes)'
@@ -34,8 +36,8 @@ help:
 
 demo: server
 	@echo 'Building the demo ...'
-	@$(CARGO) build --quiet --locked --example demo
-	@$(CARGO) run --quiet --locked --example demo
+	@$(CARGO) build --quiet --locked $(TOOLS)
+	@$(CARGO) run --quiet --locked $(TOOLS) --bin demo
 
 # built first, so that what the tests say is not buried under what the compiler says
 test: server
@@ -47,7 +49,7 @@ examples: server
 	@echo 'Building the examples ...'
 	@$(CARGO) build --quiet --locked --examples
 	@$(CARGO) build --quiet --locked --package mysql-retry-fixture --bin with-server
-	@for example in idempotent policy long_job transfer exactly_once session failover; do \
+	@for example in long_job idempotent policy classify transfer exactly_once session failover; do \
 	  echo "== $$example"; \
 	  $(CARGO) run --quiet --locked --package mysql-retry-fixture --bin with-server -- \
 	    $(CARGO) run --quiet --locked --example $$example || exit 1; \
@@ -55,8 +57,8 @@ examples: server
 
 chaos: server
 	@echo 'Building the chaos run ...'
-	@$(CARGO) build --quiet --locked --example chaos
-	@$(CARGO) run --quiet --locked --example chaos
+	@$(CARGO) build --quiet --locked $(TOOLS)
+	@$(CARGO) run --quiet --locked $(TOOLS) --bin chaos
 
 # one case of the matrix instead of all, on the server of the run
 CASE = $(FAULTS_CASE)

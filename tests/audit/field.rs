@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::FutureExt as _;
 use mysql_retry::{Executor, TxOpts};
-use mysql_retry_fixture::{Flavour, Server};
+use mysql_retry_fixture::Server;
 
 use crate::{
     calibrate::{self, Effect},
@@ -85,10 +85,10 @@ pub async fn play(selection: Selection) -> Findings {
     wait_until_alone(&server).await;
     let ledger = Ledger::read(&mut conn, &databases).await;
     let mut findings = pronounce(&server, &records, &known, &ledger);
-    findings.add(errors.pronounce(&name(&server), &ledger));
+    findings.add(errors.pronounce(&server.name(), &ledger));
     let unseen = PANICS.load(Ordering::SeqCst).saturating_sub(findings.panics);
     if unseen > 0 {
-        println!("panic: {}: {unseen} in tasks of the library", name(&server));
+        println!("panic: {}: {unseen} in tasks of the library", server.name());
         findings.panics += unseen;
     }
     findings
@@ -223,7 +223,7 @@ async fn wait_until_alone(server: &Server) {
 }
 
 fn pronounce(server: &Server, records: &[Record], known: &BTreeMap<usize, Effect>, ledger: &Ledger) -> Findings {
-    let server = name(server);
+    let server = server.name();
     let mut rows: BTreeMap<&'static str, Findings> = BTreeMap::new();
     for index in known.keys() {
         rows.entry(corpus::forms()[*index].0).or_default().forms += 1;
@@ -291,13 +291,4 @@ fn pronounce(server: &Server, records: &[Record], known: &BTreeMap<usize, Effect
         sum.add(row);
     }
     sum
-}
-
-pub fn name(server: &Server) -> String {
-    let (major, minor, patch) = server.version();
-    let flavour = match server.flavour() {
-        Flavour::MariaDb => "MariaDB",
-        Flavour::MySql => "MySQL",
-    };
-    format!("{flavour} {major}.{minor}.{patch}")
 }

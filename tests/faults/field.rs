@@ -58,7 +58,7 @@ pub fn select(selection: Selection, flavour: Flavour) -> Vec<Case> {
 /// Plays the cases, prints the bad ones and the rows of the table, and returns their sum.
 pub async fn play(server: Server, cases: Vec<Case>) -> Findings {
     ledger::lay_out(&server, &cases).await;
-    eprintln!("{}: {} cases ..", name(&server), cases.len());
+    eprintln!("{}: {} cases ..", server.name(), cases.len());
     let extra_round_trips = transfer::extra_round_trips(&server).await;
     let server = Arc::new(server);
     let mut shares: BTreeMap<(u32, bool, Wire), Vec<Case>> = BTreeMap::new();
@@ -115,7 +115,7 @@ async fn wait_until_alone(server: &Server) {
 }
 
 fn pronounce(server: &Server, played: &[Played], ledger: &Ledger) -> Findings {
-    let server = name(server);
+    let server = server.name();
     let mut rows: BTreeMap<Work, Counts> = BTreeMap::new();
     let mut sum = Findings::default();
     for one in played {
@@ -139,13 +139,4 @@ fn pronounce(server: &Server, played: &[Played], ledger: &Ledger) -> Findings {
     }
     table::print_rows(&server, &rows);
     sum
-}
-
-pub fn name(server: &Server) -> String {
-    let (major, minor, patch) = server.version();
-    let flavour = match server.flavour() {
-        Flavour::MariaDb => "MariaDB",
-        Flavour::MySql => "MySQL",
-    };
-    format!("{flavour} {major}.{minor}.{patch}")
 }

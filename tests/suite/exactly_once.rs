@@ -84,6 +84,26 @@ async fn a_lost_commit_that_took_effect_returns_the_value_of_its_own_run() {
 }
 
 #[tokio::test]
+async fn a_program_that_ended_after_its_commit_learns_from_the_token_that_it_committed() {
+    let server = shared().await;
+    let proxy = Proxy::start(server).await;
+    let table = unique("guard");
+    let executor = |opts| Executor::builder().guard_table(&table).build(opts).expect("good options");
+    let ledger = Ledger::new(server).await;
+    let ended = executor(proxy.opts());
+    ended.create_guard_table().await.expect("created");
+    proxy.rule(Rule::new(When::text("COMMIT"), Place::AfterRequestWhenAnswered, Fault::Silence));
+    tokio::select! {
+        done = insert(&ended, &ledger, "t") => panic!("without a reply: {done:?}"),
+        () = proxy.wait_fired(1) => drop(ended),
+    }
+    let again = insert(&executor(server.opts()), &ledger, "t").await;
+    assert_eq!(again.expect("an answer"), Done::Before { payload: None });
+    assert_eq!(ledger.rows().await, 1);
+    proxy.cut_all(Fault::Fin).await;
+}
+
+#[tokio::test]
 async fn a_guard_s_own_questions_are_bounded_by_the_attempt_time_out() {
     let server = shared().await;
     for question in ["information_schema.TABLES", "SELECT owner"] {

@@ -21,16 +21,13 @@ mod columns;
 mod form;
 mod load;
 mod picture;
-mod scale;
 mod settings;
 mod stage;
-#[path = "../../../examples/chaos/svg.rs"]
-mod svg;
 mod table;
 
 use std::process::ExitCode;
 
-use mysql_retry_fixture::{Cluster, Flavour, Server};
+use mysql_retry_fixture::{Cluster, Server};
 
 use cell::Cell;
 use columns::Column;
@@ -56,7 +53,7 @@ async fn main() -> ExitCode {
     table::print_errors(&cells);
     table::print_bounds(&cells);
     let is_whole = settings.is_whole() && cells.iter().any(|cell| cell.form == Form::Galera);
-    match picture::write(&version(&server), &cells, is_whole) {
+    match picture::write(&server.name(), &cells, is_whole) {
         Ok(path) => println!("\npicture: {}", path.display()),
         Err(error) => println!("\nno picture: {error}"),
     }
@@ -123,13 +120,4 @@ async fn spend(settings: &Settings, server: &Server) -> (Vec<String>, Option<Str
         });
     }
     (lines, overspent)
-}
-
-fn version(server: &Server) -> String {
-    let (major, minor, patch) = server.version();
-    let name = match server.flavour() {
-        Flavour::MariaDb => "MariaDB",
-        Flavour::MySql => "MySQL",
-    };
-    format!("{name} {major}.{minor}.{patch}")
 }

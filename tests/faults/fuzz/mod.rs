@@ -3,10 +3,6 @@
 //! `FUZZ_SECONDS` plays for so long, `FUZZ_SEED` repeats the scripts of a run, `FUZZ_SCRIPT` plays one of them alone and
 //! prints it. What happens when depends on the machine, so that a script may have to be played a few times.
 
-// the generator of the chaos run; not all of it is needed here
-#[allow(dead_code)]
-#[path = "../../../examples/chaos/random.rs"]
-mod random;
 mod rules;
 mod run;
 mod script;
@@ -21,10 +17,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use mysql_retry_fixture::Server;
+use mysql_retry_fixture::{Random, Server};
 
 use crate::{field, judge::Crime, ledger, play::Told};
-use random::Random;
 use run::Heard;
 use script::Script;
 use verdict::Finding;
@@ -78,7 +73,7 @@ pub fn run() -> bool {
         ledger::lay_out(&server, &[]).await;
         // each script asks for its own rows
         server.query_drop("CREATE INDEX effect_c ON effect (c)").await;
-        println!("fuzz: {}, seed={seed}", field::name(&server));
+        println!("fuzz: {}, seed={seed}", server.name());
         let end = Instant::now() + Duration::from_secs(seconds);
         let fuzz = Fuzz { server, seed, alone, end, next: AtomicU32::new(0), counts: Mutex::default() };
         let counts = Arc::new(fuzz).play().await;

@@ -1,8 +1,8 @@
 //! Random rules that tell no lies: a refusal stands only where the server cannot have executed what it refuses.
 
-use mysql_retry_fixture::{Fault, Kind, Place, Rule, Transport, When};
+use mysql_retry_fixture::{Fault, Kind, Place, Random, Rule, Transport, When};
 
-use super::{random::Random, script::chance};
+use super::script::chance;
 use crate::ways::{self, Way};
 
 /// Bytes that every command has more of: a header, and the command itself.

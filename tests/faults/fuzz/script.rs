@@ -2,9 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use mysql_retry_fixture::{Fault, Rule, Transport};
+use mysql_retry_fixture::{Fault, Random, Rule, Transport};
 
-use super::{random::Random, rules};
+use super::rules;
 use crate::work::Work;
 
 pub const TASKS: u32 = 4;

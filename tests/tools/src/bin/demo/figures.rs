@@ -24,14 +24,14 @@ pub(crate) struct Side {
     pub(crate) statements: u64,
     /// Calls that ended with an error.
     pub(crate) failed: u64,
-    /// Rows that are there once too often.
+    /// Rows that were written more than once.
     pub(crate) duplicates: u64,
-    /// Writes that were reported as done and are not there.
+    /// Writes that were reported as done and are not in the database.
     pub(crate) lost: u64,
 }
 
 impl Side {
-    /// Counts a call, and tells it in a word.
+    /// Counts a call. Returns its result in a word.
     pub(crate) fn count<T, E>(&mut self, result: &std::result::Result<T, E>) -> &'static str {
         self.statements += 1;
         match result {
@@ -43,7 +43,7 @@ impl Side {
         }
     }
 
-    /// Counts a write of one row that is there so many `times` now.
+    /// Counts a write of one row that is in its table `times` times.
     pub(crate) fn judge<T, E>(&mut self, result: &std::result::Result<T, E>, times: u64) {
         self.duplicates += times.saturating_sub(1);
         if result.is_ok() && times == 0 {
@@ -57,14 +57,14 @@ impl Figures {
         Figures { scene, bare: Side::default(), retry: Side::default(), losses: 0, replays: 0, broken: Vec::new() }
     }
 
-    /// What a scene has to show; `broken` is the sentence for when it did not.
+    /// Notes the sentence `broken` unless the promise was `kept`.
     pub(crate) fn promise(&mut self, kept: bool, broken: impl Into<String>) {
         if !kept {
             self.broken.push(format!("{}: {}", self.scene, broken.into()));
         }
     }
 
-    /// Reads the executor's counters and closes it. What every scene promises is looked at here.
+    /// Reads the executor's counters and closes it. Checks what every scene promises.
     pub(crate) async fn end(mut self, exec: Executor) -> Result<Self> {
         let counters = exec.counters();
         self.losses = counters.losses;

@@ -11,7 +11,7 @@ pub(crate) const BALANCE: u64 = 1_000_000;
 
 const CHANGE: &str = "UPDATE account SET balance = balance + ? WHERE id = ?";
 
-/// So many calls with one token, until it is known what became of it.
+/// How many calls with one token are made to find out what became of it.
 const CALLS: u32 = 5;
 
 /// The key of a transfer is both its accounts.
@@ -27,7 +27,7 @@ pub(crate) fn accounts(key: u64) -> (u64, u64) {
 pub(crate) async fn transfer(exec: &Executor, key: u64, number: u64, prepared: bool) -> Result<Vec<Row>> {
     let (payer, payee) = accounts(key);
     let mut changes = [(payer, -1), (payee, 1)];
-    // all in one order: no deadlock is meant to happen
+    // all transfers in the same order, so that there is no deadlock
     changes.sort_unstable();
     let transfer = exec.transaction(TxOpts::default(), |mut tx| async move {
         for (account, amount) in changes {
@@ -46,7 +46,7 @@ async fn write(tx: &mut Tx, sql: &str, values: &[i64], prepared: bool) -> Result
     tx.query_drop(text).await.map(drop)
 }
 
-/// Inserts with the number as token. Where it stays in doubt, another call with the same token finds out.
+/// Inserts with the number as token. While the outcome is in doubt, it calls again with the same token.
 pub(crate) async fn guarded_insert(exec: &Executor, number: u64, prepared: bool) -> Result<Vec<Row>> {
     let sql = Kind::GuardedInsert.sql();
     for call in 1.. {

@@ -1,4 +1,4 @@
-//! What the callers were told, held against what is in the database.
+//! Compares what the callers were told with what is in the database.
 
 use std::collections::HashMap;
 
@@ -88,7 +88,7 @@ impl Judgment {
         }
     }
 
-    /// How often it ran, against what was told.
+    /// Compares how often the statement was executed with what its caller was told.
     fn execution(&mut self, step: &Step, found: &Found, record: &Record) {
         let times = found.times.get(&step.number).copied().unwrap_or(0);
         if step.told.says_no_effect() && times > 0 {
@@ -105,7 +105,7 @@ impl Judgment {
         }
     }
 
-    /// The order of what happened to each key, and what is there in the end.
+    /// Checks the order of the writes of each key, and its row in the end.
     fn keys(&mut self, steps: &[Step], found: &Found, record: &Record) {
         let by_number: HashMap<u64, &Step> = steps.iter().map(|step| (step.number, step)).collect();
         // the last of each key that may have been executed
@@ -148,7 +148,7 @@ impl Judgment {
         }
     }
 
-    /// The counters against the executions of their increments, each of which has been judged by itself.
+    /// Compares the counters with the executions of their increments. `execution` judges each increment.
     fn counters(&mut self, found: &Found) {
         for (task, n) in &found.counters {
             let executed = found.trail.get(&("counter".to_owned(), *task)).map_or(0, Vec::len) as u64;
@@ -161,7 +161,7 @@ impl Judgment {
         }
     }
 
-    /// What is on the accounts against the transfers, each of which has been judged by itself; and their sum.
+    /// Compares the balances, and their sum, with the transfers. `execution` judges each transfer.
     fn accounts(&mut self, found: &Found) {
         let mut wanted: HashMap<u64, i64> = (0..ACCOUNTS).map(|account| (account, BALANCE as i64)).collect();
         for (payer, payee) in &found.transfers {

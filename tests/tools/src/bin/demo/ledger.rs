@@ -1,7 +1,7 @@
 //! The tables that the scenes write to, and what is really in them.
 //!
 //! Each side has a database of its own with the same tables, so that both run the same statements. The ledger has no
-//! unique key on its numbers: what is booked twice is there twice.
+//! unique key on its numbers, so what is booked twice has two rows.
 
 use mysql_async::prelude::Queryable;
 use mysql_retry::Statement;
@@ -23,7 +23,7 @@ pub(crate) const SET_BALANCE: Statement = Statement::new("UPDATE account SET bal
 pub(crate) const BALANCE: Statement = Statement::new("SELECT balance FROM account WHERE id = ?").idempotent();
 pub(crate) const BOOKED: Statement = Statement::new("SELECT COUNT(*) FROM ledger WHERE number = ?").idempotent();
 
-/// Notes how far a task has come, under a key: there once however often it runs.
+/// Notes how far a task has come, under a key: one row, however often it runs.
 pub(crate) const NOTE: Statement =
     Statement::new("INSERT INTO progress (account, step, state) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE state = ?")
         .idempotent();

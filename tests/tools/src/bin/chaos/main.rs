@@ -1,18 +1,15 @@
 //! A minute of chaos: 64 tasks read and write through an executor while the server is killed, restarted and frozen and
-//! the path to it is cut in every way; then the database tells whether every caller was told the truth.
+//! the path to it is cut in every way. Then what each caller was told is compared with what is in the database.
 //!
 //! Run it with `make chaos`. `CHAOS_SECONDS` makes it shorter or longer, `CHAOS_SEED` repeats a schedule of faults. The
-//! last line tells what was found, and so does the exit code; `target/chaos/chaos.svg` shows how it went.
+//! last line and the exit code say what was found; `target/chaos/chaos.svg` is a picture of the run.
 
 mod judge;
 mod kinds;
 mod picture;
 mod progress;
-mod random;
 mod record;
-mod scale;
 mod strike;
-mod svg;
 mod table;
 mod tables;
 mod transaction;
@@ -25,19 +22,18 @@ use std::{
 };
 
 use mysql_retry::{Counters, Executor, RetryPolicy};
-use mysql_retry_fixture::{Fault, Flavour, Proxy, Server};
+use mysql_retry_fixture::{Fault, Proxy, Server, Transport};
 use tokio::task::JoinSet;
 
 use judge::Judgment;
-use picture::Title;
 use record::Record;
 use tables::Found;
 use work::{Step, Worker};
 
-/// What makes it impossible to go on. A broken promise is no such error: it is counted.
+/// Why the run could not be finished. A broken promise is not an error: it is counted.
 type Problem = Box<dyn std::error::Error + Send + Sync>;
 
-/// How many broken promises are told in full.
+/// How many broken promises are printed in full.
 const TOLD: usize = 10;
 
 #[tokio::main]
@@ -57,7 +53,7 @@ async fn run() -> Result<bool, Problem> {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let seconds = number_from("CHAOS_SECONDS")?.unwrap_or(60);
     let seed = number_from("CHAOS_SEED")?.unwrap_or(u64::from(clock.subsec_micros()));
-    // orphaned sessions stay for a while, and must not keep the others out
+    // Sessions whose client is gone stay for a while, and must leave room for the others.
     let server = Arc::new(Server::builder().flag("--max-connections=500").start().await);
     tables::set_up(&server).await;
     let proxy = Arc::new(Proxy::start(&server).await);
@@ -70,13 +66,13 @@ async fn run() -> Result<bool, Problem> {
     let found = Found::look(&server).await?;
     let judgment = Judgment::of(&steps, &found, &record);
     table::print(&judgment);
-    let title = Title { server: name, tasks: work::TASKS, seed, counters };
-    let path = picture::write(&title, &judgment, &record)?;
+    let run = format!("{name}, {} tasks, seed {seed}", work::TASKS);
+    let path = picture::write(&run, counters, &judgment, &record)?;
     println!("picture: {}", path.display());
     Ok(tell(&judgment, &steps, counters))
 }
 
-/// Work and faults for so long, then quiet, and the end of all sessions.
+/// Runs the work and the faults for `seconds`, waits for the last calls, and ends all sessions.
 async fn storm(
     server: &Arc<Server>,
     proxy: &Arc<Proxy>,
@@ -92,7 +88,7 @@ async fn storm(
         .build()?;
     let heard = record.clone();
     let builder = Executor::builder().policy(policy).on_event(move |event| heard.hear(event));
-    // single commands fail several times a second here, and would meet each of the few probes
+    // The faults of single commands hit probes too. With few probes an outage would seem to last.
     let exec = builder.probe_interval(Duration::from_millis(20)).build(proxy.opts())?;
     exec.create_guard_table().await?;
     let end = Instant::now() + Duration::from_secs(seconds);
@@ -118,7 +114,7 @@ async fn storm(
     }
     shown.abort();
     let counters = exec.counters();
-    // what is left behind may still write: the judge waits for its end
+    // A session that is left may still write, so all end before the tables are read.
     let _ = tokio::time::timeout(Duration::from_secs(10), exec.close()).await;
     proxy.cut_all(Fault::Fin).await;
     for id in server.connection_ids().await {
@@ -128,7 +124,7 @@ async fn storm(
     Ok((steps, counters))
 }
 
-/// Names what is broken, and says it all in a line.
+/// Prints the broken promises and the last line. False if there are any.
 fn tell(judgment: &Judgment, steps: &[Step], counters: Counters) -> bool {
     if let Some(step) = steps.iter().find(|step| step.odd) {
         let odd = steps.iter().filter(|step| step.odd).count();
@@ -168,12 +164,9 @@ fn number_from(variable: &str) -> Result<Option<u64>, Problem> {
 }
 
 fn name_of(server: &Server) -> String {
-    let family = match server.flavour() {
-        Flavour::MariaDb => "MariaDB",
-        Flavour::MySql => "MySQL",
+    let transport = match server.transport() {
+        Transport::Tcp => "TCP",
+        Transport::Unix => "a unix socket",
     };
-    let (major, minor, patch) = server.version();
-    format!("{family} {major}.{minor}.{patch} over {:?}", server.transport())
-        .replace("Tcp", "TCP")
-        .replace("Unix", "a unix socket")
+    format!("{} over {transport}", server.name())
 }

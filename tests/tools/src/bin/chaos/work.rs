@@ -7,10 +7,10 @@ use std::{
 
 use mysql_async::{Params, Row, Value};
 use mysql_retry::{Annotate, Executor, Outcome};
+use mysql_retry_fixture::Random;
 
 use crate::{
     kinds::Kind,
-    random::Random,
     record::{Record, with_story},
     tables::{PAGE, SHARE},
     transaction::{self, ACCOUNTS},
@@ -21,7 +21,7 @@ pub(crate) const TASKS: u64 = 64;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// Shorter than many faults, so that frozen servers and black holes are left.
 pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
-/// A call that takes longer hangs: a promise is broken.
+/// A call that takes longer breaks the promise that every call ends.
 pub(crate) const STUCK: Duration = DEADLINE.saturating_add(ATTEMPT_TIMEOUT).saturating_add(Duration::from_secs(5));
 
 /// What the caller was told.
@@ -32,12 +32,12 @@ pub(crate) enum Told {
     /// The server answered with an error, and nothing was lost.
     Failed,
     Unknown,
-    /// Nothing, for too long.
+    /// The call did not end in time.
     Nothing,
 }
 
 impl Told {
-    /// Whether nothing of it may be there. Every statement of the run is a single one, or a transaction.
+    /// Whether it must have had no effect. Every call of the run is a single statement or a transaction.
     pub(crate) fn says_no_effect(self) -> bool {
         match self {
             Told::NotExecuted | Told::Failed => true,
@@ -60,7 +60,7 @@ pub(crate) struct Step {
     /// What is wrong with the rows that were read.
     pub(crate) misread: Option<String>,
     pub(crate) error: Option<String>,
-    /// The error was no lost connection, no deadline: the run is not as it should be.
+    /// The error was neither a lost connection nor a deadline. No such error is expected.
     pub(crate) odd: bool,
     /// An attempt was lost on the way that may have been executed.
     pub(crate) lost_an_attempt: bool,
@@ -88,7 +88,7 @@ impl Worker {
         Worker { exec, record, random, task, sent: 0, generations: [0; 3], upserted: None, steps: Vec::new() }
     }
 
-    /// Works until `end`, and sees its last statement out.
+    /// Works until `end`, and finishes its last statement.
     pub(crate) async fn work(mut self, end: Instant) -> Vec<Step> {
         while Instant::now() < end {
             let kind = self.random.one_of(&Kind::MIX);
@@ -152,14 +152,14 @@ impl Worker {
         self.steps.push(Step { kind, task, number, key, told, at, took, misread, error, odd, lost_an_attempt, story });
     }
 
-    /// What the task knows of its keys now. A key in doubt is given up: 'unknown' may also mean 'not yet', and then
-    /// nobody could say what has to be there after the next write.
+    /// Updates what the task knows of its keys. A key in doubt is given up: a write with the outcome 'unknown' may still be
+    /// under way, so that the result of the next write of this key could not be predicted.
     fn go_on(&mut self, kind: Kind, number: u64, told: Told) {
         let in_doubt = matches!(told, Told::Unknown | Told::Nothing);
         match kind {
             Kind::Upsert if told == Told::Done => self.upserted = Some(number),
             Kind::Upsert if in_doubt => self.leave_row(),
-            // also if it failed: then the row has to be there in the end
+            // also if it failed: the judge then expects the row in the end
             Kind::Delete => self.leave_row(),
             Kind::Update if in_doubt => self.generations[1] += 1,
             Kind::Replace if in_doubt => self.generations[2] += 1,

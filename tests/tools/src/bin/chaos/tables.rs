@@ -1,7 +1,7 @@
 //! The tables, and what is really in them.
 //!
 //! Every statement has a number of its own. Triggers write it to a trail, in the transaction of the statement, so that
-//! each execution is known, also those that a later statement has covered up.
+//! each execution is known, also where a later statement has overwritten its effect.
 
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ pub(crate) async fn set_up(server: &Server) {
     for sql in [
         "CREATE TABLE page (n INT PRIMARY KEY, filler VARCHAR(100) NOT NULL)".to_owned(),
         format!("INSERT INTO page (n, filler) VALUES {}", page.join(", ")),
-        // no unique key on the number: what is inserted twice is there twice
+        // no unique key on the number, so that what is inserted twice has two rows
         "CREATE TABLE ledger (id BIGINT AUTO_INCREMENT PRIMARY KEY, number BIGINT NOT NULL)".to_owned(),
         "CREATE TABLE counter (task BIGINT PRIMARY KEY, n BIGINT NOT NULL, number BIGINT NOT NULL)".to_owned(),
         format!("INSERT INTO counter (task, n, number) VALUES {}", counters.join(", ")),
@@ -45,7 +45,7 @@ pub(crate) async fn set_up(server: &Server) {
         keyed("upserted"),
         keyed("updated"),
         keyed("replaced"),
-        // an UPDATE needs rows: so many keys for each task
+        // an UPDATE needs rows: `PAGE` keys for each task
         format!(
             "INSERT INTO updated (k, v) SELECT task.n * {SHARE} + generation.n, 0 FROM page AS task, page AS generation \
              WHERE task.n < {TASKS}"

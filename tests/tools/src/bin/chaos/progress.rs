@@ -1,4 +1,4 @@
-//! What a person sees while it runs.
+//! The line that shows how the run is going.
 
 use std::{
     io::{IsTerminal, Write, stdout},
@@ -10,7 +10,7 @@ use mysql_retry::Executor;
 
 use crate::record::Record;
 
-/// One line, updated in place on a terminal; elsewhere a line now and then. Until it is aborted.
+/// Prints one line, updated in place on a terminal, and a line every 5 s elsewhere, until the task is aborted.
 pub(crate) async fn show(exec: Executor, record: Arc<Record>, seconds: u64) {
     let live = stdout().is_terminal();
     let pause = Duration::from_millis(if live { 250 } else { 5000 });
@@ -26,12 +26,12 @@ pub(crate) async fn show(exec: Executor, record: Arc<Record>, seconds: u64) {
             counters.losses,
             counters.replays,
             record.outstanding.load(Relaxed),
-            // those of single commands are over at once
+            // those of single commands end at once
             record.faults_between(now, now)
         );
         before = (now, statements);
         if live {
-            // a line that wraps could not be taken back
+            // a line that wraps could not be cleared
             print!("\r\x1b[2K{}", line.chars().take(110).collect::<String>());
             let _ = stdout().flush();
         } else {
@@ -40,7 +40,7 @@ pub(crate) async fn show(exec: Executor, record: Arc<Record>, seconds: u64) {
     }
 }
 
-/// Takes the live line back.
+/// Clears the line.
 pub(crate) fn clear() {
     if stdout().is_terminal() {
         print!("\r\x1b[2K");

@@ -1,4 +1,4 @@
-//! What happened when: statements, losses, faults; and the story of the statement that is under way on a task.
+//! What happened when: statements, losses and faults; and the events of the statement that a task is running.
 
 use std::{
     cell::RefCell,
@@ -47,7 +47,7 @@ tokio::task_local! {
     static STORY: RefCell<Vec<String>>;
 }
 
-/// Runs a call and returns the events that it emitted beside its result: they are emitted on the task of the call.
+/// Runs a call. Returns its result and its events, which are emitted on the task of the call.
 pub(crate) async fn with_story<F: Future>(call: F) -> (F::Output, Vec<String>) {
     STORY.scope(RefCell::default(), async { (call.await, STORY.with(RefCell::take)) }).await
 }

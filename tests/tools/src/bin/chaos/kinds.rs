@@ -31,7 +31,7 @@ impl Kind {
         Kind::GuardedInsert,
     ];
 
-    /// Each as often as it is to be drawn.
+    /// What the tasks draw from: a kind that is here three times is drawn three times as often.
     pub(crate) const MIX: [Kind; 22] = [
         Kind::ReadRow,
         Kind::ReadRow,

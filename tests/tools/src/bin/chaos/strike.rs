@@ -6,21 +6,18 @@
 use std::{sync::Arc, time::Instant};
 
 use mysql_async::prelude::Queryable;
-use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, Server, When};
+use mysql_retry_fixture::{Bag, Fault, Kind, Place, Proxy, Random, Rule, Server, When};
 use tokio::time::sleep;
 
-use crate::{
-    random::{Bag, Random},
-    record::{Lane, Record},
-};
+use crate::record::{Lane, Record};
 
-/// Faults of the server. It runs when this returns.
+/// Faults of the server. The server runs when this returns.
 pub(crate) async fn at_server(server: Arc<Server>, record: Arc<Record>, seed: u64, end: Instant) {
     let mut random = Random::new(seed, 1);
     let mut kinds = Bag::new(&["killed", "killed", "restarted", "frozen", "frozen", "KILL", "KILL"]);
     loop {
         sleep(random.millis(1200, 3000)).await;
-        // all is drawn before the clock is asked, so that each run of a seed draws alike
+        // All is drawn before the clock is read, so that each run of a seed draws the same.
         let what = kinds.draw(&mut random);
         let (away, frozen) = (random.millis(200, 1500), random.millis(200, 2000));
         let share = 1 + random.below(4);
@@ -60,7 +57,7 @@ async fn kill_some(server: &Server, share: u64) {
     let _ = conn.disconnect().await;
 }
 
-/// Faults of the path between the clients and the server. It is open when this returns.
+/// Faults of the path between the clients and the server. The path is open when this returns.
 pub(crate) async fn at_path(proxy: Arc<Proxy>, record: Arc<Record>, seed: u64, end: Instant) {
     let mut random = Random::new(seed, 2);
     let mut kinds = Bag::new(&[
@@ -87,7 +84,7 @@ pub(crate) async fn at_path(proxy: Arc<Proxy>, record: Arc<Record>, seed: u64, e
         match what {
             "cut" => drop(proxy.cut_all(Fault::Fin).await),
             "reset" => drop(proxy.cut_all(Fault::Rst).await),
-            // the server does not notice: what it was sent it goes on with
+            // the server does not notice, and goes on with what it was sent
             "half cut" => {
                 proxy.rule(Rule::new(When::Any, place, way).times(64).keep_server());
                 sleep(short).await;
@@ -98,7 +95,7 @@ pub(crate) async fn at_path(proxy: Arc<Proxy>, record: Arc<Record>, seed: u64, e
                 sleep(short).await;
                 proxy.heal().await;
             }
-            // open connections only, for longer than an attempt may take: what they sent arrives after it was given up
+            // Open connections only, for longer than an attempt may take. What they sent arrives after the attempt ended.
             "silence" => {
                 proxy.cut_all(Fault::Silence).await;
                 sleep(long).await;

@@ -1,8 +1,8 @@
 //! What bare `mysql_async` does and what the executor does when connections get lost, side by side.
 //!
-//! Run it with `make demo`, or `cargo run --example demo` where a MariaDB or MySQL server is installed. It starts a
-//! private server, loses connections in five ways, and looks into the database to see which promises were kept: the
-//! last line tells, and so does the exit code.
+//! Run it with `make demo`, or `cargo run -p mysql-retry-tools --bin demo` where a MariaDB or MySQL server is installed. It
+//! starts a private server, loses connections in five ways, and compares what was reported with what is in the database.
+//! The last line and the exit code say whether every promise was kept.
 
 mod crash;
 mod figures;
@@ -15,25 +15,25 @@ mod screen;
 
 use std::{process::ExitCode, time::Duration};
 
-use mysql_retry_fixture::{Flavour, Server};
+use mysql_retry_fixture::Server;
 
 use figures::Figures;
 
-/// What makes it impossible to show something. A broken promise is no such error: it is counted.
+/// Why the demo could not be shown. A broken promise is not an error: it is counted.
 type Problem = Box<dyn std::error::Error + Send + Sync>;
 
-/// The scenes take a third of it. No call of the executor may wait for ever, so neither may the demo.
+/// The scenes take about a third of it. A scene that takes longer breaks the promise that no call waits for ever.
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // the fixture panics where it cannot go on, say because no server is installed: its sentence is enough
+    // The fixture panics where it cannot go on, for example because no server is installed. Its message is enough.
     std::panic::set_hook(Box::new(|panic| {
         let sentence = panic.payload().downcast_ref::<String>().map_or("a bug in the demo", String::as_str);
         eprintln!("demo: it could not be shown to its end: {sentence}");
     }));
     let server = Server::builder().flag("--wait-timeout=2").start().await;
-    screen::intro(&name_of(&server));
+    screen::intro(&server.name());
     let Ok(shown) = tokio::time::timeout(LIMIT, show(&server)).await else {
         eprintln!("demo: broken promise: a scene did not end within {LIMIT:?}, though every wait is bounded");
         return ExitCode::FAILURE;
@@ -58,13 +58,4 @@ async fn show(server: &Server) -> Result<Vec<Figures>, Problem> {
         reply::of_an_insert(server).await?,
         reply::of_an_update(server).await?,
     ])
-}
-
-fn name_of(server: &Server) -> String {
-    let family = match server.flavour() {
-        Flavour::MariaDb => "MariaDB",
-        Flavour::MySql => "MySQL",
-    };
-    let (major, minor, patch) = server.version();
-    format!("{family} {major}.{minor}.{patch}")
 }

@@ -40,7 +40,7 @@ pub(crate) fn side_by_side(headings: (&str, &str), rows: &[Row]) {
     println!();
 }
 
-/// A line as it is, with what is alarming in it made visible.
+/// A line as it is, with the alarming words in red.
 pub(crate) fn line(text: &str) {
     println!("{}", painted(text.trim_end()));
 }
@@ -51,7 +51,7 @@ pub(crate) fn paragraph(text: &str) {
         line(&text);
     }
     println!();
-    // it has to be read while the scene runs
+    // to be read while the scene runs
     let _ = stdout().flush();
 }
 
