@@ -1,0 +1,4 @@
+mod calls;
+mod late_replies;
+mod orphans;
+mod polls;

@@ -1,0 +1,2 @@
+mod aging;
+mod dead;

@@ -1,0 +1,3 @@
+mod elsewhere;
+mod once;
+mod table;

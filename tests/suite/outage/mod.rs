@@ -1,0 +1,5 @@
+mod down;
+mod full;
+mod read_only;
+mod shared;
+mod storm;

@@ -1,0 +1,5 @@
+mod batches;
+mod policies;
+mod prepared;
+mod statements;
+mod streams;

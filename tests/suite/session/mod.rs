@@ -1,0 +1,3 @@
+mod state;
+mod text;
+mod transactions;

@@ -1,0 +1,9 @@
+mod callers_bugs;
+mod conditions;
+mod cuts;
+mod large;
+mod messages;
+mod mixed;
+mod outcomes;
+mod packet_limits;
+mod servers;
