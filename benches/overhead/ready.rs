@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use mysql_async::Pool;
 use mysql_retry::{Executor, mysql_async};
-use mysql_retry_fixture::Server;
+use mysql_retry_fixture::{Server, median};
 use tokio::task::yield_now;
 
-use crate::{calls::PREPARED, median::median, pool_and_executor};
+use crate::{calls::PREPARED, pool_and_executor};
 
 /// Short and many: most rounds have ended before the kernel gives the processor to somebody else.
 const ROUNDS: usize = 4_000;
