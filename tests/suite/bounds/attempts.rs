@@ -1,29 +1,17 @@
-//! What ends the loop: attempts, deadline, time-outs; and what the error then says (CASES.md 14 to 16, 18, 39).
+//! The number of attempts is bounded, and the error says what is true for all of them.
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use mysql_retry::{Annotate as _, Disconnect, Executor, Outcome, Reason, RetryPolicy};
+use mysql_retry_fixture::{Fault, Flavour, Place, Proxy, Rule, Server, When, in_time, ms};
 
-use mysql_retry::{Annotate, Disconnect, Executor, Outcome, Reason, RetryPolicy};
-use mysql_retry_fixture::{Fault, Flavour, Place, Proxy, Rule, Server, Transport, When};
+use crate::support::{Ledger, Losses, every, executor, executor_of_one, executor_via, is_nobody_there, shared};
 
-use crate::{
-    support::hooks::{Losses, blocking_until, every, io_kind, is_nobody_there, ms},
-    support::{Ledger, connection_id, executor, executor_of_one, executor_via, in_time, shared},
-};
-
-fn answered_and_lost(text: &str) -> Rule {
-    Rule::new(When::text(text), Place::AfterRequestWhenAnswered, Fault::Fin)
-}
-
-// CASES.md 15, 18
+// cases 15, 18
 #[tokio::test]
 async fn a_statement_that_loses_its_connection_each_time_is_sent_again_as_often_as_allowed_and_no_more() {
     let server = shared().await;
     let ledger = Ledger::new(server).await;
     let proxy = Proxy::start(server).await;
-    proxy.rule(answered_and_lost("INSERT").times(100));
+    proxy.rule(Rule::reply_lost(When::text("INSERT")).times(100));
     let exec = executor_via(&proxy);
     let of = |replays| RetryPolicy::builder().max_replays(replays).build().expect("valid");
     let mut executed = 0;
@@ -44,7 +32,7 @@ async fn a_statement_that_loses_its_connection_each_time_is_sent_again_as_often_
     }
 }
 
-// CASES.md 18
+// case 18
 #[tokio::test]
 async fn a_statement_that_takes_the_server_down_each_time_is_not_replayed_for_ever() {
     let server = Server::start().await;
@@ -65,7 +53,7 @@ async fn a_statement_that_takes_the_server_down_each_time_is_not_replayed_for_ev
     assert_eq!(exec.counters().replays, 1);
 }
 
-// CASES.md 18: it is the statement itself that ends its connection
+// case 18: the statement itself ends its connection
 #[tokio::test]
 async fn a_statement_that_kills_its_own_connection_is_not_replayed_for_ever() {
     let server = shared().await;
@@ -75,33 +63,36 @@ async fn a_statement_that_kills_its_own_connection_is_not_replayed_for_ever() {
         let sql = "KILL CONNECTION_ID()".idempotent();
         let call = async { if prepared { exec.exec_drop(sql, ()).await } else { exec.query_drop(sql).await } };
         let error = in_time(call).await.unwrap_err();
-        // MariaDB says that it was killed (1927), MySQL that it was interrupted (1317), which is no loss
+        // MariaDB reports a killed connection (1927), MySQL an interrupted statement (1317), which is no loss
         let (reason, attempts) = match server.flavour() {
             Flavour::MariaDb => (Reason::ReplaysExhausted, 4),
             Flavour::MySql => (Reason::NotALoss, 1),
         };
         assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, reason), "{error}");
         assert_eq!(error.attempts(), attempts, "{error}");
-        // not on a connection that is about to be closed
+        // on another connection: the old one is about to be closed
         assert_eq!(in_time(exec.query_first("SELECT 7")).await.expect("the next statement"), Some(7));
     }
 }
 
-// CASES.md 18, 15
+// `max_replays` bounds losses; the deadline bounds refusals
 #[tokio::test]
-async fn with_any_number_of_replays_the_deadline_ends_a_statement_that_loses_its_connection_each_time() {
-    let proxy = Proxy::start(shared().await).await;
-    proxy.rule(answered_and_lost("SELECT 7").times(1_000_000));
-    let exec = executor_via(&proxy);
-    // at once, then after 8, 64, 512 and 4096 ms; the next delay is longer than the deadline
-    let policy = every(ms(1)).max_delay(ms(1_000_000)).multiplier(8.0).max_replays(u32::MAX).deadline(ms(30_000));
-    let handle = exec.with_policy(&policy.build().expect("valid"));
-    let error = in_time(handle.query_drop("SELECT 7".idempotent())).await.unwrap_err();
-    assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::Deadline), "{error}");
-    assert_eq!(error.attempts(), 6, "{error}");
+async fn refusals_do_not_use_up_the_replays_of_a_later_loss() {
+    let server = shared().await;
+    let ledger = Ledger::new(server).await;
+    let proxy = Proxy::start(server).await;
+    proxy.rule(Rule::new(When::text("INSERT"), Place::Request(0), Fault::read_only()).times(5));
+    proxy.rule(Rule::reply_lost(When::text("INSERT")));
+    let policy = RetryPolicy::builder().max_replays(1).build().expect("valid");
+    // each probe finds that the server takes writes
+    let builder = Executor::builder().policy(policy).probe_interval(ms(5));
+    let exec = builder.build(proxy.opts()).expect("good options");
+    in_time(exec.query_drop(ledger.insert().idempotent())).await.expect("the first loss is replayed");
+    assert_eq!((proxy.rules_left(), exec.counters().replays), (vec![], 1));
+    assert_eq!(ledger.rows().await, 2);
 }
 
-// CASES.md 14, 16
+// cases 14, 16
 #[tokio::test]
 async fn one_unknown_attempt_makes_the_call_unknown_even_if_the_last_could_not_connect() {
     let server = Server::start().await;
@@ -121,13 +112,13 @@ async fn one_unknown_attempt_makes_the_call_unknown_even_if_the_last_could_not_c
     assert!(error.is_deadline(), "{error}");
 }
 
-// CASES.md 16
+// case 16
 #[tokio::test]
 async fn attempts_that_could_not_connect_do_not_make_a_lost_write_certain() {
     let server = shared().await;
     let ledger = Ledger::new(server).await;
     let proxy = Proxy::start(server).await;
-    proxy.rule(answered_and_lost("INSERT"));
+    proxy.rule(Rule::reply_lost(When::text("INSERT")));
     proxy.refuse(true).await;
     let (hook, mut losses) = Losses::listen();
     let exec = Executor::builder().on_event(hook).build(proxy.opts()).expect("good options");
@@ -139,133 +130,7 @@ async fn attempts_that_could_not_connect_do_not_make_a_lost_write_certain() {
     let error = result.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
     assert_eq!(error.reason(), Reason::NotIdempotent);
-    // one that found nobody, and the one after the outage
+    // one that could not connect, and the one after the outage
     assert!(error.attempts() >= 2, "{error}");
     assert_eq!(ledger.rows().await, 1);
-}
-
-// CASES.md 15: the last cause, where the deadline passes between two attempts
-#[tokio::test]
-async fn a_deadline_that_passes_before_a_replay_keeps_the_loss_and_its_cause() {
-    let server = shared().await;
-    let proxy = Proxy::start(server).await;
-    proxy.rule(answered_and_lost("SELECT 7"));
-    let until = Instant::now() + ms(3_000);
-    let exec = Executor::builder().on_event(blocking_until(until)).build(proxy.opts()).expect("good options");
-    let error = exec.with_deadline(until).query_drop("SELECT 7".idempotent()).await.unwrap_err();
-    assert_eq!(error.attempts(), 1, "{error}");
-    assert_eq!(error.outcome(), Outcome::Unknown);
-    assert!(error.is_deadline());
-    assert_eq!(io_kind(&error), Some(io::ErrorKind::UnexpectedEof), "the driver's error is gone: {error}");
-    assert_eq!(error.code(), Some(2013), "{error}");
-    let text = error.to_string();
-    assert!(text.contains("connection closed"), "the last cause is missing: {text}");
-    assert!(!text.contains("before the statement could be sent"), "it was sent: {text}");
-}
-
-// CASES.md 15, 32: the same with a server that is down
-#[tokio::test]
-async fn a_deadline_that_passes_while_the_server_is_down_says_which_server_is_gone() {
-    let server = shared().await;
-    let proxy = Proxy::start(server).await;
-    proxy.refuse(true).await;
-    let until = Instant::now() + ms(1_000);
-    let exec = Executor::builder()
-        .policy(every(ms(10)).build().expect("valid"))
-        .on_event(blocking_until(until))
-        .build(proxy.opts())
-        .expect("good options");
-    let error = exec.with_deadline(until).query_drop("SELECT 7").await.unwrap_err();
-    assert_eq!(error.outcome(), Outcome::NotExecuted, "{error}");
-    assert!(error.is_deadline() && is_nobody_there(&error), "{error}");
-    assert_eq!(error.code(), Some(2006), "{error}");
-    let address = match server.transport() {
-        Transport::Tcp => format!("127.0.0.1:{}", proxy.port()),
-        Transport::Unix => proxy.socket().display().to_string(),
-    };
-    assert!(error.to_string().contains(&address), "{error}");
-}
-
-#[tokio::test]
-async fn the_deadline_does_not_cut_a_running_statement() {
-    let exec = executor(shared().await);
-    let policy = RetryPolicy::builder().deadline(ms(1_000)).build().expect("valid");
-    exec.ping().await.expect("a server");
-    let begun = Instant::now();
-    let slept: Option<u8> = in_time(exec.with_policy(&policy).query_first("SELECT SLEEP(2.5)")).await.expect("success");
-    assert_eq!(slept, Some(0));
-    assert!(begun.elapsed() >= ms(2_400), "it was cut after {:?}", begun.elapsed());
-}
-
-#[tokio::test]
-async fn an_attempt_time_out_cuts_a_plain_statement_and_does_not_send_it_again() {
-    let exec = executor(shared().await);
-    let policy = RetryPolicy::builder().attempt_timeout(ms(300)).build().expect("valid");
-    let error = in_time(exec.with_policy(&policy).query_drop("SELECT SLEEP(300)")).await.unwrap_err();
-    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
-    assert_eq!(error.reason(), Reason::NotIdempotent);
-    assert_eq!(error.attempts(), 1);
-    assert!(error.is_timeout() && error.is_disconnect(), "{error}");
-    assert!(error.elapsed() >= ms(300), "{:?}", error.elapsed());
-    assert!(error.to_string().contains("no answer within 300ms"), "{error}");
-    assert_eq!(exec.query_first::<u8, _>("SELECT 7").await.expect("the next statement"), Some(7));
-}
-
-#[tokio::test]
-async fn attempt_time_outs_replay_an_idempotent_statement_as_often_as_allowed() {
-    let exec = executor(shared().await);
-    let policy = RetryPolicy::builder().attempt_timeout(ms(200)).max_replays(2).build().expect("valid");
-    let error = in_time(exec.with_policy(&policy).query_drop("SELECT SLEEP(300)".idempotent())).await.unwrap_err();
-    assert_eq!(error.reason(), Reason::ReplaysExhausted, "{error}");
-    assert_eq!((error.attempts(), exec.counters().replays), (3, 2));
-    assert!(error.is_timeout(), "{error}");
-    assert_eq!(exec.query_first::<u8, _>("SELECT 7").await.expect("the next statement"), Some(7));
-}
-
-// CASES.md 39
-#[tokio::test]
-async fn a_frozen_server_is_left_when_the_attempt_time_out_strikes_and_used_again_when_it_thaws() {
-    let server = Server::start().await;
-    let exec = executor(&server);
-    exec.ping().await.expect("a server");
-    let policy = every(ms(100)).attempt_timeout(ms(300)).connect_timeout(ms(300)).deadline(ms(2_000));
-    server.freeze();
-    let handle = exec.with_policy(&policy.build().expect("valid"));
-    let error = in_time(handle.query_drop("SELECT 7".idempotent())).await.unwrap_err();
-    server.thaw();
-    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
-    assert!(error.is_timeout() && error.is_deadline(), "{error}");
-    assert!(error.attempts() > 1, "{error}");
-    assert!(error.elapsed() < Duration::from_secs(20), "{:?}", error.elapsed());
-    assert_eq!(in_time(exec.query_first::<u8, _>("SELECT 7")).await.expect("a thawed server"), Some(7));
-}
-
-// CASES.md 14, 39: what a frozen server finds when it wakes up
-#[tokio::test]
-async fn a_time_out_is_certain_only_for_a_write_that_was_not_prepared_yet() {
-    let server = Server::start().await;
-    let (unprepared, sent) = (Ledger::new(&server).await, Ledger::new(&server).await);
-    let exec = executor_of_one(server.opts());
-    let policy = every(ms(100)).attempt_timeout(ms(300)).connect_timeout(ms(300)).deadline(ms(1_500));
-    let handle = exec.with_policy(&policy.build().expect("valid"));
-    let mut ids = Vec::new();
-    for prepare in [true, false] {
-        ids.push(connection_id(&exec).await);
-        server.freeze();
-        let error = if prepare {
-            in_time(handle.exec_drop(unprepared.insert_param(), (1,))).await.unwrap_err()
-        } else {
-            in_time(handle.query_drop(sent.insert())).await.unwrap_err()
-        };
-        server.thaw();
-        assert!(error.is_timeout(), "{error}");
-        let (outcome, reason) =
-            if prepare { (Outcome::NotExecuted, Reason::Deadline) } else { (Outcome::Unknown, Reason::NotIdempotent) };
-        assert_eq!((error.outcome(), error.reason()), (outcome, reason), "{error}");
-    }
-    for id in ids {
-        server.wait_gone(id).await;
-    }
-    assert_eq!(unprepared.rows().await, 0, "NotExecuted was wrong");
-    assert!(sent.rows().await <= 1);
 }

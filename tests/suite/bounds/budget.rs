@@ -1,15 +1,13 @@
-//! The retry budget: losses of a server that is up are replayed up to a share of what succeeds.
+//! The retry budget: while the server is up, losses are replayed up to a share of what succeeds.
 
+use mysql_async::OptsBuilder;
 use mysql_retry::{Annotate as _, Executor, Outcome, Reason, RetryBudget, RetryPolicy};
-use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When};
+use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When, in_time, ms, pool_of};
 
-use crate::{
-    support::hooks::ms,
-    support::{Ledger, fired, in_time, pool_of, shared},
-};
+use crate::support::{Ledger, fired, shared};
 
-/// With so many replays allowed to each call that the budget is what ends it.
-fn exec_with(budget: impl Into<Option<RetryBudget>>, opts: mysql_async::OptsBuilder) -> Executor {
+/// An executor whose policy allows so many replays that the budget ends the call.
+fn exec_with(budget: impl Into<Option<RetryBudget>>, opts: OptsBuilder) -> Executor {
     let policy = RetryPolicy::builder().max_replays(1_000).initial_delay(ms(1)).max_delay(ms(1));
     let policy = policy.deadline(ms(50_000)).build().expect("valid");
     let builder = Executor::builder().policy(policy).retry_budget(budget).probe_interval(ms(20));
@@ -20,8 +18,9 @@ fn budget(share: f64, reserve: u32) -> RetryBudget {
     RetryBudget::new(share, reserve).expect("valid")
 }
 
-fn answered_and_lost(times: usize) -> Rule {
-    Rule::new(When::text("SELECT 7"), Place::AfterRequestWhenAnswered, Fault::Fin).times(times)
+/// The first executions of `SELECT 7` lose their replies.
+fn lose_replies(times: usize) -> Rule {
+    Rule::reply_lost(When::text("SELECT 7")).times(times)
 }
 
 #[tokio::test]
@@ -31,13 +30,13 @@ async fn when_the_budget_is_spent_a_loss_surfaces_and_says_so() {
     let proxy = Proxy::start(server).await;
     let exec = exec_with(budget(0.0, 2), proxy.opts());
     assert_eq!(exec.counters().budget_left, Some(2));
-    proxy.rule(answered_and_lost(4));
+    proxy.rule(lose_replies(4));
     let error = in_time(exec.query_drop("SELECT 7".idempotent())).await.unwrap_err();
     assert_eq!((error.attempts(), error.reason()), (3, Reason::BudgetExhausted), "{error}");
     assert_eq!((error.outcome(), error.code()), (Outcome::Unknown, Some(2013)), "{error}");
     assert!(error.to_string().contains("the retry budget is empty"), "{error}");
     assert_eq!((exec.counters().budget_left, exec.counters().replays), (Some(0), 2));
-    // there is one budget for all, and what is proved not to have been executed costs as much
+    // all clones have one budget, and a loss that is proved not executed costs as much
     let clone = exec.clone();
     let error = in_time(clone.query_drop("SELECT 7".idempotent())).await.unwrap_err();
     assert_eq!((error.attempts(), error.reason()), (1, Reason::BudgetExhausted), "{error}");
@@ -45,7 +44,7 @@ async fn when_the_budget_is_spent_a_loss_surfaces_and_says_so() {
     let error = in_time(exec.exec_drop(ledger.insert_param(), (1,))).await.unwrap_err();
     assert_eq!((error.outcome(), error.reason()), (Outcome::NotExecuted, Reason::BudgetExhausted), "{error}");
     assert_eq!((fired(&proxy, 5).await, ledger.rows().await), (5, 0));
-    // nothing is wrong with what is not lost
+    // a statement that is not lost needs no budget
     in_time(exec.query_drop("SELECT 7".idempotent())).await.expect("an answer");
 }
 
@@ -53,7 +52,7 @@ async fn when_the_budget_is_spent_a_loss_surfaces_and_says_so() {
 async fn what_succeeds_fills_the_budget_up_to_its_reserve() {
     let proxy = Proxy::start(shared().await).await;
     let exec = exec_with(budget(0.5, 3), proxy.opts());
-    proxy.rule(answered_and_lost(100));
+    proxy.rule(lose_replies(100));
     let error = in_time(exec.query_drop("SELECT 7".idempotent())).await.unwrap_err();
     assert_eq!((error.attempts(), exec.counters().budget_left), (4, Some(0)), "{error}");
     for (successes, left) in [(1, 0), (1, 1), (2, 2), (10, 3)] {
@@ -74,7 +73,7 @@ async fn a_budget_of_a_share_holds_replays_to_it_when_every_other_statement_is_l
     let mut succeeded = 0;
     for call in 0..CALLS {
         if call % 2 == 0 {
-            proxy.rule(answered_and_lost(1));
+            proxy.rule(lose_replies(1));
         }
         succeeded += u64::from(in_time(exec.query_drop("SELECT 7".idempotent())).await.is_ok());
     }
@@ -116,9 +115,7 @@ async fn what_never_reached_a_server_or_was_refused_by_it_costs_nothing() {
     let exec = exec_with(budget(0.0, 0), proxy.opts());
     proxy.rule(Rule::new(When::Greeting, Place::Reply(0), Fault::Fin).times(3));
     in_time(exec.query_drop(ledger.insert())).await.expect("the server is back");
-    let message = "The MySQL server is running with the --read-only option so it cannot execute this statement";
-    let refusal = Fault::ErrPacket { code: 1290, state: Some("HY000".into()), message: message.into(), sequence: None };
-    proxy.rule(Rule::new(When::text("INSERT"), Place::Request(0), refusal).times(3));
+    proxy.rule(Rule::new(When::text("INSERT"), Place::Request(0), Fault::read_only()).times(3));
     in_time(exec.query_drop(ledger.insert())).await.expect("it takes writes");
     assert_eq!((proxy.rules_left(), exec.counters().budget_left), (vec![], Some(0)));
     assert_eq!(ledger.rows().await, 2);
@@ -130,7 +127,7 @@ async fn without_a_budget_only_the_policy_bounds_the_replays() {
     let proxy = Proxy::start(shared().await).await;
     let exec = exec_with(None, proxy.opts());
     assert_eq!(exec.counters().budget_left, None);
-    proxy.rule(answered_and_lost(LOSSES));
+    proxy.rule(lose_replies(LOSSES));
     in_time(exec.query_drop("SELECT 7".idempotent())).await.expect("the last replay");
     assert_eq!(exec.counters().replays, LOSSES as u64);
 }

@@ -1,23 +1,22 @@
-//! How long a call may take on a machine that is busy with other things: what it is allowed, and what its runtime lost.
+//! How long a call may take on a machine that is busy with other things: its limit, plus the time in which its runtime stood still.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use mysql_retry_fixture::{in_time, ms};
 use tokio::task::JoinHandle;
 
-use crate::support::{hooks::ms, in_time};
-
-/// What a call may take beyond its time-outs, on a machine that has nothing else to do.
+/// How much longer than its limit a call may take on an idle machine.
 const GRACE: Duration = ms(50);
-/// Timers of the runtime are that coarse: so late is on time.
+/// The resolution of the runtime's timers: a delay below it does not count.
 const COARSE: Duration = ms(2);
 
-/// A delay counts where a call sets a timer and where that strikes: when it begins, at its deadline, and at its end.
+/// A delay counts when a call begins, at its deadline, and at its end.
 const MOMENTS: u32 = 3;
 
-/// Measures how late its runtime is: on one thread, the time in which it did not come to do what was due.
+/// Measures how late its runtime is: on one thread, the time between the moment when a task is due and the moment when it runs.
 struct Lateness {
     clock: Arc<Mutex<Clock>>,
     ticking: JoinHandle<()>,
@@ -75,23 +74,22 @@ impl Drop for Lateness {
     }
 }
 
-/// How long a call took.
+/// How long a call took, and how late its runtime was.
 #[derive(Debug)]
-pub struct Took {
+pub(super) struct Took {
     time: Duration,
-    /// How late its runtime was meanwhile.
     delays: Delays,
 }
 
 impl Took {
-    pub fn assert_within(&self, limit: Duration, what: &str) {
+    pub(super) fn assert_within(&self, limit: Duration, what: &str) {
         let late = self.delays.sum.min(self.delays.longest * MOMENTS);
         assert!(self.time <= limit + GRACE + late, "{what}: {self:?} instead of {limit:?}");
     }
 }
 
-/// Waits for a call, and takes its time.
-pub async fn timed<T>(call: impl Future<Output = T>) -> (T, Took) {
+/// Waits for a call and measures it.
+pub(super) async fn timed<T>(call: impl Future<Output = T>) -> (T, Took) {
     let lateness = Lateness::measure();
     let started = Instant::now();
     let ended = in_time(call).await;
@@ -99,7 +97,7 @@ pub async fn timed<T>(call: impl Future<Output = T>) -> (T, Took) {
 }
 
 /// Waits for a call, which has to end within this time.
-pub async fn on_time<T>(what: &str, limit: Duration, call: impl Future<Output = T>) -> T {
+pub(super) async fn on_time<T>(what: &str, limit: Duration, call: impl Future<Output = T>) -> T {
     let (ended, took) = timed(call).await;
     took.assert_within(limit, what);
     ended

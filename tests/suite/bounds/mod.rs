@@ -1,6 +1,8 @@
+mod attempt_timeout;
 mod attempts;
 mod budget;
-mod hung;
+mod connecting;
+mod deadline;
 mod lateness;
 mod pool;
 mod silence;

@@ -1,125 +1,20 @@
-//! Getting a connection: its time-outs, and the wait for a free one of the pool (CASES.md 15, 39).
+//! The wait for a free connection of the pool.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use mysql_async::OptsBuilder;
-use mysql_retry::{Executor, Outcome};
-use mysql_retry_fixture::{Proxy, Server};
-use tokio::net::{TcpListener, UnixListener};
+use futures_util::{FutureExt as _, future::join_all};
+use mysql_retry::{Annotate as _, Executor, Outcome, RetryPolicy, Tx, TxOpts};
+use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, When, in_time, ms, pool_of};
 
-use crate::{
-    support::hooks::{every, ms},
-    support::{connection_id, executor, executor_of_one, in_time, shared},
-};
+use crate::support::{connection_id, every, executor_of_one, shared};
 
-/// Several attempts within the deadline prove that the connect time-out ended the first ones.
-async fn assert_connecting_is_bounded(exec: &Executor) {
-    let policy = every(ms(50)).connect_timeout(ms(200)).deadline(ms(3_000)).build().expect("valid");
-    let error = in_time(exec.with_policy(&policy).query_drop("INSERT INTO t VALUES (1)")).await.unwrap_err();
-    assert!(error.attempts() >= 2, "{error}");
-    assert_eq!(error.outcome(), Outcome::NotExecuted, "{error}");
-    assert!(error.is_timeout() && error.is_deadline(), "{error}");
-    assert!(error.to_string().contains("no answer to connect within"), "{error}");
-    assert!(error.elapsed() < Duration::from_secs(20), "{:?}", error.elapsed());
-}
-
-// CASES.md 39
-#[tokio::test]
-async fn connecting_to_a_frozen_server_is_bounded_by_the_connect_time_out() {
-    let server = Server::start().await;
-    let exec = executor(&server);
-    server.freeze();
-    assert_connecting_is_bounded(&exec).await;
-    server.thaw();
-    in_time(exec.ping()).await.expect("a thawed server");
-}
-
-#[tokio::test]
-async fn connecting_to_a_port_that_accepts_and_says_nothing_is_bounded_by_the_connect_time_out() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let silent = tokio::spawn(async move {
-        let mut held = Vec::new();
-        loop {
-            held.push(listener.accept().await.expect("a client"));
-        }
-    });
-    let exec = Executor::from_url(format!("mysql://root@127.0.0.1:{port}/")).expect("good options");
-    assert_connecting_is_bounded(&exec).await;
-    // without one the deadline is the bound
-    let policy = every(ms(50)).connect_timeout(None).deadline(ms(500)).build().expect("valid");
-    let error = in_time(exec.with_policy(&policy).query_drop("INSERT INTO t VALUES (1)")).await.unwrap_err();
-    assert_eq!((error.attempts(), error.outcome()), (1, Outcome::NotExecuted), "{error}");
-    assert!(error.is_timeout() && error.is_deadline(), "{error}");
-    silent.abort();
-}
-
-/// A path for a socket, removed at the end.
-struct SocketPath(PathBuf);
-
-impl Drop for SocketPath {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-#[tokio::test]
-async fn connecting_to_a_socket_that_accepts_and_says_nothing_is_bounded_by_the_connect_time_out() {
-    let path = SocketPath(std::env::temp_dir().join(format!("mysql-retry-silent-{}", std::process::id())));
-    let listener = UnixListener::bind(&path.0).expect("a socket");
-    let silent = tokio::spawn(async move {
-        let mut held = Vec::new();
-        loop {
-            held.push(listener.accept().await.expect("a client"));
-        }
-    });
-    let opts = OptsBuilder::default().user(Some("root")).socket(Some(path.0.display().to_string()));
-    let exec = Executor::new(opts).expect("good options");
-    assert_connecting_is_bounded(&exec).await;
-    silent.abort();
-}
-
-// CASES.md 15
-#[tokio::test]
-async fn an_expired_deadline_sends_nothing() {
-    let proxy = Proxy::start(shared().await).await;
-    let exec = Executor::new(proxy.opts()).expect("good options");
-    let late = || exec.with_deadline(Instant::now());
-    let before_connecting = late().query_drop("INSERT INTO t VALUES (1)").await.unwrap_err();
-    assert_eq!(proxy.accepted(), 0, "it connected");
-    exec.ping().await.expect("a server");
-    let (connections, commands) = (proxy.accepted(), proxy.commands());
-    let errors = [
-        before_connecting,
-        late().query_drop("INSERT INTO t VALUES (1)").await.unwrap_err(),
-        late().exec_drop("INSERT INTO t VALUES (?)", (1,)).await.unwrap_err(),
-        late().ping().await.unwrap_err(),
-        late().connection().await.unwrap_err(),
-        // the earlier one of two counts
-        late().with_deadline(Instant::now() + ms(60_000)).ping().await.unwrap_err(),
-    ];
-    assert_eq!(proxy.accepted(), connections, "it connected");
-    assert_eq!(proxy.commands(), commands, "it sent something");
-    for error in errors {
-        assert_eq!(error.outcome(), Outcome::NotExecuted, "{error}");
-        assert_eq!(error.attempts(), 0, "{error}");
-        assert!(error.is_deadline() && !error.is_disconnect(), "{error}");
-        let text = error.to_string();
-        assert!(text.starts_with("the deadline passed before the statement could be sent"), "{text}");
-    }
-}
-
-// CASES.md 15
+// case 15
 #[tokio::test]
 async fn a_call_that_finds_no_free_connection_by_its_deadline_says_so() {
     let server = shared().await;
     let exec = executor_of_one(server.opts());
     let busy = exec.connection().await.expect("a connection");
-    // the connect time-out is not for waiting in a queue
+    // the connect time-out does not bound the wait for a free connection
     let policy = every(ms(50)).connect_timeout(ms(50)).deadline(ms(500)).build().expect("valid");
     let error = in_time(exec.with_policy(&policy).query_drop("INSERT INTO t VALUES (1)")).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotExecuted, "{error}");
@@ -176,5 +71,65 @@ async fn many_callers_share_one_connection_in_turn() {
     for call in calls {
         let (n, row) = in_time(call).await.expect("no panic");
         assert_eq!(row.expect("an answer"), Some((n, id)));
+    }
+}
+
+#[tokio::test]
+async fn case_66_a_nested_call_that_waits_for_its_own_caller_says_that_the_pool_is_busy() {
+    let server = shared().await;
+    let policy = RetryPolicy::builder().deadline(ms(300)).build().expect("valid");
+    let exec = executor_of_one(server.opts()).with_policy(&policy);
+    let stream = exec.query_stream::<u8, _>("SELECT 1 UNION SELECT 2".idempotent()).await.expect("a stream");
+    let error = in_time(exec.query_drop("SELECT 1")).await.unwrap_err();
+    assert!(error.is_busy() && error.is_deadline() && !error.is_disconnect(), "{error}");
+    assert_eq!((error.outcome(), error.code()), (Outcome::NotExecuted, None), "{error}");
+    assert!(error.to_string().contains("the pool is busy: all 1 connections"), "{error}");
+    assert!(!error.to_string().contains("2006"), "{error}");
+    drop(stream);
+
+    let nested = exec.clone();
+    let work = |_: Tx| {
+        let nested = nested.clone();
+        async move { nested.query_drop("SELECT 1").await }
+    };
+    let error = in_time(async { exec.transaction(TxOpts::default(), work).await }).await.unwrap_err();
+    assert!(error.is_busy(), "{error}");
+    assert_eq!(exec.counters().losses, 0);
+}
+
+#[tokio::test]
+async fn a_pool_whose_connections_all_went_dark_recovers_once_new_ones_work() {
+    const POOL: usize = 3;
+    let server = shared().await;
+    let proxy = Proxy::start(server).await;
+    let policy = RetryPolicy::builder().deadline(ms(30_000)).attempt_timeout(ms(5_000)).connect_timeout(ms(500));
+    let policy = policy.build().expect("valid");
+    for idle in [true, false] {
+        let builder = Executor::builder().policy(policy.clone()).ping_after(Duration::ZERO);
+        let exec = builder.allow_session_text(true).build(pool_of(POOL, proxy.opts())).expect("good options");
+        let meeting = "SELECT CONNECTION_ID() FROM (SELECT SLEEP(0.4)) AS nap".idempotent();
+        let all = async || {
+            let calls = (0..POOL).map(|_| exec.query_first::<u32, _>(meeting));
+            join_all(calls).await.into_iter().collect::<Result<Vec<_>, _>>()
+        };
+        let before = in_time(all()).await.expect("answers");
+        if !idle {
+            // they have to be reset while the path is dark
+            proxy.rule(Rule::new(When::Command(Kind::ResetConnection), Place::Request(0), Fault::Silence).times(POOL));
+            let dirty = (0..POOL).map(|_| exec.query_drop("SET @n = (SELECT SLEEP(0.4))"));
+            for done in in_time(join_all(dirty)).await {
+                done.expect("set");
+            }
+            proxy.wait_fired(1).await;
+        }
+        proxy.go_dark().await;
+        // the old connections stay dark
+        proxy.black_hole(false);
+        let after = in_time(all()).await.expect("answers on new connections");
+        assert!(after.iter().all(|id| !before.contains(id)), "{before:?} {after:?}");
+        let again = in_time(all()).await.expect("answers");
+        assert_eq!(again.len(), POOL);
+        proxy.clear_rules();
+        exec.close().await.expect("closed");
     }
 }

@@ -2,23 +2,20 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use mysql_retry::{Annotate as _, Executor, Outcome, RetryPolicy};
-use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, When};
+use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, When, in_time, ms, pool_of};
 
-use crate::{
-    bounds::hung::{assert_usable, connected},
-    bounds::lateness::{on_time, timed},
-    fence::seen_gone::cut,
-    support::hooks::ms,
-    support::{Ledger, in_time, pool_of, shared, unique},
-};
+use super::lateness::{on_time, timed};
+use crate::support::{Ledger, connection_id, cut, shared, unique};
 
-pub const ATTEMPT: Duration = ms(400);
-/// The replay of an attempt that was cut begins just before it.
-pub const DEADLINE: Duration = ms(425);
+pub(super) const ATTEMPT: Duration = ms(400);
 
-/// Time-outs for connecting that strike before the deadline, after it, or never; delays within it and beyond it.
-pub fn policies() -> [RetryPolicy; 4] {
+/// Just after the end of the first attempt, so that a replay begins before it.
+pub(super) const DEADLINE: Duration = ms(425);
+
+/// Connect time-outs before the deadline, after it, and none; delays within the deadline and beyond it.
+pub(super) fn policies() -> [RetryPolicy; 4] {
     let policy = || RetryPolicy::builder().deadline(DEADLINE).attempt_timeout(ATTEMPT);
     [
         policy().connect_timeout(ms(150)),
@@ -35,13 +32,31 @@ fn exec_of_one(proxy: &Proxy, policy: &RetryPolicy) -> Executor {
     builder.allow_session_text(true).build(pool_of(1, proxy.opts())).expect("good options")
 }
 
-/// What a call may take that ended like this: one that was never sent ends by the deadline.
+/// How long a call with this result may take: a statement that was never sent has to end by the deadline.
 fn limit<T>(result: &mysql_retry::Result<T>) -> Duration {
     let not_sent = result.as_ref().is_err_and(|error| error.outcome() == Outcome::NotExecuted);
     if not_sent { DEADLINE } else { DEADLINE + ATTEMPT }
 }
 
-/// What is called when the path has become silent.
+/// Makes the connection, however long that takes, and returns its id.
+pub(super) async fn connected(exec: &Executor) -> u32 {
+    in_time(connection_id(&exec.with_policy(&RetryPolicy::default()))).await
+}
+
+/// Asserts that after the silence the only connection of the pool is free again, and gives each statement its own answer.
+pub(super) async fn assert_usable(proxy: &Proxy, exec: &Executor) {
+    proxy.clear_rules();
+    proxy.heal().await;
+    let exec = exec.with_policy(&RetryPolicy::default());
+    for n in 0..3 {
+        let text = format!("SELECT {n}");
+        assert_eq!(in_time(exec.query_first::<i32, _>(&text)).await.expect("an answer"), Some(n));
+        let prepared = in_time(exec.exec_first::<i32, _, _>("SELECT ?", (n,))).await;
+        assert_eq!(prepared.expect("an answer"), Some(n));
+    }
+}
+
+/// The call that meets the silence.
 #[derive(Clone, Copy, Debug)]
 enum Call {
     Text,
@@ -65,18 +80,18 @@ async fn run(exec: &Executor, call: Call, sql: &str) -> mysql_retry::Result<()> 
     }
 }
 
-/// A call that meets its silence, and what it meets.
+/// A call and the silence that it meets.
 struct Scene<'s> {
     call: Call,
     sql: &'s str,
-    /// The connection is one that was used before.
+    /// On a connection that was used before.
     kept: bool,
     silence: Vec<(When, Place)>,
     /// What goes wrong before the silence.
     before: Vec<Rule>,
 }
 
-/// Plays the scene, over and over if the machine was too slow for the silence to be met in time.
+/// Plays the scene: again and again while the machine is too slow for the call to meet the silence in time.
 async fn play(scene: &Scene<'_>, policy: &RetryPolicy) {
     let Scene { call, sql, kept, silence, before } = scene;
     let what = format!("{call:?} {silence:?} {policy:?}");
@@ -90,14 +105,16 @@ async fn play(scene: &Scene<'_>, policy: &RetryPolicy) {
         proxy.rules(before.iter().cloned().chain(silence));
         let (result, took) = timed(run(&exec, *call, sql)).await;
         let met = proxy.fired() > before.len();
-        // preparing is an attempt that sends, and executes nothing
+        // preparing sends something, and executes nothing
         let prepares = *kept && matches!(call, Call::Prepared | Call::Batch);
         took.assert_within(if prepares { DEADLINE + ATTEMPT } else { limit(&result) }, &what);
         assert_usable(&proxy, &exec).await;
         if met {
-            // only the ping of an old connection is made up for by a new one
-            let pinged = scene.silence.iter().any(|(when, _)| *when == When::Command(Kind::Ping));
-            assert!(result.is_err() || pinged, "{what}");
+            match result {
+                // after a ping without an answer the call may still get another connection
+                Ok(()) => assert!(scene.silence.iter().any(|(when, _)| *when == When::Command(Kind::Ping)), "{what}"),
+                Err(error) => assert!(error.is_disconnect(), "{what}: {error}"),
+            }
             return;
         }
     }
@@ -105,7 +122,7 @@ async fn play(scene: &Scene<'_>, policy: &RetryPolicy) {
 
 async fn play_all(scenes: &[Scene<'_>]) {
     for policy in policies() {
-        in_time(futures_util::future::join_all(scenes.iter().map(|scene| play(scene, &policy)))).await;
+        in_time(join_all(scenes.iter().map(|scene| play(scene, &policy)))).await;
     }
 }
 
@@ -176,7 +193,7 @@ async fn a_call_whose_lost_attempt_cannot_be_asked_after_ends_on_time() {
     let ledger = Ledger::new(shared().await).await;
     ledger.fill(1).await;
     let (read, write) = (unique("read"), unique("write"));
-    // still there when the replay asks, so that it has to be ended
+    // still running when the fence asks, so that it has to be killed
     let read = format!("SELECT SLEEP(600), '{read}'");
     let write = format!("UPDATE {} SET n = (SELECT SLEEP(600)) WHERE id = 1 AND '{write}' <> ''", ledger.table);
     let questions = [
@@ -218,7 +235,7 @@ async fn a_call_that_waits_for_a_connection_that_is_being_reset_ends_on_time() {
         [(When::Command(Kind::ResetConnection), Place::AfterRequest), (When::text("SELECT GET_LOCK"), Place::Reply(0))];
     for policy in policies() {
         for (when, place) in resets.clone() {
-            // over and over, if the machine was too slow for the silence to be met in time
+            // again and again while the machine is too slow for the call to meet the silence in time
             loop {
                 let proxy = Proxy::start(shared().await).await;
                 let exec = exec_of_one(&proxy, &policy);
@@ -227,7 +244,7 @@ async fn a_call_that_waits_for_a_connection_that_is_being_reset_ends_on_time() {
                 in_time(exec.with_policy(&RetryPolicy::default()).query_drop("SET @left_behind = 1"))
                     .await
                     .expect("set");
-                // by its end the reset may have been given up, and another connection made
+                // during the call the reset may be given up, and another connection made
                 let (result, took) = timed(run(&exec, Call::Text, "SELECT 7")).await;
                 took.assert_within(limit(&result), "a reset");
                 let met = proxy.fired() > 0;
@@ -249,7 +266,7 @@ async fn a_plain_statement_that_meets_silence_ends_after_its_attempt_time_out() 
     for policy in policies() {
         for place in [Place::Request(0), Place::Request(9), Place::AfterRequest, Place::Reply(4)] {
             let proxy = Proxy::start(server).await;
-            // without a ping: it is sent at once
+            // without a ping, so that the statement is sent at once
             let exec =
                 Executor::builder().policy(policy.clone()).build(pool_of(1, proxy.opts())).expect("good options");
             connected(&exec).await;
@@ -258,5 +275,21 @@ async fn a_plain_statement_that_meets_silence_ends_after_its_attempt_time_out() 
             assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 1), "{error}");
             assert_usable(&proxy, &exec).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn silence_in_a_reset_holds_the_connection_no_longer_than_the_connect_time_out() {
+    let server = shared().await;
+    for place in [Place::Request(0), Place::AfterRequest] {
+        let proxy = Proxy::start(server).await;
+        let exec = exec_of_one(&proxy, &RetryPolicy::builder().connect_timeout(ms(500)).build().expect("valid"));
+        let id = connected(&exec).await;
+        proxy.rule(Rule::new(When::Command(Kind::ResetConnection), place, Fault::Silence).times(1_000));
+        in_time(exec.query_drop("SET @left_behind = 1")).await.expect("set");
+        proxy.wait_fired(1).await;
+        let next = in_time(exec.with_policy(&RetryPolicy::default()).query_first("SELECT CONNECTION_ID()")).await;
+        assert_ne!(next.expect("an answer"), Some(id));
+        assert_usable(&proxy, &exec).await;
     }
 }

@@ -1,17 +1,16 @@
-//! The same for servers that are there and say nothing, or are not there: calls end on time.
+//! Servers that accept and do not answer, or are not there: with an attempt time-out calls end on time.
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use mysql_retry::{Annotate as _, Executor, Outcome, RetryPolicy};
-use mysql_retry_fixture::{Proxy, Server};
+use mysql_retry_fixture::{Proxy, Server, ms, pool_of};
 
-use crate::{
-    bounds::hung::{assert_usable, connected},
-    bounds::lateness::on_time,
-    bounds::silence::{ATTEMPT, DEADLINE, policies},
-    support::hooks::{Losses, ms},
-    support::{pool_of, shared, unique},
+use super::{
+    lateness::on_time,
+    silence::{ATTEMPT, DEADLINE, assert_usable, connected, policies},
 };
+use crate::support::{Losses, shared, unique};
 
 fn exec_of_one(proxy: &Proxy, policy: &RetryPolicy) -> Executor {
     Executor::builder().policy(policy.clone()).build(pool_of(1, proxy.opts())).expect("good options")
@@ -26,7 +25,12 @@ async fn a_call_to_a_black_hole_ends_on_time() {
         let call = exec.query_drop("INSERT INTO nowhere VALUES (1)");
         let error = on_time("a black hole", DEADLINE, call).await.unwrap_err();
         assert_eq!(error.outcome(), Outcome::NotExecuted, "{error}");
-        // a time of the caller's own
+        assert!(error.is_deadline() && error.is_timeout(), "{error}");
+        // with the deadline alone
+        let bare = RetryPolicy::builder().deadline(DEADLINE).connect_timeout(None).build().expect("valid");
+        let error = on_time("no time-outs", DEADLINE, exec.with_policy(&bare).ping()).await.unwrap_err();
+        assert!(error.is_deadline() && error.is_timeout(), "{error}");
+        // with a deadline for this call
         let exec = exec.with_policy(&policy.to_builder().deadline(ms(60_000)).build().expect("valid"));
         let until = Instant::now() + ms(300);
         let error = on_time("a deadline", ms(300), exec.with_deadline(until).ping()).await.unwrap_err();
@@ -44,7 +48,7 @@ async fn a_call_whose_connections_all_went_dark_ends_on_time() {
         let builder = Executor::builder().policy(policy.clone()).ping_after(Duration::ZERO);
         let exec = builder.build(pool_of(POOL, proxy.opts())).expect("good options");
         let patient = exec.with_policy(&RetryPolicy::default());
-        let loans = futures_util::future::join_all((0..POOL).map(|_| patient.connection())).await;
+        let loans = join_all((0..POOL).map(|_| patient.connection())).await;
         drop(loans.into_iter().collect::<Result<Vec<_>, _>>().expect("connections"));
         proxy.go_dark().await;
         let error = on_time("a dark pool", DEADLINE + ATTEMPT, exec.query_drop("SELECT 7".idempotent())).await;
@@ -70,7 +74,7 @@ async fn a_call_to_a_frozen_server_ends_on_time() {
             let mark = unique("frozen");
             let freeze = async {
                 if stage == "running" {
-                    // if the machine was too slow for that, it is another stage
+                    // on a machine that is too slow for that the attempt ends first
                     tokio::select! {
                         _ = server.wait_until_running(&mark) => {}
                         () = losses.wait_for(1) => {}
@@ -89,6 +93,9 @@ async fn a_call_to_a_frozen_server_ends_on_time() {
             };
             let error = call.await.unwrap_err();
             assert!(error.is_timeout(), "{what}: {error}");
+            let sent = matches!(stage, "statement" | "running") && error.attempts() > 0;
+            let outcome = if sent { Outcome::Unknown } else { Outcome::NotExecuted };
+            assert_eq!(error.outcome(), outcome, "{what}: {error}");
             server.thaw();
             assert_usable(&proxy, &exec).await;
         }

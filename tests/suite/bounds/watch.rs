@@ -1,4 +1,4 @@
-//! Silent attempts are looked at from the side: what has nobody at its other end any more is given up, what runs is not cut.
+//! A silent attempt is watched over another connection: it is given up when its session or its path is dead, and not cut while it runs.
 
 use std::time::{Duration, Instant};
 
@@ -7,34 +7,22 @@ use mysql_async::OptsBuilder;
 use mysql_retry::{
     Annotate as _, Builder, Done, Executor, Outcome, Reason, RetryPolicy, RowStream, TxOpts, Unavailable,
 };
-use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When};
+use mysql_retry_fixture::{Events, Fault, Place, Proxy, Recorded, Rule, Server, When, in_time, ms, pool_of};
 
-use crate::{
-    support::hooks::ms,
-    support::{Events, Ledger, Told, connection_id, in_time, pool_of, shared, unique},
-};
+use crate::support::{Ledger, connection_id, patient, shared, unique};
 
+/// Watches an attempt after a second of silence, and gives it up after another one.
 fn watching() -> Builder {
-    let policy = RetryPolicy::builder().deadline(ms(50_000)).build().expect("valid");
-    Executor::builder().policy(policy).watch_after(ms(1_000)).give_up_after(ms(1_000))
+    Executor::builder().policy(patient()).watch_after(ms(1_000)).give_up_after(ms(1_000))
 }
 
 fn exec_of_one(builder: Builder, opts: OptsBuilder) -> Executor {
     builder.build(pool_of(1, opts)).expect("good options")
 }
 
-/// The statement is executed; its reply is lost, and the session ends. The client is not told.
+/// The statement is executed; then the session ends, and the client does not notice.
 fn half_open(text: &str) -> Rule {
     Rule::new(When::text(text), Place::AfterRequestWhenAnswered, Fault::ServerOnlyFin)
-}
-
-async fn told(events: &Events, wanted: Told) {
-    in_time(async {
-        while !events.told().contains(&wanted) {
-            tokio::time::sleep(ms(5)).await;
-        }
-    })
-    .await;
 }
 
 #[tokio::test]
@@ -45,7 +33,7 @@ async fn a_read_in_a_black_hole_is_given_up_and_replayed_when_the_path_is_back()
     in_time(exec.ping()).await.expect("a server");
     proxy.go_dark().await;
     let path = async {
-        told(&events, Told::Down { why: Unavailable::Silent }).await;
+        events.wait_for(|event| *event == Recorded::Down { why: Unavailable::Silent }).await;
         proxy.heal().await;
     };
     let call = exec.query_first::<u8, _>("SELECT 7".idempotent());
@@ -76,7 +64,7 @@ async fn a_long_statement_is_looked_at_again_and_again_and_not_cut() {
     let proxy = Proxy::start(server).await;
     let events = Events::default();
     let builder = watching().watch_after(ms(500)).give_up_after(ms(30_000)).on_event(events.hook());
-    // the looks need no connection of the pool
+    // the watch needs no connection of the pool
     let exec = exec_of_one(builder, proxy.opts());
     let id = in_time(connection_id(&exec)).await;
     let before = proxy.accepted();
@@ -84,7 +72,7 @@ async fn a_long_statement_is_looked_at_again_and_again_and_not_cut() {
     assert_eq!(row.expect("not cut"), Some((id, 0)));
     let looks = proxy.accepted() - before;
     assert!((2..=10).contains(&looks), "{looks} looks");
-    assert_eq!(events.told(), []);
+    assert_eq!(events.recorded(), []);
     let sent = proxy.commands().iter().filter(|it| it.text.as_ref().is_some_and(|it| it.contains("SLEEP"))).count();
     assert_eq!(sent, 1);
 }
@@ -111,11 +99,11 @@ async fn many_long_statements_are_looked_at_together() {
     for slept in in_time(join_all(sleeping)).await {
         slept.expect("not cut");
     }
-    // one at a time, with a pause of 100 ms
+    // one look at a time, with a pause of 100 ms
     let most = usize::try_from(began.elapsed().as_millis() / 100).expect("few");
     let looks = proxy.accepted() - TASKS;
     assert!((1..=most).contains(&looks), "{looks} looks");
-    // one question for all sessions; the last look may not have come to it
+    // each look asks one question about all sessions; the last one may not have asked yet
     let asks =
         |part: &str| proxy.commands().iter().filter(|it| it.text.as_ref().is_some_and(|it| it.contains(part))).count();
     for part in ["IS_USED_LOCK", "PROCESSLIST"] {
@@ -150,7 +138,7 @@ async fn a_session_that_has_ended_without_our_knowing_is_noticed_also_by_a_user_
     join_all([scene(false), scene(true)]).await;
 }
 
-// A firewall that has forgotten the connection swallows what is sent on it. The session is well, and idles.
+// A firewall that has forgotten the connection drops what is sent on it. The session lives and idles.
 #[tokio::test]
 async fn what_is_swallowed_on_its_way_is_noticed_although_the_session_lives() {
     let server = shared().await;
@@ -178,7 +166,7 @@ async fn what_is_swallowed_on_its_way_is_noticed_although_the_session_lives() {
     join_all([false, true].into_iter().flat_map(|plain| places.map(|place| scene(plain, place)))).await;
 }
 
-// The server waits for a request meanwhile, or for the rest of one: it has nothing more to do.
+// A request or a reply is still on its way; the server waits for a request, or for the rest of one.
 #[tokio::test]
 async fn what_is_still_on_its_way_is_not_given_up() {
     let server = shared().await;
@@ -191,7 +179,7 @@ async fn what_is_still_on_its_way_is_not_given_up() {
         proxy.rule(Rule::new(When::text("/* slowly */"), place, Fault::Silence));
         let path = async {
             proxy.wait_fired(1).await;
-            // longer than a session may idle
+            // longer than the watch lets a session idle
             tokio::time::sleep(ms(7_000)).await;
             proxy.heal().await;
         };
@@ -213,7 +201,7 @@ async fn a_server_that_hangs_under_a_statement_is_noticed_and_the_statement_repl
     let hangs = async {
         server.wait_until_running("/* hangs */").await;
         server.freeze();
-        told(&events, Told::Down { why: Unavailable::Silent }).await;
+        events.wait_for(|event| *event == Recorded::Down { why: Unavailable::Silent }).await;
         server.thaw();
     };
     let call = exec.query_drop("SELECT SLEEP(2) /* hangs */".idempotent());

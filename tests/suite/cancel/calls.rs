@@ -1,43 +1,10 @@
-//! A call that is dropped half-way leaves nothing that another call could meet.
+//! A call that is dropped half-way leaves nothing behind that another call could meet.
 
 use std::time::Duration;
 
-use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When};
+use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When, in_time, pool_of};
 
-use crate::support::{Ledger, connection_id, executor_of_one, in_time, pool_of, shared, unique};
-
-// case 7
-#[tokio::test]
-async fn after_a_time_out_the_next_statement_gets_its_own_answer() {
-    let server = shared().await;
-    let exec = executor_of_one(server.opts());
-    let id = connection_id(&exec).await;
-    let slow = exec.query_first::<i32, _>("SELECT SLEEP(1)");
-    tokio::time::timeout(Duration::from_millis(100), slow).await.expect_err("a time-out");
-    let answer: Option<i32> = in_time(exec.query_first("SELECT 7")).await.expect("an answer");
-    assert_eq!(answer, Some(7));
-    assert_ne!(connection_id(&exec).await, id);
-}
-
-// case 7
-#[tokio::test]
-async fn after_a_lost_select_the_next_statement_gets_its_own_answer() {
-    let server = shared().await;
-    let exec = executor_of_one(server.opts());
-    let id = connection_id(&exec).await;
-    for prepared in [false, true] {
-        let mark = unique("cancelled");
-        let sql = format!("SELECT SLEEP(2), '{mark}'");
-        let call = async { if prepared { exec.exec_drop(sql, ()).await } else { exec.query_drop(sql).await } };
-        tokio::select! {
-            done = call => panic!("it was to be cancelled: {done:?}"),
-            running = server.wait_until_running(&mark) => assert!(prepared || running == id),
-        }
-        let answer: Option<i32> = in_time(exec.exec_first("SELECT ?", (7,))).await.expect("an answer");
-        assert_eq!(answer, Some(7));
-    }
-    assert_ne!(connection_id(&exec).await, id);
-}
+use crate::support::{Ledger, executor_of_one, shared};
 
 // case 7
 #[tokio::test]
@@ -64,7 +31,7 @@ async fn two_hundred_cancelled_calls_do_not_exhaust_a_pool_of_two() {
     let server = shared().await;
     let exec = mysql_retry::Executor::new(pool_of(2, server.opts())).unwrap();
     for n in 0..200_u32 {
-        // cut at another point each time: in the pool, while connecting, while waiting for the reply
+        // dropped at another point each time: in the pool, while connecting, while waiting for the reply
         let after = Duration::from_micros(u64::from(n % 50) * 100);
         let slow = exec.query_first::<i32, _>("SELECT SLEEP(0.1)");
         let _ = tokio::time::timeout(after, slow).await;

@@ -1,15 +1,13 @@
-//! A call that is dropped while it is answered, and whose reply arrives later: nobody else gets that (CASES.md 7).
+//! A call is dropped while it is answered, and its reply arrives later: no other call gets it (case 7).
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use mysql_async::prelude::Queryable as _;
 use mysql_retry::{Connection, Executor};
-use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, When};
+use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, When, in_time, ms};
 
-use crate::{
-    support::hooks::ms,
-    support::{Ledger, connection_id, executor_of_one, in_time, shared},
-};
+use crate::support::{Ledger, connection_id, executor_of_one, shared};
 
 /// A way to run something.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +40,7 @@ const ALL: [Call; 11] = [
     Call::BorrowedPrepared,
 ];
 
-/// What the calls are given; nobody else is.
+/// The answer that no other call may get.
 const OLD: &str = "SELECT 4711";
 
 impl Call {
@@ -80,7 +78,7 @@ impl Call {
     }
 }
 
-/// The caller's patience: a time-out of their own, or none and they lose interest when the reply is on its way.
+/// Drops a call while its reply is on its way, by a time-out or by a `select!`, and asserts that the next calls get their own answers.
 async fn dropped(call: Call, place: Place, time_out: Option<Duration>) {
     let server = shared().await;
     let ledger = Ledger::new(server).await;
@@ -101,7 +99,7 @@ async fn dropped(call: Call, place: Place, time_out: Option<Duration>) {
         },
     }
     drop(borrowed);
-    // now the reply arrives, if there is still anybody
+    // now the reply arrives, if the connection still exists
     proxy.clear_rules();
     proxy.heal().await;
     for n in 0..3 {
@@ -118,13 +116,13 @@ const PLACES: [Place; 3] = [Place::AfterRequest, Place::AfterRequestWhenAnswered
 #[tokio::test]
 async fn whatever_a_lost_select_drops_the_next_statement_gets_its_own_answer() {
     for place in PLACES {
-        in_time(futures_util::future::join_all(ALL.map(|call| dropped(call, place, None)))).await;
+        in_time(join_all(ALL.map(|call| dropped(call, place, None)))).await;
     }
 }
 
 #[tokio::test]
 async fn whatever_a_time_out_drops_the_next_statement_gets_its_own_answer() {
     for place in PLACES {
-        in_time(futures_util::future::join_all(ALL.map(|call| dropped(call, place, Some(ms(300)))))).await;
+        in_time(join_all(ALL.map(|call| dropped(call, place, Some(ms(300)))))).await;
     }
 }

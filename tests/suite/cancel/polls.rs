@@ -1,21 +1,19 @@
-//! A future that is polled some times and dropped, at whatever point: the next call gets its own answer, and the only
-//! connection of the pool can still be had.
+//! A future is dropped after any number of polls: the next call gets its own answer, and the only connection of the pool is free.
 
 use std::{
     future::poll_fn,
-    panic::AssertUnwindSafe,
     pin::pin,
     sync::atomic::{AtomicU32, Ordering},
     task::Poll,
 };
 
-use futures_util::{FutureExt as _, StreamExt as _};
-use mysql_retry::{Annotate as _, Event, Executor, Statement, TxOpts};
-use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When};
+use futures_util::StreamExt as _;
+use mysql_retry::{Annotate as _, Executor, TxOpts};
+use mysql_retry_fixture::{Proxy, Rule, When, in_time, pool_of};
 
-use crate::support::{Ledger, executor_of_one, executor_of_one_for_any_text, in_time, pool_of, shared, unique};
+use crate::support::{Ledger, executor_of_one, executor_of_one_for_any_text, shared, unique};
 
-/// Polls a future at most so many times, whenever it can go on, and drops it. `None`: it was not done by then.
+/// Polls a future at most this many times, each time when it has been woken, and drops it. `None`: it was not done by then.
 async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut left = times;
@@ -26,7 +24,7 @@ async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
         left -= 1;
         match future.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
-            // woken for the next poll by what it waits for; the last one is not waited after
+            // after the last poll nothing is awaited; before that the future's own waker wakes us
             Poll::Pending if left == 0 => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }
@@ -34,8 +32,8 @@ async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
     .await
 }
 
-/// The executor gives each caller their own answer.
-async fn assert_right(exec: &Executor, what: &str, k: usize) {
+/// Asserts that each call gets its own answer.
+pub(super) async fn assert_right(exec: &Executor, what: &str, k: usize) {
     static NEXT: AtomicU32 = AtomicU32::new(1_000);
     for _ in 0..2 {
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -47,7 +45,7 @@ async fn assert_right(exec: &Executor, what: &str, k: usize) {
     assert_eq!(prepared.expect("an answer"), [n], "{what} dropped after {k} polls");
 }
 
-/// Drops the call after k polls, for k = 0, 1, 2 .. until it completes; first on a new connection, then on a kept one.
+/// Drops the call after k polls, for k = 0, 1, 2 .. until it completes: each time on a new connection, then on a kept one.
 async fn assert_droppable<T>(what: &str, call: impl AsyncFn(&Executor) -> mysql_retry::Result<T>) {
     let server = shared().await;
     for fresh in [true, false] {
@@ -67,7 +65,7 @@ async fn assert_droppable<T>(what: &str, call: impl AsyncFn(&Executor) -> mysql_
     }
 }
 
-const ROWS: &str = "SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3";
+pub(super) const ROWS: &str = "SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3";
 
 #[tokio::test]
 async fn a_text_call_can_be_dropped_after_any_poll() {
@@ -155,7 +153,7 @@ async fn guarded_work_can_be_dropped_after_any_poll_and_done_again_with_its_toke
             let token = format!("{fresh} {k}");
             let once = || kept.query_drop(ledger.insert().exactly_once(token.as_str()));
             let done = in_time(polled(k, once())).await;
-            // whatever became of it: together they did it once
+            // whatever became of it, both calls together do the work once
             in_time(once()).await.expect("done");
             assert_eq!(ledger.rows().await, k as u64 + 1, "dropped after {k} polls");
             assert_right(&kept, "guarded work", k).await;
@@ -192,69 +190,13 @@ async fn a_call_can_be_dropped_after_any_poll_of_its_replay() {
         proxy.clear_rules();
         let exec = executor_of_one(proxy.opts());
         in_time(exec.ping()).await.expect("a server");
-        proxy.rule(Rule::new(When::text("DO 77"), Place::AfterRequestWhenAnswered, Fault::Fin).keep_server());
+        proxy.rule(Rule::reply_lost(When::text("DO 77")).keep_server());
         let done = in_time(polled(k, exec.query_drop("DO 77".idempotent()))).await;
         assert_right(&exec, "a replay", k).await;
         if let Some(result) = done {
             result.expect("replayed");
             assert_eq!(exec.counters().recovered, 1);
             break;
-        }
-    }
-}
-
-/// Runs it to its panic.
-async fn panics(call: impl Future) {
-    let ended = in_time(AssertUnwindSafe(call).catch_unwind()).await;
-    assert!(ended.is_err(), "it was to panic");
-}
-
-#[tokio::test]
-async fn a_panic_in_a_closure_poisons_nothing() {
-    let exec = executor_of_one(shared().await.opts());
-    for k in 0..3 {
-        panics(exec.query_map(ROWS, |n: i32| {
-            if n == 2 {
-                panic!("the user's")
-            }
-        }))
-        .await;
-        assert_right(&exec, "query_map", k).await;
-        panics(exec.exec_map("SELECT ?", (1,), |_: i32| panic!("the user's"))).await;
-        assert_right(&exec, "exec_map", k).await;
-        panics(exec.query_fold(ROWS, 0, |_, _: i32| -> i32 { panic!("the user's") })).await;
-        assert_right(&exec, "query_fold", k).await;
-        panics(exec.exec_fold("SELECT ?", (1,), 0, |_, _: i32| -> i32 { panic!("the user's") })).await;
-        assert_right(&exec, "exec_fold", k).await;
-    }
-}
-
-/// Each event of a call with a replay, one after the other, makes the hook panic.
-#[tokio::test]
-async fn a_panic_in_an_event_hook_poisons_nothing() {
-    let server = shared().await;
-    let proxy = Proxy::start(server).await;
-    let at: [fn(&Event<'_>) -> bool; 5] = [
-        |event| matches!(event, Event::ConnectionLost { .. }),
-        |event| matches!(event, Event::RetryScheduled { .. }),
-        |event| matches!(event, Event::Replayed { .. }),
-        |event| matches!(event, Event::Recovered { .. }),
-        |event| matches!(event, Event::GaveUp { .. }),
-    ];
-    for (k, panicking) in at.into_iter().enumerate() {
-        let hook = move |event: &Event<'_>| assert!(!panicking(event), "the user's");
-        let exec = Executor::builder().on_event(hook).build(pool_of(1, proxy.opts())).expect("good options");
-        for stream in [false, true] {
-            let lost = Rule::new(When::text("SELECT 77"), Place::AfterRequestWhenAnswered, Fault::Fin);
-            proxy.rule(lost);
-            let delivered = if k == 4 { Statement::new("SELECT 77") } else { "SELECT 77".idempotent() };
-            if stream {
-                panics(exec.query_stream::<i32, _>(delivered)).await;
-            } else {
-                panics(exec.query_drop(delivered)).await;
-            }
-            proxy.clear_rules();
-            assert_right(&exec, "a hook", k).await;
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::TryStreamExt as _;
 use mysql_retry::Annotate;
-use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When};
+use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When, in_time};
 use tracing::{
     Dispatch, Event, Metadata, Subscriber,
     field::{Field, Visit},
@@ -18,7 +18,7 @@ use tracing::{
     subscriber::DefaultGuard,
 };
 
-use crate::support::{executor, executor_via, in_time, shared};
+use crate::support::{executor, executor_via, shared};
 
 /// Writes down the library's spans and events, one line each.
 #[derive(Clone, Default)]
@@ -118,7 +118,7 @@ fn assert_told_within_one_span(notes: &Notes, delivery: &str, messages: &[&str])
 #[tokio::test]
 async fn a_replay_is_traced_within_the_span_of_its_call() {
     let proxy = Proxy::start(shared().await).await;
-    proxy.rule(Rule::new(When::executes("SELECT ?"), Place::AfterRequestWhenAnswered, Fault::Fin));
+    proxy.rule(Rule::reply_lost(When::executes("SELECT ?")));
     let exec = executor_via(&proxy);
     let (notes, guard) = Notes::begin();
     let answer: Option<String> =
@@ -132,7 +132,7 @@ async fn a_replay_is_traced_within_the_span_of_its_call() {
 #[tokio::test]
 async fn a_loss_that_surfaces_is_traced_within_the_span_of_its_call() {
     let proxy = Proxy::start(shared().await).await;
-    proxy.rule(Rule::new(When::executes("SELECT ?"), Place::AfterRequestWhenAnswered, Fault::Fin));
+    proxy.rule(Rule::reply_lost(When::executes("SELECT ?")));
     let exec = executor_via(&proxy);
     let (notes, guard) = Notes::begin();
     in_time(exec.exec_drop("SELECT ?", ("s3cret",))).await.unwrap_err();

@@ -1,12 +1,10 @@
-//! What the fence asks on the connection of the replay, and what becomes of answers that are late, missing or stale.
+//! What the fence asks on the connection of the replay, and answers that are late, missing or stale.
 
 use mysql_retry::{Annotate as _, Outcome, RetryPolicy};
-use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When};
+use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When, in_time, ms};
 
-use crate::{
-    fence::seen_gone::{cut, patient, register, value},
-    support::hooks::ms,
-    support::{connection_id, executor_of_one, executor_of_one_for_any_text, executor_via, in_time, shared},
+use crate::support::{
+    connection_id, cut, executor_of_one, executor_of_one_for_any_text, executor_via, patient, register, shared, value,
 };
 
 #[tokio::test]

@@ -1,16 +1,15 @@
-//! What is known of a session is known of this very session: routers that send by statement, and marks that are gone.
+//! What is known of a session is known of this very session: through routers by statement, and after its mark is gone.
 
-use mysql_async::prelude::Queryable as _;
+use mysql_async::{OptsBuilder, prelude::Queryable as _};
 use mysql_retry::{Annotate as _, Executor, Outcome, Reason, RetryPolicyBuilder, Unfenced};
-use mysql_retry_fixture::{GreetsAs, Proxy, Server, SplittingRouter};
-
-use crate::{
-    fence::seen_gone::{cut, patient, register, value},
-    support::hooks::ms,
-    support::{Events, Told, connection_id, executor_of_one, in_time, pool_of, shared},
+use mysql_retry_fixture::{
+    Events, GreetsAs, Proxy, Recorded, Server, SplittingRouter, in_time, ms, pool_of, until_counters,
+    wait::{PATIENCE, until_true},
 };
 
-async fn refuses_unfenced(events: &Events, opts: mysql_async::OptsBuilder) -> Executor {
+use crate::support::{connection_id, cut, executor_of_one, patient, register, shared, unique, value};
+
+async fn refuses_unfenced(events: &Events, opts: OptsBuilder) -> Executor {
     let policy: RetryPolicyBuilder = patient().to_builder().replay_unfenced(false);
     let builder = Executor::builder().policy(policy.build().expect("valid")).on_event(events.hook());
     builder.build(pool_of(1, opts)).expect("good options")
@@ -19,7 +18,7 @@ async fn refuses_unfenced(events: &Events, opts: mysql_async::OptsBuilder) -> Ex
 #[tokio::test]
 async fn case_72_through_a_router_by_statement_a_lost_write_is_said_to_be_unfenced() {
     let (writer, reader) = tokio::join!(Server::start(), Server::start());
-    // so that ids differ
+    // so that the connection ids of the two servers differ
     for _ in 0..30 {
         writer.connect().await.disconnect().await.expect("a goodbye");
     }
@@ -29,9 +28,7 @@ async fn case_72_through_a_router_by_statement_a_lost_write_is_said_to_be_unfenc
         let events = Events::default();
         let exec = refuses_unfenced(&events, router.opts()).await;
         in_time(exec.ping()).await.expect("a router");
-        let mut owner = writer.connect().await;
-        owner.query_drop("BEGIN").await.expect("a transaction");
-        owner.query_drop(format!("SELECT v FROM {table} WHERE id = 1 FOR UPDATE")).await.expect("the row");
+        let mut owner = writer.lock_row(&table, 1).await;
         let update = format!("UPDATE {table} SET v = v + 1 WHERE id = 1");
         let lost = async {
             writer.wait_until_running(&update).await;
@@ -40,16 +37,11 @@ async fn case_72_through_a_router_by_statement_a_lost_write_is_said_to_be_unfenc
         let (result, ()) = in_time(async { tokio::join!(exec.query_drop(update.as_str().idempotent()), lost) }).await;
         let error = result.expect_err("it may still run");
         assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::Unfenced), "{greets_as:?}: {error}");
-        let why = Told::Unfenced { why: Unfenced::Unmarked, attempt: 2 };
-        assert!(events.told().contains(&why), "{greets_as:?}: {:?}", events.told());
+        let why = Recorded::Unfenced { why: Unfenced::Unmarked, attempt: 2 };
+        assert!(events.recorded().contains(&why), "{greets_as:?}: {:?}", events.recorded());
         owner.query_drop("COMMIT").await.expect("committed");
         drop(router);
-        let value = async {
-            while value(&writer, &table).await != 1 {
-                tokio::time::sleep(ms(2)).await;
-            }
-        };
-        in_time(value).await;
+        until_true(PATIENCE, ms(2), async || value(&writer, &table).await == 1).await;
     }
 }
 
@@ -61,24 +53,17 @@ async fn case_72_no_strangers_session_is_killed_through_a_router() {
     let exec = executor_of_one(router.opts()).with_policy(&patient());
     in_time(exec.ping()).await.expect("a router");
     let before = (writer.connection_ids().await, reader.connection_ids().await);
-    let mut owner = writer.connect().await;
-    owner.query_drop("BEGIN").await.expect("a transaction");
-    owner.query_drop(format!("SELECT v FROM {table} WHERE id = 1 FOR UPDATE")).await.expect("the row");
+    let mut owner = writer.lock_row(&table, 1).await;
     let update = format!("UPDATE {table} SET v = 7 WHERE id = 1");
     let lost = async {
         writer.wait_until_running(&update).await;
         router.cut_clients();
     };
-    // replayed unfenced, as the policy lets it: it waits for the row until that is free
+    // replayed unfenced, as the policy allows: the replay waits until the row is free
     let call = exec.query_drop(update.as_str().idempotent());
     let freed = async {
         lost.await;
-        in_time(async {
-            while exec.counters().unfenced == 0 {
-                tokio::time::sleep(ms(2)).await;
-            }
-        })
-        .await;
+        until_counters(&exec, |it| it.unfenced != 0).await;
         owner.query_drop("COMMIT").await.expect("committed");
     };
     let (result, ()) = in_time(async { tokio::join!(call, freed) }).await;
@@ -105,7 +90,7 @@ async fn case_72_a_fence_without_a_router_is_one() {
 #[tokio::test]
 async fn case_73_a_mark_that_was_released_earlier_fences_nothing() {
     let server = shared().await;
-    let releases = unique_procedure(server).await;
+    let releases = releasing_procedure(server).await;
     for release in ["DO RELEASE_ALL_LOCKS()", "SELECT RELEASE_ALL_LOCKS()", releases.as_str()] {
         let table = register(server).await;
         let proxy = Proxy::start(server).await;
@@ -118,7 +103,11 @@ async fn case_73_a_mark_that_was_released_earlier_fences_nothing() {
         proxy.rule(cut(&update));
         let error = in_time(session.query_drop(update.as_str().idempotent())).await.expect_err("not fenced");
         assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::Unfenced), "{release}: {error}");
-        assert!(events.told().contains(&Told::Unfenced { why: Unfenced::Unmarked, attempt: 2 }), "{:?}", events.told());
+        assert!(
+            events.recorded().contains(&Recorded::Unfenced { why: Unfenced::Unmarked, attempt: 2 }),
+            "{:?}",
+            events.recorded()
+        );
     }
 }
 
@@ -130,7 +119,7 @@ async fn case_73_a_connection_is_marked_again_when_it_has_been_reset() {
     let events = Events::default();
     let exec = refuses_unfenced(&events, proxy.opts()).await;
     let old = connection_id(&exec).await;
-    let releases = unique_procedure(server).await;
+    let releases = releasing_procedure(server).await;
     in_time(exec.session()).await.expect("a session").query_drop("DO RELEASE_ALL_LOCKS()").await.expect("released");
     in_time(exec.query_drop(releases)).await.expect("released");
     assert_eq!(connection_id(&exec).await, old, "it was reset, not closed");
@@ -140,8 +129,8 @@ async fn case_73_a_connection_is_marked_again_when_it_has_been_reset() {
 }
 
 /// A call of a procedure that releases all locks.
-async fn unique_procedure(server: &Server) -> String {
-    let name = crate::support::unique("releases");
+async fn releasing_procedure(server: &Server) -> String {
+    let name = unique("releases");
     server.query_drop(format!("CREATE PROCEDURE {name}() DO RELEASE_ALL_LOCKS()")).await;
     format!("CALL {name}()")
 }

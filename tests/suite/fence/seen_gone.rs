@@ -1,43 +1,14 @@
-//! A replay does not race its own past: the session of the lost attempt is ended first.
+//! A replay does not run beside its lost attempt: the session of the attempt is ended first, and seen gone.
 
 use mysql_async::{Conn, prelude::Queryable as _};
-use mysql_retry::{Annotate as _, Executor, RetryPolicy};
-use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When};
+use mysql_retry::{Annotate as _, Executor};
+use mysql_retry_fixture::{Proxy, Server, in_time, ms, pool_of};
 
-use crate::{
-    support::hooks::{Losses, ms},
-    support::{connection_id, executor_of_one, executor_of_one_for_any_text, in_time, pool_of, settle, shared, unique},
+use super::upsert;
+use crate::support::{
+    Losses, connection_id, cut, executor_of_one, executor_of_one_for_any_text, patient, register, settle, shared,
+    unique, value,
 };
-
-/// Enough for a slow machine and a server that restarts.
-pub fn patient() -> RetryPolicy {
-    RetryPolicy::builder().deadline(ms(50_000)).build().expect("valid")
-}
-
-/// A table `(id INT PRIMARY KEY, v INT)` with the row (1, 0).
-pub async fn register(server: &Server) -> String {
-    let table = unique("register");
-    server.query_drop(format!("CREATE TABLE {table} (id INT PRIMARY KEY, v INT NOT NULL)")).await;
-    server.query_drop(format!("INSERT INTO {table} VALUES (1, 0)")).await;
-    table
-}
-
-pub async fn value(server: &Server, table: &str) -> i32 {
-    server.query_first(format!("SELECT v FROM {table} WHERE id = 1")).await.expect("a row")
-}
-
-/// The request reaches the server; the client loses the connection, and the server does not notice.
-pub fn cut(text: &str) -> Rule {
-    Rule::new(When::text(text), Place::AfterRequest, Fault::Fin).keep_server()
-}
-
-/// Sets v to 1; on the connection `held_up` only after `hold`, which is evaluated before the row is locked.
-pub fn upsert(table: &str, held_up: u32, hold: &str) -> String {
-    format!(
-        "INSERT INTO {table} (id, v) SELECT 1, 1 FROM (SELECT IF(CONNECTION_ID() = {held_up}, {hold}, 0) AS h) AS held \
-         ON DUPLICATE KEY UPDATE v = 1"
-    )
-}
 
 /// A connection that holds a user-level lock.
 async fn holder(server: &Server, lock: &str) -> Conn {
@@ -47,8 +18,8 @@ async fn holder(server: &Server, lock: &str) -> Conn {
     conn
 }
 
-/// The write is lost while something else than its row holds it up; it is replayed, somebody writes a later value, and
-/// then what held up the first copy goes away.
+/// A write is lost while a lock holds it up, and replayed; another client writes a later value; then the lock is released. Asserts that
+/// the later value stays.
 async fn assert_the_later_value_stays(server: &Server, proxy: Proxy, exec: Executor, table: String) {
     let exec = exec.with_policy(&patient());
     let old = connection_id(&exec).await;
@@ -72,9 +43,7 @@ async fn a_lost_update_that_waits_for_a_row_is_seen_gone_before_it_is_replayed()
     let proxy = Proxy::start(server).await;
     let exec = executor_of_one(proxy.opts()).with_policy(&patient());
     let old = connection_id(&exec).await;
-    let mut owner = server.connect().await;
-    owner.query_drop("BEGIN").await.expect("a transaction");
-    owner.query_drop(format!("SELECT v FROM {table} WHERE id = 1 FOR UPDATE")).await.expect("the row");
+    let mut owner = server.lock_row(&table, 1).await;
     let update = format!("UPDATE {table} SET v = 1 WHERE id = 1");
     proxy.rule(cut(&update));
     let call = exec.query_drop(update.as_str().idempotent());
@@ -167,10 +136,7 @@ async fn a_write_under_which_the_server_froze_is_replayed_after_the_thaw() {
     let builder = Executor::builder().policy(policy).on_event(hook);
     let exec = builder.build(pool_of(1, server.opts())).expect("good options");
     let old = connection_id(&exec).await;
-    // what waits for a row is not ended by the server when its client goes away; a SLEEP is
-    let mut owner = server.connect().await;
-    owner.query_drop("BEGIN").await.expect("a transaction");
-    owner.query_drop(format!("SELECT v FROM {table} WHERE id = 1 FOR UPDATE")).await.expect("the row");
+    let mut owner = server.lock_row(&table, 1).await;
     let call = exec.query_drop(format!("UPDATE {table} SET v = 1 WHERE id = 1").idempotent());
     let trouble = async {
         assert_eq!(server.wait_until_running(&table).await, old);
@@ -202,5 +168,3 @@ async fn a_lost_read_is_replayed_and_its_scan_is_ended() {
     server.wait_gone(old).await;
     assert_eq!((exec.counters().replays, exec.counters().unfenced), (1, 0));
 }
-
-// the reply to the fence's own question is the next one on that connection

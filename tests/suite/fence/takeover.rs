@@ -1,20 +1,17 @@
-//! A server that hangs, and another one that takes its place (CASES.md 39).
+//! A server hangs, and another one takes its place (case 39).
 
+use futures_util::future::join_all;
 use mysql_retry::{Annotate as _, Executor, Outcome, Reason, RetryPolicy, Unfenced};
-use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When};
+use mysql_retry_fixture::{Events, Fault, Place, Proxy, Recorded, Rule, Server, When, in_time, ms, pool_of};
 
-use crate::{
-    fence::seen_gone::{register, value},
-    support::hooks::ms,
-    support::{Events, Told, connection_id, executor_of_one, in_time, pool_of, shared, unique},
-};
+use crate::support::{connection_id, create_register, executor_of_one, register, shared, unique, value};
 
-/// Cuts attempts soon, and has time for a new connection on a slow machine.
+/// Cuts attempts soon, and leaves time for a new connection on a slow machine.
 fn hasty() -> RetryPolicy {
     RetryPolicy::builder().attempt_timeout(ms(3_000)).deadline(ms(50_000)).build().expect("valid")
 }
 
-/// A server that hangs under the next statement with this text, and from then on its successor.
+/// Freezes the first server while a statement with this text runs, and lets new connections lead to the second.
 async fn hang_and_take_over(first: &Server, second: &Server, proxy: &Proxy, text: &str) {
     first.wait_until_running(text).await;
     first.freeze();
@@ -24,8 +21,7 @@ async fn hang_and_take_over(first: &Server, second: &Server, proxy: &Proxy, text
 async fn two_servers() -> (Server, Server, String) {
     let (first, second) = tokio::join!(Server::start(), Server::start());
     let table = register(&first).await;
-    second.query_drop(format!("CREATE TABLE {table} (id INT PRIMARY KEY, v INT NOT NULL)")).await;
-    second.query_drop(format!("INSERT INTO {table} VALUES (1, 100)")).await;
+    create_register(&second, &table, 100).await;
     (first, second, table)
 }
 
@@ -35,7 +31,7 @@ async fn an_idempotent_read_leaves_a_server_that_hangs_for_the_one_that_took_ove
     let proxy = Proxy::start(&first).await;
     let exec = executor_of_one(proxy.opts()).with_policy(&hasty());
     in_time(exec.with_policy(&RetryPolicy::default()).ping()).await.expect("a server");
-    // of the first one it would wait for ever
+    // on the first server the statement runs for ten minutes
     let sql = format!("SELECT v, SLEEP(IF(v = 0, 600, 0)) FROM {table}");
     let call = exec.query::<(i32, i32), _>(sql.as_str().idempotent());
     let trouble = hang_and_take_over(&first, &second, &proxy, &table);
@@ -65,10 +61,10 @@ async fn a_write_leaves_a_server_that_hangs_only_if_it_is_idempotent() {
         };
         let trouble = hang_and_take_over(&first, &second, &proxy, &mark);
         let (result, ()) = in_time(async { tokio::join!(call, trouble) }).await;
-        let unfenced = Told::Unfenced { why: Unfenced::OtherServer, attempt: 2 };
+        let unfenced = Recorded::Unfenced { why: Unfenced::OtherServer, attempt: 2 };
         if idempotent {
             result.expect("the second server has executed it");
-            assert!(events.told().contains(&unfenced), "{:?}", events.told());
+            assert!(events.recorded().contains(&unfenced), "{:?}", events.recorded());
             assert_eq!(value(&second, &table).await, 7);
         } else {
             let error = result.expect_err("it may have been executed");
@@ -80,7 +76,7 @@ async fn a_write_leaves_a_server_that_hangs_only_if_it_is_idempotent() {
     }
 }
 
-// the server is well, one path to it is not
+// the server answers, but not on this connection
 #[tokio::test]
 async fn an_idempotent_statement_leaves_a_connection_that_hangs_for_a_new_one() {
     let server = shared().await;
@@ -102,10 +98,10 @@ async fn an_idempotent_statement_leaves_a_connection_that_hangs_for_a_new_one() 
         assert_eq!(answer, mark);
         assert!(new != old && new != id, "{place:?}");
         assert_eq!(exec.counters().recovered, 1);
-        // neither connection that hangs is left at the server
+        // the server has ended the sessions of both silent connections
         server.wait_gone(id).await;
         server.wait_gone(old).await;
     };
     let places = [Place::Request(0), Place::AfterRequest, Place::Reply(9)];
-    futures_util::future::join_all(places.map(scene)).await;
+    join_all(places.map(scene)).await;
 }

@@ -1,23 +1,23 @@
-//! What the fence leaves alone, and what is said where a lost session cannot be seen gone.
+//! What the fence leaves alone, and what is reported where a lost session cannot be seen gone.
 
 use mysql_async::{Conn, OptsBuilder, prelude::Queryable as _};
 use mysql_retry::{Annotate as _, Executor, Outcome, Reason, Unfenced};
-use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When};
+use mysql_retry_fixture::{Events, Fault, Place, Proxy, Recorded, Rule, Server, When, in_time, ms, pool_of};
 
-use crate::{
-    fence::seen_gone::{cut, patient, register, upsert, value},
-    support::hooks::{every, ms},
-    support::{Events, Told, connection_id, executor_of_one, executor_of_one_for_any_text, in_time, pool_of, shared},
+use super::upsert;
+use crate::support::{
+    connection_id, create_register, cut, every, executor_of_one, executor_of_one_for_any_text, patient, register,
+    shared, value,
 };
 
-/// Uses up ids, so that a connection made next has one that others can still get.
+/// Uses up ids, so that the next connection has an id that other clients can still get elsewhere.
 async fn advance(server: &Server) {
     for _ in 0..60 {
         server.connect().await.disconnect().await.expect("a goodbye");
     }
 }
 
-/// A client that has a certain id.
+/// A client whose connection has this id.
 async fn client_with_id(opts: OptsBuilder, id: u32) -> Conn {
     loop {
         let conn = in_time(Conn::new(opts.clone())).await.expect("a server");
@@ -57,15 +57,19 @@ async fn after_a_restart_a_client_that_has_the_old_id_is_left_alone() {
     result.expect("replayed");
     assert_alive(&mut client, old).await;
     assert_eq!(value(&server, &table).await, 1);
-    assert_eq!(exec.counters().unfenced, 0, "a session of a server that has restarted is gone: {:?}", events.told());
+    assert_eq!(
+        exec.counters().unfenced,
+        0,
+        "a session of a server that has restarted is gone: {:?}",
+        events.recorded()
+    );
 }
 
 #[tokio::test]
 async fn a_client_of_another_server_behind_the_same_address_is_left_alone() {
     let (first, second) = tokio::join!(Server::start(), Server::start());
     let table = register(&first).await;
-    second.query_drop(format!("CREATE TABLE {table} (id INT PRIMARY KEY, v INT NOT NULL)")).await;
-    second.query_drop(format!("INSERT INTO {table} VALUES (1, 0)")).await;
+    create_register(&second, &table, 0).await;
     advance(&first).await;
     for replays in [false, true] {
         advance(&first).await;
@@ -82,8 +86,8 @@ async fn a_client_of_another_server_behind_the_same_address_is_left_alone() {
         let result = in_time(exec.query_drop(update.idempotent())).await;
         assert_alive(&mut client, old).await;
         assert_eq!(value(&second, &table).await, i32::from(replays));
-        let unfenced = Told::Unfenced { why: Unfenced::OtherServer, attempt: 2 };
-        assert_eq!(events.told().iter().filter(|told| **told == unfenced).count(), 1, "{:?}", events.told());
+        let unfenced = Recorded::Unfenced { why: Unfenced::OtherServer, attempt: 2 };
+        assert_eq!(events.recorded().iter().filter(|event| **event == unfenced).count(), 1, "{:?}", events.recorded());
         match result {
             Ok(_) => assert!(replays),
             Err(error) => {
@@ -94,10 +98,9 @@ async fn a_client_of_another_server_behind_the_same_address_is_left_alone() {
     }
 }
 
-/// The server answers this statement with an error each time.
+/// The server answers a statement with this error each time.
 fn refused(text: &str, code: u16) -> Rule {
-    let fault = Fault::ErrPacket { code, state: Some("HY000".into()), message: "no".into(), sequence: None };
-    Rule::new(When::text(text), Place::Request(0), fault).times(1000)
+    Rule::new(When::text(text), Place::Request(0), Fault::err_packet(code, "no")).times(1000)
 }
 
 #[tokio::test]
@@ -114,11 +117,11 @@ async fn without_the_right_to_kill_a_write_is_replayed_unfenced_or_surfaces() {
         let exec = builder.build(pool_of(1, proxy.opts())).expect("good options");
         exec.ping().await.expect("a server");
         let update = format!("UPDATE {table} SET v = v + 1 WHERE id = 1");
-        proxy.rule(Rule::new(When::text(&update), Place::AfterRequestWhenAnswered, Fault::Fin).keep_server());
+        proxy.rule(Rule::reply_lost(When::text(&update)).keep_server());
         let result = in_time(exec.query_drop(update.idempotent())).await;
         assert_eq!(value(server, &table).await, 1 + i32::from(replays));
-        let unfenced = Told::Unfenced { why, attempt: 2 };
-        assert_eq!(events.told().iter().filter(|told| **told == unfenced).count(), 1, "{:?}", events.told());
+        let unfenced = Recorded::Unfenced { why, attempt: 2 };
+        assert_eq!(events.recorded().iter().filter(|event| **event == unfenced).count(), 1, "{:?}", events.recorded());
         assert_eq!(exec.counters().unfenced, 1);
         match result {
             Ok(_) => assert!(replays),
@@ -138,7 +141,7 @@ async fn a_statement_that_releases_all_locks_cannot_be_overtaken_by_its_replay()
     let proxy = Proxy::start(server).await;
     let exec = executor_of_one_for_any_text(proxy.opts()).with_policy(&patient());
     let old = connection_id(&exec).await;
-    // the mark of the session goes with the others, so that it cannot be found
+    // the session's mark is released with the other locks, so that the session cannot be found
     let hold = "(RELEASE_ALL_LOCKS() * 0 + SLEEP(600))";
     let strict = patient().to_builder().replay_unfenced(false).build().expect("valid");
     proxy.rule(Rule::new(When::text(&table), Place::AfterRequest, Fault::Silence));
@@ -158,7 +161,7 @@ async fn a_session_that_cannot_be_ended_is_an_unknown_outcome_at_the_deadline() 
     let policy = every(ms(100)).deadline(ms(3_000)).build().expect("valid");
     let exec = executor_of_one(proxy.opts()).with_policy(&policy);
     let old = connection_id(&exec).await;
-    // a search of minutes, in which no server looks whether it was killed
+    // a search that takes minutes, during which no server checks whether it was killed
     let hold = "LOCATE(CONCAT(REPEAT(_binary 'a', 1500000), _binary 'b'), REPEAT(_binary 'a', 3000000))";
     proxy.rule(cut(&table));
     let error = in_time(exec.query_drop(upsert(&table, old, hold).idempotent())).await.unwrap_err();

@@ -1,2 +1,3 @@
 mod aging;
 mod dead;
+mod pings;

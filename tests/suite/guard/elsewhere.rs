@@ -1,24 +1,23 @@
-//! Exactly once where the next server is not the one that a COMMIT was lost on.
+//! The COMMIT of guarded work is lost on one server, and the next attempt goes to another one.
 //!
-//! Two servers that know nothing of each other stand in for the nodes of a cluster that have not told each other yet.
+//! Two independent servers stand in for the nodes of a cluster that have not replicated yet.
 
 use std::future::IntoFuture as _;
 
-use mysql_retry::{Done, Error, Executor, Outcome, TxOpts};
-use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When};
+use mysql_retry::{Done, Error, Outcome, TxOpts};
+use mysql_retry_fixture::{Proxy, Rule, Server, When, in_time};
 
-use crate::support::{Ledger, in_time, shared, unique};
+use crate::support::{Ledger, executor_with_guard, shared};
 
-/// Loses the reply to COMMIT at the first server, and goes on at the second, where the last statement is another one.
+/// Loses the reply to COMMIT at the first server, and goes on at the second. There the transaction ends with one more statement, `last`.
 async fn goes_on_elsewhere(last: &'static str) -> Result<Done<u32>, Error> {
     let (first, second) = (shared().await, Server::start().await);
     let proxy = Proxy::start(first).await;
-    let exec = Executor::builder().guard_table(unique("guard")).build(proxy.opts()).expect("good options");
-    exec.create_guard_table().await.expect("created");
+    let exec = executor_with_guard(proxy.opts()).await;
     second.query_drop(exec.guard_ddl()).await;
     let ledger = Ledger::new(first).await;
-    second.query_drop(format!("CREATE TABLE {} (id INT AUTO_INCREMENT PRIMARY KEY, n INT)", ledger.table)).await;
-    proxy.rule(Rule::new(When::text("COMMIT"), Place::AfterRequestWhenAnswered, Fault::Fin));
+    ledger.create_on(&second).await;
+    proxy.rule(Rule::reply_lost(When::text("COMMIT")));
     let transaction = exec
         .transaction(TxOpts::default(), |mut tx| {
             proxy.point_at(&second);

@@ -1,25 +1,41 @@
-//! The guard's table: its age, its kind, and rows that vanish.
+//! The guard's table: which tables will do, and how old tokens are purged.
 
-use std::{future::IntoFuture as _, time::Duration};
+use std::time::Duration;
 
-use mysql_retry::{Done, Error, Executor, Outcome, TxOpts};
-use mysql_retry_fixture::{Fault, Flavour, Place, Proxy, Rule, Server, When};
+use mysql_retry::{Executor, Outcome, RetryPolicy};
+use mysql_retry_fixture::{Fault, Flavour, Place, Proxy, Rule, Server, When, pool_of};
 
-use crate::support::{Ledger, in_time, pool_of, shared, unique};
+use super::insert_once;
+use crate::support::{Ledger, shared, unique};
 
-async fn insert(exec: &Executor, ledger: &Ledger<'_>, token: &str) -> Result<Done<()>, Error> {
-    let work = |mut tx: mysql_retry::Tx| {
-        let insert = ledger.insert();
-        async move { tx.query_drop(insert).await.map(drop) }
-    };
-    in_time(exec.transaction(TxOpts::default(), work).exactly_once(token).into_future()).await
+#[tokio::test]
+async fn old_tokens_are_purged_and_young_ones_are_not() {
+    let server = shared().await;
+    let guard = unique("guard");
+    let exec = Executor::builder().guard_table(&guard).build(server.opts()).expect("good options");
+    exec.create_guard_table().await.expect("created");
+    let ledger = Ledger::new(server).await;
+    for token in ["old", "young"] {
+        insert_once(&exec, &ledger, token).await.expect("done");
+    }
+    server.query_drop(format!("UPDATE {guard} SET created = NOW() - INTERVAL 2 HOUR WHERE token = 'old'")).await;
+    assert_eq!(exec.purge_guard(Duration::from_secs(3600)).await.expect("purged"), 1);
+    assert!(!insert_once(&exec, &ledger, "young").await.expect("before").is_now());
+    assert!(insert_once(&exec, &ledger, "old").await.expect("again").is_now());
+
+    let error = exec.purge_guard(Duration::from_secs(29)).await.expect_err("within the deadline");
+    assert!(error.is_config(), "{error}");
+    let patient = RetryPolicy::builder().deadline(Duration::from_secs(4000)).build().expect("valid");
+    let _ = exec.with_policy(&patient);
+    exec.purge_guard(Duration::from_secs(3600)).await.expect_err("within another deadline");
 }
 
 /// The beginning and the end of summer time in Berlin in 2026.
 const SPRING: u64 = 1_774_746_000;
+
 const AUTUMN: u64 = 1_792_890_000;
 
-/// A time zone of the server's with these two changes. Its own tables of them are empty.
+/// Makes a time zone with these two changes, and returns its name. The server has no time zones of its own.
 async fn berlin(server: &Server) -> String {
     let name = unique("Berlin");
     server.query_drop("INSERT INTO mysql.time_zone (Use_leap_seconds) VALUES ('N')").await;
@@ -47,13 +63,13 @@ async fn case_84_tokens_are_as_old_as_they_are_when_the_clocks_are_changed() {
         at(now).create_guard_table().await.expect("created");
         let ledger = Ledger::new(&server).await;
         for (token, age) in [("young", 10), ("old", 3100), ("older", 9000)] {
-            assert!(insert(&at(now - age), &ledger, token).await.expect("done").is_now());
+            assert!(insert_once(&at(now - age), &ledger, token).await.expect("done").is_now());
         }
-        // what is in the repeated hour may stay for an hour longer, and no token goes too early
+        // a token of the repeated hour may stay an hour longer; none is purged too early
         let purged = at(now).purge_guard(Duration::from_secs(3000)).await.expect("purged");
         assert!((1..=2).contains(&purged), "{purged} at {now}");
-        assert!(!insert(&at(now), &ledger, "young").await.expect("before").is_now(), "at {now}");
-        assert!(insert(&at(now), &ledger, "older").await.expect("again").is_now(), "at {now}");
+        assert!(!insert_once(&at(now), &ledger, "young").await.expect("before").is_now(), "at {now}");
+        assert!(insert_once(&at(now), &ledger, "older").await.expect("again").is_now(), "at {now}");
         let mut sent = proxy.commands().into_iter().rev().filter_map(|seen| seen.text);
         let purge = sent.find(|text| text.starts_with("DELETE FROM")).expect("a purge");
         let explain = match server.flavour() {
@@ -77,15 +93,15 @@ async fn case_85_a_view_is_no_guard_s_table() {
     server.query_drop(format!("CREATE VIEW {view} AS SELECT * FROM {table}")).await;
     for name in [view.clone(), format!("test.{view}")] {
         let exec = Executor::builder().guard_table(&name).build(server.opts()).expect("good options");
-        let error = insert(&exec, &ledger, "t").await.expect_err("a view");
+        let error = insert_once(&exec, &ledger, "t").await.expect_err("a view");
         assert!(error.is_config() && error.to_string().contains("is a view"), "{error}");
         assert_eq!(error.outcome(), Outcome::NotExecuted);
     }
-    // other columns than ours
+    // a table with other columns
     let other = unique("other");
     server.query_drop(format!("CREATE TABLE {other} (token INT PRIMARY KEY, owner INT, payload POINT)")).await;
     let exec = Executor::builder().guard_table(&other).build(server.opts()).expect("good options");
-    insert(&exec, &ledger, "t").await.map(drop).expect_err("no such columns, or no such values");
+    insert_once(&exec, &ledger, "t").await.map(drop).expect_err("no such columns, or no such values");
     assert_eq!(ledger.rows().await, 0);
 }
 
@@ -109,11 +125,11 @@ async fn case_86_a_good_table_is_found_good_in_every_sql_mode() {
         exec.create_guard_table().await.expect("created");
         for name in [guard.clone(), format!("test.{guard}")] {
             let exec = of(name);
-            insert(&exec, &ledger, "t").await.unwrap_or_else(|error| panic!("{mode}: {error}"));
+            insert_once(&exec, &ledger, "t").await.unwrap_or_else(|error| panic!("{mode}: {error}"));
         }
         assert_eq!(ledger.rows().await, 1, "{mode}");
         server.query_drop(format!("ALTER TABLE {guard} ENGINE=MyISAM")).await;
-        let error = insert(&of(guard), &ledger, "u").await.expect_err("MyISAM");
+        let error = insert_once(&of(guard), &ledger, "u").await.expect_err("MyISAM");
         assert!(error.to_string().contains("ENGINE=InnoDB"), "{mode}: {error}");
     }
 }
@@ -126,9 +142,9 @@ async fn case_87_a_token_that_is_purged_before_it_is_looked_up_is_taken_again() 
     let exec = Executor::builder().guard_table(&guard).build(pool_of(1, proxy.opts())).expect("good options");
     exec.create_guard_table().await.expect("created");
     let ledger = Ledger::new(server).await;
-    for (policy, rows) in [(mysql_retry::RetryPolicy::default(), 2), (mysql_retry::RetryPolicy::none(), 3)] {
+    for (policy, rows) in [(RetryPolicy::default(), 2), (RetryPolicy::none(), 3)] {
         let exec = exec.with_policy(&policy);
-        insert(&exec, &ledger, "t").await.expect("done");
+        insert_once(&exec, &ledger, "t").await.expect("done");
         let fired = proxy.fired();
         proxy.rule(Rule::new(When::text("SELECT owner"), Place::Request(0), Fault::Silence));
         let purge = async {
@@ -136,11 +152,11 @@ async fn case_87_a_token_that_is_purged_before_it_is_looked_up_is_taken_again() 
             server.query_drop(format!("DELETE FROM {guard}")).await;
             proxy.heal().await;
         };
-        let (again, ()) = tokio::join!(insert(&exec, &ledger, "t"), purge);
-        assert_eq!(again.expect("no duplicate key"), Done::Now(()));
+        let (again, ()) = tokio::join!(insert_once(&exec, &ledger, "t"), purge);
+        assert!(again.expect("no duplicate key").is_now());
         assert_eq!(ledger.rows().await, rows);
         server.query_drop(format!("DELETE FROM {guard}")).await;
-        // for the next round, one row less than there would be
+        // so that the next round begins with one row
         server.query_drop(format!("DELETE FROM {} ORDER BY id LIMIT 1", ledger.table)).await;
     }
 }

@@ -1,11 +1,11 @@
-//! Locks and transactions end with the statement that took them, and set-up holds on every connection.
+//! Locks and transactions end with the statement that took them.
 
-use mysql_async::prelude::Queryable;
-use mysql_retry_fixture::{Kind, Proxy, Server};
+use mysql_async::prelude::Queryable as _;
+use mysql_retry_fixture::{Server, in_time};
 
-use crate::support::{Ledger, connection_id, executor_of_one_for_any_text, in_time, shared, unique};
+use crate::support::{Ledger, executor_of_one_for_any_text, shared, unique};
 
-/// Adds a row and changes the first one, on a connection of its own: waits for as long as somebody holds a lock.
+/// Changes the first row and adds one, on another connection: waits as long as a lock is held.
 async fn write_elsewhere(server: &Server, ledger: &Ledger<'_>) {
     in_time(server.query_drop(format!("UPDATE {} SET n = n + 10 WHERE id = 1", ledger.table))).await;
     in_time(server.query_drop(ledger.insert())).await;
@@ -98,23 +98,6 @@ async fn begin_by_itself_does_not_swallow_the_next_callers_insert() {
     }
 }
 
-#[tokio::test]
-async fn a_borrowed_connection_whose_future_was_dropped_is_not_used_again() {
-    let server = shared().await;
-    let exec = executor_of_one_for_any_text(server.opts());
-    let mark = unique("dropped");
-    let mut conn = exec.connection().await.expect("a connection");
-    let id = conn.id();
-    tokio::select! {
-        done = conn.query_drop(format!("SELECT SLEEP(2), '{mark}'")) => panic!("it was to be dropped: {done:?}"),
-        running = server.wait_until_running(&mark) => assert_eq!(running, id),
-    }
-    drop(conn);
-    let answer: Option<i32> = in_time(exec.query_first("SELECT 7")).await.expect("an answer");
-    assert_eq!(answer, Some(7));
-    assert_ne!(connection_id(&exec).await, id);
-}
-
 // COM_RESET_CONNECTION leaves the current database as it is
 #[tokio::test]
 async fn the_current_database_is_the_one_of_the_options_again_for_the_next_caller() {
@@ -137,54 +120,4 @@ async fn the_current_database_is_the_one_of_the_options_again_for_the_next_calle
             assert_eq!(current.expect("a row").as_deref(), database, "way {way}");
         }
     }
-}
-
-/// Asks twice for what the set-up has set, with a caller in between who sets something else.
-async fn tags(exec: &mysql_retry::Executor) -> [Option<String>; 2] {
-    const TAG: &str = "SELECT @tag";
-    let first = in_time(exec.query_first(TAG)).await.expect("an answer");
-    in_time(exec.query_drop("SET @tag = 'of another caller'")).await.expect("another caller");
-    let second = in_time(exec.query_first(TAG)).await.expect("an answer");
-    [first.expect("a row"), second.expect("a row")]
-}
-
-fn both(tag: &str) -> [Option<String>; 2] {
-    [Some(tag.to_owned()), Some(tag.to_owned())]
-}
-
-// the driver's reset runs it again
-#[tokio::test]
-async fn a_setup_statement_holds_for_every_caller_on_a_connection_that_is_reset() {
-    let server = shared().await;
-    let proxy = Proxy::start(server).await;
-    let exec = executor_of_one_for_any_text(proxy.opts().setup(vec!["SET @tag = 'setup'"]));
-    assert_eq!(tags(&exec).await, both("setup"));
-    connection_id(&exec).await;
-    assert_eq!((proxy.accepted(), proxy.count(Kind::ResetConnection)), (1, 3));
-}
-
-// the driver's reset does not run it again
-#[tokio::test]
-async fn an_init_statement_holds_for_every_caller_because_connections_are_replaced() {
-    let server = shared().await;
-    let proxy = Proxy::start(server).await;
-    let exec = executor_of_one_for_any_text(proxy.opts().init(vec!["SET @tag = 'init'"]));
-    assert_eq!(tags(&exec).await, both("init"));
-    connection_id(&exec).await;
-    assert_eq!((proxy.accepted(), proxy.count(Kind::ResetConnection)), (4, 0));
-    for _ in 0..3 {
-        exec.query_drop("SELECT 1").await.expect("an answer");
-    }
-    assert_eq!(proxy.accepted(), 4, "and stay where nothing was left");
-}
-
-#[tokio::test]
-async fn an_after_connect_callback_holds_for_every_caller_because_connections_are_replaced() {
-    let server = shared().await;
-    let proxy = Proxy::start(server).await;
-    let opts = proxy.opts().after_connect(|conn| Box::pin(async move { conn.query_drop("SET @tag = 'hook'").await }));
-    let exec = executor_of_one_for_any_text(opts);
-    assert_eq!(tags(&exec).await, both("hook"));
-    connection_id(&exec).await;
-    assert_eq!((proxy.accepted(), proxy.count(Kind::ResetConnection)), (4, 0));
 }

@@ -2,14 +2,11 @@
 
 use mysql_async::{Conn, OptsBuilder, prelude::Queryable as _};
 use mysql_retry::{Annotate as _, Executor, RetryPolicy};
-use mysql_retry_fixture::{Fault, Flavour, Proxy, Server};
+use mysql_retry_fixture::{Flavour, Proxy, Server, in_time, pool_of};
 
-use crate::{
-    fence::seen_gone::{cut, patient, register},
-    support::{Ledger, connection_id, executor_of_one, in_time, pool_of, shared, unique},
-};
+use crate::support::{Ledger, connection_id, cut, executor_of_one, patient, register, shared, unique};
 
-/// Leaves this on the only connection of an executor, each in a session of its own.
+/// Runs these texts in a session on the only connection of an executor.
 async fn leave(exec: &Executor, texts: &[&str]) {
     let mut session = in_time(exec.session()).await.expect("a session");
     for text in texts {
@@ -17,7 +14,7 @@ async fn leave(exec: &Executor, texts: &[&str]) {
     }
 }
 
-/// An account that may take the role that is returned, and options with it.
+/// Options for an account that may take a role, and the role.
 async fn may_be_boss(server: &Server) -> (OptsBuilder, String) {
     let (user, role) = (unique("clerk"), unique("boss"));
     for text in [
@@ -67,7 +64,7 @@ async fn case_76_a_role_that_stored_code_took_is_not_the_next_callers() {
     let body = format!(
         "CREATE FUNCTION {function}() RETURNS INT DETERMINISTIC SQL SECURITY INVOKER BEGIN SET ROLE {boss}; RETURN 1; END"
     );
-    // MySQL lets no function take a role
+    // on MySQL no function may take a role
     let has_function = maker.query_drop(body).await.is_ok();
     let exec = executor_of_one(opts);
     in_time(exec.query_drop(format!("CALL {procedure}()"))).await.expect("called");
@@ -148,24 +145,7 @@ async fn case_78_a_session_that_was_made_read_only_is_not_the_next_callers() {
     assert_eq!(ledger.rows().await, 3);
 }
 
-#[tokio::test]
-async fn case_78_that_a_session_was_read_only_is_told_when_it_is_lost() {
-    let server = shared().await;
-    let ledger = Ledger::new(server).await;
-    let proxy = Proxy::start(server).await;
-    let exec = executor_of_one(proxy.opts());
-    let mut session = in_time(exec.session()).await.expect("a session");
-    for text in ["SET SESSION TRANSACTION READ ONLY", "BEGIN", "SELECT 1", "COMMIT"] {
-        session.query_drop(text).await.expect("begun");
-    }
-    assert_eq!(session.state().collect::<Vec<_>>(), ["session variables"]);
-    proxy.cut_all(Fault::Fin).await;
-    let error = in_time(session.query_drop(ledger.insert())).await.expect_err("it was read-only");
-    assert_eq!(error.lost_state().collect::<Vec<_>>(), ["session variables"], "{error}");
-    assert_eq!(ledger.rows().await, 0);
-}
-
-// MariaDB keeps the profile of a session through a reset, MySQL its optimizer trace: texts of an earlier caller
+// a reset keeps the profile of a session on MariaDB, and its optimizer trace on MySQL: both show texts of an earlier caller
 #[tokio::test]
 async fn statements_of_a_caller_are_not_shown_to_the_next_one() {
     let server = shared().await;
@@ -184,7 +164,7 @@ async fn statements_of_a_caller_are_not_shown_to_the_next_one() {
     assert_eq!(shown, Some(0));
 }
 
-// MariaDB leaves a session that has prepared an XA transaction unable to read its table
+// on MariaDB a session that has prepared an XA transaction cannot read its table
 #[tokio::test]
 async fn a_connection_with_a_prepared_xa_transaction_serves_nobody_else_with_half_of_it() {
     let server = shared().await;
@@ -200,7 +180,7 @@ async fn a_connection_with_a_prepared_xa_transaction_serves_nobody_else_with_hal
     server.query_drop(format!("XA ROLLBACK '{xid}'")).await;
 }
 
-// an error packet has no status flags
+// an error packet has no status flags, which would say that a transaction is open
 #[tokio::test]
 async fn a_transaction_that_an_error_left_open_does_not_pass_to_the_next_caller() {
     let server = shared().await;
@@ -238,7 +218,7 @@ async fn case_74_a_borrower_that_wants_a_reset_by_the_driver_takes_nothing_from_
         drop(conn);
         let longest: Option<u64> = in_time(exec.query_first("SELECT @@group_concat_max_len")).await.expect("an answer");
         assert_eq!(longest, Some(77), "{misuse}");
-        // it has a mark: what is lost on it is fenced
+        // the connection has a mark, so that a lost statement is fenced
         proxy.rule(cut(&table));
         let update = format!("UPDATE {table} SET v = {misuse} WHERE id = 1");
         in_time(exec.query_drop(update.idempotent())).await.unwrap_or_else(|error| panic!("{misuse}: {error}"));

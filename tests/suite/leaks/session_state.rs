@@ -1,14 +1,14 @@
-//! What a statement leaves in its session is gone before anybody else gets the connection.
+//! What a statement leaves in its session is gone before another caller gets the connection.
 //!
-//! All executors here have one connection, so that the next caller would meet it.
+//! All executors here have one connection, so that the next caller gets it.
 
-use mysql_async::{Value, prelude::Queryable};
+use mysql_async::{Value, prelude::Queryable as _};
 use mysql_retry::Executor;
-use mysql_retry_fixture::{Flavour, Kind, Proxy, Server};
+use mysql_retry_fixture::{Flavour, Kind, Proxy, Server, in_time};
 
-use crate::support::{Ledger, executor_of_one_for_any_text, in_time, shared, unique};
+use crate::support::{Ledger, executor_of_one_for_any_text, shared, unique};
 
-/// A statement that leaves something behind, and a question whose answer shows it.
+/// A statement that leaves something behind, and a probe that shows it.
 struct Dirt {
     sql: String,
     probe: String,
@@ -18,7 +18,7 @@ fn dirt(sql: impl Into<String>, probe: impl Into<String>) -> Dirt {
     Dirt { sql: sql.into(), probe: probe.into() }
 }
 
-/// Every kind of state that there is, with tables and routines of its own.
+/// A statement for each kind of session state, with tables and routines of its own.
 async fn all_dirt(server: &Server) -> Vec<Dirt> {
     let ledger = Ledger::new(server).await;
     ledger.fill(1).await;
@@ -88,7 +88,7 @@ async fn ask_executor(exec: &Executor, probe: &str) -> Answer {
     }
 }
 
-/// What a connection that nobody has used answers.
+/// The answer of a new connection.
 async fn clean_answer(server: &Server, probe: &str) -> Answer {
     let mut conn = mysql_async::Conn::new(server.opts()).await.expect("a connection");
     let answer = ask(&mut conn, probe).await;
@@ -96,7 +96,7 @@ async fn clean_answer(server: &Server, probe: &str) -> Answer {
     answer
 }
 
-/// What was met by the next caller.
+/// What the next caller saw.
 #[derive(Default)]
 struct Leaks(Vec<String>);
 
@@ -148,7 +148,7 @@ async fn a_prepared_statement_leaves_nothing_to_the_next_caller() {
         let clean = clean_answer(server, &probe).await;
         match exec.exec_drop(sql.as_str(), ()).await {
             Ok(_) => prepared += 1,
-            // not everything can be prepared (1295), nor several statements (1064)
+            // some statements cannot be prepared (1295), nor can several in one text (1064)
             Err(error) => assert!(matches!(error.code(), Some(1295 | 1064)), "{sql}: {error}"),
         }
         leaks.note(&sql, in_time(ask_executor(&exec, &probe)).await, clean);

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use futures_util::TryStreamExt as _;
-use mysql_async::{Conn, Params, Value, params, prelude::Queryable};
+use mysql_async::{Conn, Params, Value, params, prelude::Queryable as _};
 use mysql_retry::{Annotate as _, AsStatement, Delivery, Executor, Statement};
 use mysql_retry_fixture::Server;
 
@@ -18,7 +18,9 @@ type Line = (i32, Option<String>, Option<f64>);
 
 /// Three rows with NULLs.
 const TEXT: &str = "SELECT 1 AS a, 'x' AS b, 1.5E0 AS c UNION ALL SELECT 2, NULL, NULL UNION ALL SELECT 3, '', -0.25E0";
+
 const NO_ROWS: &str = "SELECT 1, 'x', 1.5E0 FROM DUAL WHERE FALSE";
+
 const TWO_SETS: &str = "SELECT 1, 'x', 1.5E0; SELECT 9, 'second set', 9.5E0";
 
 #[tokio::test]
@@ -232,19 +234,4 @@ async fn an_executor_works_on_a_runtime_of_many_threads_too() {
         });
     });
     done.join().expect("no panic");
-}
-
-#[tokio::test]
-async fn an_error_of_the_statement_is_the_drivers_own() {
-    let (mut conn, exec) = both(shared().await).await;
-    for sql in ["SELEC 1", "SELECT nonsense", "SELECT * FROM no_such_table", "INSERT INTO no_such_table VALUES (1)"] {
-        let theirs = conn.query_drop(sql).await.expect_err(sql).to_string();
-        let ours = exec.query_drop(sql.idempotent()).await.expect_err(sql);
-        assert_eq!((ours.to_string(), ours.attempts()), (theirs.clone(), 1));
-        let source = std::error::Error::source(&ours).and_then(|e| e.downcast_ref::<mysql_async::Error>());
-        assert!(matches!(source, Some(mysql_async::Error::Server(_))), "{ours:?}");
-        let prepared = exec.exec_drop(sql, ()).await.expect_err(sql);
-        assert_eq!(prepared.to_string(), theirs);
-    }
-    assert_eq!(exec.counters().losses, 0);
 }

@@ -1,4 +1,4 @@
-//! One outage for all clones of an executor: how it is told, who waits for its end, and who does not (CASES.md 32 to 34).
+//! One outage for all clones of an executor: its events, the calls that wait for its end, and those that do not.
 
 use std::{
     sync::{
@@ -10,29 +10,12 @@ use std::{
 
 use futures_util::future::join_all;
 use mysql_retry::{Annotate as _, Event, Executor, Outcome, Reason, RetryPolicy, Unavailable};
-use mysql_retry_fixture::{Fault, Proxy};
+use mysql_retry_fixture::{Events, Fault, Proxy, Recorded, in_time, ms, pool_of, until};
 
-use crate::{
-    support::hooks::ms,
-    support::{Events, Ledger, Told, all_wait, executor_of_one, in_time, pool_of, shared, unique},
-};
+use crate::support::{Ledger, executor_of_one, patient, shared, until_waiting};
 
-fn patient() -> RetryPolicy {
-    RetryPolicy::builder().deadline(ms(50_000)).build().expect("valid")
-}
-
-fn of_outage(told: &Told) -> bool {
-    matches!(told, Told::Down { .. } | Told::Probing { .. } | Told::Back { .. } | Told::Moved)
-}
-
-/// Waits until a condition holds.
-async fn until(condition: impl Fn() -> bool) {
-    in_time(async {
-        while !condition() {
-            tokio::time::sleep(ms(3)).await;
-        }
-    })
-    .await;
+fn of_outage(event: &Recorded) -> bool {
+    matches!(event, Recorded::Down { .. } | Recorded::Probing { .. } | Recorded::Back { .. } | Recorded::Moved { .. })
 }
 
 #[tokio::test]
@@ -50,7 +33,7 @@ async fn an_outage_is_told_once_for_all_clones_in_order_and_with_its_length() {
     };
     let exec = Executor::builder().policy(patient()).on_event(hook).build(proxy.opts()).expect("good options");
     for outage in 1..=2_usize {
-        let before = events.told().into_iter().filter(of_outage).count();
+        let before = events.recorded().into_iter().filter(of_outage).count();
         proxy.refuse(true).await;
         proxy.cut_all(Fault::Fin).await;
         let began = Instant::now();
@@ -60,7 +43,7 @@ async fn an_outage_is_told_once_for_all_clones_in_order_and_with_its_length() {
                 tokio::spawn(async move { clone.query_drop("SELECT 7").await })
             })
             .collect();
-        all_wait(&exec, CALLS).await;
+        until_waiting(&exec, CALLS).await;
         let known = Instant::now();
         let probes = exec.counters().probes;
         until(|| exec.counters().probes > probes + 3).await;
@@ -70,11 +53,11 @@ async fn an_outage_is_told_once_for_all_clones_in_order_and_with_its_length() {
             in_time(call).await.expect("no panic").expect("the server is back");
         }
         let most = began.elapsed();
-        let told: Vec<_> = events.told().into_iter().filter(of_outage).skip(before).collect();
-        let mut wanted = vec![Told::Down { why: Unavailable::Unreachable }];
-        wanted.extend((1..).map(|number| Told::Probing { number }).take(told.len() - 2));
-        wanted.push(Told::Back { waiting: CALLS });
-        assert_eq!(told, wanted);
+        let recorded: Vec<_> = events.recorded().into_iter().filter(of_outage).skip(before).collect();
+        let mut wanted = vec![Recorded::Down { why: Unavailable::Unreachable }];
+        wanted.extend((1..).map(|number| Recorded::Probing { number }).take(recorded.len() - 2));
+        wanted.push(Recorded::Back { waiting: CALLS });
+        assert_eq!(recorded, wanted);
         let lengths = lengths.lock().expect("no panic").clone();
         assert_eq!((lengths.len(), exec.counters().outages), (outage, outage as u64));
         assert!((least..=most).contains(&lengths[outage - 1]), "{lengths:?}, {least:?} to {most:?}");
@@ -92,7 +75,7 @@ async fn calls_fail_fast_when_it_has_lasted_long_enough_and_succeed_when_it_is_o
     let exec = builder.on_event(events.hook()).build(proxy.opts()).expect("good options");
     proxy.refuse(true).await;
     let began = Instant::now();
-    // those that wait when the time is over, and those that come later
+    // calls that wait when the time is over, and later ones
     let waiting = join_all((0..10).map(|_| exec.query_drop(ledger.insert())));
     let mut errors: Vec<_> = in_time(waiting).await.into_iter().map(|result| result.unwrap_err()).collect();
     assert!(began.elapsed() >= limit);
@@ -109,9 +92,9 @@ async fn calls_fail_fast_when_it_has_lasted_long_enough_and_succeed_when_it_is_o
         let text = error.to_string();
         assert!(text.contains("down for ") && text.contains("nothing was tried"), "{text}");
     }
-    // the probe needs no calls to find out
+    // the probe needs no calls to find that the server is back
     proxy.refuse(false).await;
-    until(|| events.told().iter().any(|told| matches!(told, Told::Back { .. }))).await;
+    events.wait_for(|event| matches!(event, Recorded::Back { .. })).await;
     in_time(exec.query_drop(ledger.insert())).await.expect("the server is back");
     assert_eq!(ledger.rows().await, 1);
 }
@@ -128,57 +111,11 @@ async fn a_policy_without_retries_does_not_wait_for_the_end_of_an_outage() {
         assert!(error.is_disconnect() && error.attempts() == 1, "{error}");
         assert_eq!(error.down_for().is_some(), call > 0, "{error}");
     }
-    // the first one found out; the others were told
+    // the first one found out; the others know from it
     assert_eq!(exec.counters().losses, 1);
     proxy.accept_and_close(false);
     in_time(exec.query_drop("SELECT 7")).await.expect("the server is back");
     in_time(bare.query_drop("SELECT 7")).await.expect("the server is back");
-}
-
-// CASES.md 34
-#[tokio::test]
-async fn who_is_not_let_in_after_an_outage_is_told_at_once_and_nobody_tries_again_and_again() {
-    const CALLS: u64 = 20;
-    let server = shared().await;
-    for code in [1045, 1049] {
-        let (name, proxy) = (unique("changed"), Proxy::start(server).await);
-        server.query_drop(format!("CREATE DATABASE {name}")).await;
-        server.query_drop(format!("CREATE USER {name}@'%' IDENTIFIED BY 'old'")).await;
-        server.query_drop(format!("GRANT ALL ON *.* TO {name}@'%'")).await;
-        let opts = proxy.opts().user(Some(&name)).pass(Some("old")).db_name(Some(&name));
-        let builder = Executor::builder().policy(patient()).probe_interval(ms(20));
-        let exec = builder.build(opts).expect("good options");
-        in_time(exec.ping()).await.expect("a server");
-        proxy.accept_and_close(true);
-        proxy.cut_all(Fault::Fin).await;
-        let calls = (0..CALLS).map(|_| {
-            let exec = exec.clone();
-            tokio::spawn(async move { exec.query_drop("SELECT 7".idempotent()).await })
-        });
-        let calls: Vec<_> = calls.collect();
-        all_wait(&exec, CALLS).await;
-        match code {
-            1045 => server.query_drop(format!("ALTER USER {name}@'%' IDENTIFIED BY 'new'")).await,
-            _ => server.query_drop(format!("DROP DATABASE {name}")).await,
-        }
-        let probes = exec.counters().probes;
-        let accepted = proxy.accepted() as u64;
-        proxy.accept_and_close(false);
-        for call in calls {
-            let error = in_time(call).await.expect("no panic").unwrap_err();
-            assert_eq!((error.code(), error.outcome()), (Some(code), Outcome::NotExecuted), "{error}");
-            assert_eq!(error.reason(), Reason::NotALoss, "{error}");
-            assert!(!error.is_deadline() && error.attempts() <= 2, "{error}");
-        }
-        // one connection of each, and those of the probes until one was told
-        let attempts = proxy.accepted() as u64 - accepted;
-        let probes = exec.counters().probes - probes;
-        assert!(attempts <= CALLS + probes + 1, "{attempts} attempts, {probes} probes");
-        let (after, counters) = (proxy.accepted(), exec.counters());
-        tokio::time::sleep(ms(300)).await;
-        assert_eq!((proxy.accepted(), exec.counters()), (after, counters), "somebody goes on");
-        assert_eq!(counters.waiting, 0);
-    }
 }
 
 #[tokio::test]
@@ -194,11 +131,11 @@ async fn a_call_that_is_dropped_while_it_waits_leaves_nothing_behind() {
         (0..calls).map(one).collect::<Vec<_>>()
     };
     let (dropped, kept) = (waiting(10), waiting(3));
-    all_wait(&exec, 13).await;
+    until_waiting(&exec, 13).await;
     for call in dropped {
         call.abort();
     }
-    all_wait(&exec, 3).await;
+    until_waiting(&exec, 3).await;
     proxy.refuse(false).await;
     for call in kept {
         in_time(call).await.expect("no panic").expect("the server is back");
@@ -213,7 +150,7 @@ async fn an_executor_that_is_dropped_stops_probing() {
     let exec = builder.build(proxy.opts()).expect("good options");
     proxy.accept_and_close(true);
     in_time(exec.with_policy(&RetryPolicy::none()).ping()).await.unwrap_err();
-    // it goes on for a while although nobody waits
+    // the probe goes on for a while although no call waits
     until(|| proxy.accepted() > 5).await;
     drop(exec);
     in_time(async {
@@ -250,9 +187,9 @@ async fn a_hook_that_panics_at_an_event_of_an_outage_leaves_nobody_waiting() {
             tokio::spawn(async move { exec.query_drop("SELECT 7").await })
         };
         let calls: Vec<_> = (0..20).map(call).collect();
-        // the call that found out is the hook's own
+        // `Down` is emitted by the call that finds out, which panics with its hook
         let panicked = usize::from(wanted == "down");
-        all_wait(&exec, 20 - panicked as u64).await;
+        until_waiting(&exec, 20 - panicked as u64).await;
         proxy.refuse(false).await;
         let results = in_time(join_all(calls)).await;
         assert_eq!(results.iter().filter(|result| result.is_err()).count(), panicked, "{wanted}");

@@ -1,21 +1,14 @@
-//! A statement whose connection is lost with it: sent again where that is allowed, and the verdict is true.
+//! A connection is lost with a statement under way: the statement is sent again where that is allowed, and the verdict is true.
 
-use mysql_retry::{Annotate as _, Disconnect, Error, Executor, Outcome, Reason, RetryPolicy};
-use mysql_retry_fixture::{Fault, Flavour, Kind, Place, Proxy, Rule, Server, When};
+use mysql_retry::{Annotate as _, Disconnect, Error, Executor, Outcome, Reason};
+use mysql_retry_fixture::{Events, Fault, Flavour, Place, Proxy, Recorded, Rule, Server, When, in_time, pool_of};
 
-use crate::support::{
-    Events, Ledger, Told, executor, executor_of_one, fired, in_time, pool_of, settle, shared, unique,
-};
+use crate::support::{Ledger, executor, executor_of_one, fired, recording, settle, shared, unique};
 
-fn error_packet(code: u16, message: &str) -> Fault {
-    Fault::ErrPacket { code, state: Some("HY000".into()), message: message.into(), sequence: None }
-}
-
-/// A proxy before the shared server, and an executor of one connection that writes down its events.
-async fn watched(server: &Server) -> (Proxy, Executor, Events) {
+/// An executor of one connection behind a proxy, whose events are recorded.
+async fn behind_proxy(server: &Server) -> (Proxy, Executor, Events) {
     let proxy = Proxy::start(server).await;
-    let events = Events::default();
-    let exec = Executor::builder().on_event(events.hook()).build(pool_of(1, proxy.opts())).expect("good options");
+    let (exec, events) = recording(Executor::builder(), pool_of(1, proxy.opts()));
     (proxy, exec, events)
 }
 
@@ -23,7 +16,7 @@ async fn watched(server: &Server) -> (Proxy, Executor, Events) {
 #[tokio::test]
 async fn an_idempotent_read_whose_reply_is_lost_is_answered_once() {
     for fault in [Fault::Fin, Fault::Rst, Fault::HalfClose, Fault::Corrupt] {
-        let (proxy, exec, events) = watched(shared().await).await;
+        let (proxy, exec, events) = behind_proxy(shared().await).await;
         proxy.rule(Rule::new(When::text("SELECT 7"), Place::AfterRequestWhenAnswered, fault.clone()));
         let answer: Vec<i32> = exec.query("SELECT 7".idempotent()).await.expect("an answer");
         assert_eq!(answer, [7], "{fault:?}");
@@ -31,18 +24,18 @@ async fn an_idempotent_read_whose_reply_is_lost_is_answered_once() {
         let answer: Vec<i32> = exec.exec("SELECT ?".idempotent(), (8,)).await.expect("an answer");
         assert_eq!(answer, [8], "{fault:?}");
         assert_eq!((exec.counters().replays, exec.counters().recovered), (2, 2), "{fault:?}");
-        let told = events.told();
+        let recorded = events.recorded();
         assert!(
             matches!(
-                told.get(..4),
+                recorded.get(..4),
                 Some([
-                    Told::Lost { attempt: 1, connection_id: Some(_), .. },
-                    Told::Scheduled { outcome: Outcome::Unknown, attempt: 1, .. },
-                    Told::Replayed { attempt: 2, .. },
-                    Told::Recovered { attempts: 2 },
+                    Recorded::Lost { attempt: 1, connection_id: Some(_), .. },
+                    Recorded::Scheduled { outcome: Outcome::Unknown, attempt: 1, .. },
+                    Recorded::Replayed { attempt: 2, .. },
+                    Recorded::Recovered { attempts: 2 },
                 ])
             ),
-            "{told:?}"
+            "{recorded:?}"
         );
     }
 }
@@ -54,7 +47,7 @@ async fn a_closure_sees_each_row_once_though_the_first_attempt_broke_in_the_midd
     let server = shared().await;
     let ledger = Ledger::new(server).await;
     ledger.fill(1500).await;
-    let (proxy, exec, _) = watched(server).await;
+    let (proxy, exec, _) = behind_proxy(server).await;
     let text = format!("SELECT n FROM {} ORDER BY id", ledger.table);
     let sql = || text.as_str().idempotent();
     let all: Vec<i32> = (1..=ROWS).collect();
@@ -100,21 +93,25 @@ async fn an_insert_whose_reply_is_lost_surfaces_as_unknown_and_ran_once() {
     for fault in [Fault::Fin, Fault::Rst, Fault::HalfClose, Fault::Corrupt] {
         for prepared in [false, true] {
             let ledger = Ledger::new(server).await;
-            let (proxy, exec, events) = watched(server).await;
+            let (proxy, exec, events) = behind_proxy(server).await;
             let sql = ledger.insert();
             let when = if prepared { When::executes(&sql) } else { When::text(&sql) };
             proxy.rule(Rule::new(when, Place::AfterRequestWhenAnswered, fault.clone()));
             let result = if prepared { exec.exec_drop(&*sql, ()).await } else { exec.query_drop(&*sql).await };
             let error = result.expect_err("a lost reply");
             assert_lost(&error);
-            assert!(matches!(events.told()[..], [Told::Lost { .. }, Told::GaveUp]), "{:?}", events.told());
+            assert!(
+                matches!(events.recorded()[..], [Recorded::Lost { .. }, Recorded::GaveUp]),
+                "{:?}",
+                events.recorded()
+            );
             settle(server, &proxy, exec).await;
             assert_eq!(ledger.rows().await, 1, "{fault:?}, prepared: {prepared}");
         }
     }
 }
 
-/// The error of a plain statement that was sent once and may have been executed.
+/// Asserts the error of a plain statement that was sent once and may have been executed.
 fn assert_lost(error: &Error) {
     assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
     assert_eq!(error.disconnect(), Some(Disconnect::ServerLost), "{error}");
@@ -123,7 +120,7 @@ fn assert_lost(error: &Error) {
     assert!(std::error::Error::source(error).is_some(), "{error}");
 }
 
-// case 11, without a proxy. MySQL commits the row although the connection was killed, MariaDB rolls back (FACTS.md).
+// case 11, without a proxy. MySQL commits the row although the connection was killed, MariaDB rolls it back.
 #[tokio::test]
 async fn an_insert_that_is_killed_while_it_runs_surfaces_as_unknown() {
     let server = shared().await;
@@ -150,13 +147,13 @@ async fn an_insert_that_is_killed_while_it_runs_surfaces_as_unknown() {
 async fn an_insert_that_found_no_connection_is_sent_again_and_runs_once() {
     let server = shared().await;
     for when in [When::Connect, When::Greeting, When::Login] {
-        for fault in [Fault::Fin, Fault::Rst, error_packet(1040, "Too many connections")] {
+        for fault in [Fault::Fin, Fault::Rst, Fault::err_packet(1040, "Too many connections")] {
             let ledger = Ledger::new(server).await;
-            let (proxy, exec, _) = watched(server).await;
+            let (proxy, exec, _) = behind_proxy(server).await;
             proxy.rule(Rule::new(when.clone(), Place::Request(0), fault.clone()).times(2));
             in_time(exec.query_drop(ledger.insert())).await.expect("the server is back");
             assert_eq!(fired(&proxy, 2).await, 2, "{when:?} {fault:?}");
-            // the second one met a probe; on a slow machine the one that succeeds may not be the next
+            // the second fault meets a probe; on a slow machine the next probe may not be the one that succeeds
             let counters = exec.counters();
             assert_eq!((counters.losses, counters.outages), (1, 1), "{when:?} {fault:?}");
             assert!(counters.probes >= 2, "{when:?} {fault:?}: {counters:?}");
@@ -182,7 +179,7 @@ async fn an_insert_that_is_lost_while_it_is_prepared_is_sent_again_and_runs_once
     }
 }
 
-// case 12, and the other side of it: what was prepared before is not taken for a loss while preparing
+// case 12, the other side: the loss of a statement that was prepared before is no loss while preparing
 #[tokio::test]
 async fn an_insert_that_is_lost_while_it_is_executed_is_unknown_prepared_before_or_just_now() {
     let server = shared().await;
@@ -194,7 +191,7 @@ async fn an_insert_that_is_lost_while_it_is_executed_is_unknown_prepared_before_
             if before {
                 exec.exec_drop(ledger.insert_param(), (1,)).await.expect("a first one");
             }
-            proxy.rule(Rule::new(When::executes(&ledger.table), Place::AfterRequestWhenAnswered, Fault::Fin));
+            proxy.rule(Rule::reply_lost(When::executes(&ledger.table)));
             let error = exec.exec_drop(ledger.insert_param(), (1,)).await.expect_err("a lost reply");
             assert_lost(&error);
             assert_eq!(ledger.rows().await, 1 + u64::from(before));
@@ -207,31 +204,14 @@ async fn an_insert_that_is_lost_while_it_is_executed_is_unknown_prepared_before_
 async fn an_idempotent_write_whose_reply_is_lost_is_replayed() {
     let server = shared().await;
     let ledger = Ledger::new(server).await;
-    let (proxy, exec, _) = watched(server).await;
+    let (proxy, exec, _) = behind_proxy(server).await;
     let table = &ledger.table;
     let upsert = format!("INSERT INTO {table} (id, n) VALUES (1, 7) ON DUPLICATE KEY UPDATE n = 7");
-    proxy.rule(Rule::new(When::text(&upsert), Place::AfterRequestWhenAnswered, Fault::Fin));
+    proxy.rule(Rule::reply_lost(When::text(&upsert)));
     exec.query_drop(upsert.idempotent()).await.expect("a replay");
     let replace = format!("REPLACE INTO {table} (id, n) VALUES (2, ?)");
     proxy.rule(Rule::new(When::executes(&replace), Place::AfterRequestWhenAnswered, Fault::Rst));
     exec.exec_drop(replace.idempotent(), (8,)).await.expect("a replay");
     assert_eq!(exec.counters().replays, 2);
     assert_eq!(ledger.values().await, [7, 8]);
-}
-
-// what 17 says, for the kinds of losses here
-#[tokio::test]
-async fn without_retries_the_verdict_is_the_same_and_surfaces_at_once() {
-    let server = shared().await;
-    let ledger = Ledger::new(server).await;
-    let (proxy, exec, _) = watched(server).await;
-    let exec = exec.with_policy(&RetryPolicy::none());
-    proxy.rule(Rule::new(When::Command(Kind::Prepare), Place::AfterRequest, Fault::Fin));
-    let error = exec.exec_drop(ledger.insert_param().idempotent(), (1,)).await.expect_err("no retries");
-    assert_eq!((error.outcome(), error.attempts()), (Outcome::NotExecuted, 1), "{error}");
-    assert_eq!(error.reason(), Reason::SwitchedOff);
-    proxy.rule(Rule::new(When::Command(Kind::Execute), Place::AfterRequest, Fault::Fin));
-    let error = exec.exec_drop(ledger.insert_param().idempotent(), (1,)).await.expect_err("no retries");
-    assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 1), "{error}");
-    assert_eq!(error.reason(), Reason::SwitchedOff);
 }

@@ -1,12 +1,12 @@
-//! Streams: replayed before the first row, and surfaced after it.
+//! A stream is replayed before its first row, and fails after it.
 
 use futures_util::StreamExt as _;
 use mysql_retry::{Annotate as _, Executor, Outcome, Reason, RowStream};
-use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, When};
+use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, When, in_time};
 
-use crate::support::{Ledger, connection_id, executor_of_one, fired, in_time, shared};
+use crate::support::{Ledger, connection_id, executor_of_one, fired, shared};
 
-/// So many rows that the reply does not fit into one read.
+/// Enough rows that the reply does not fit into one read.
 const ROWS: usize = 3000;
 
 struct Scene {
@@ -38,7 +38,7 @@ impl Scene {
     }
 }
 
-/// The rows up to the end, or up to an error.
+/// The rows up to the end or up to an error.
 async fn rest(stream: &mut RowStream<usize>) -> (Vec<usize>, Option<mysql_retry::Error>) {
     let mut rows = Vec::new();
     while let Some(row) = in_time(stream.next()).await {
@@ -63,7 +63,7 @@ async fn a_stream_hands_out_all_rows_and_gives_its_connection_back() {
         let (rows, error) = rest(&mut stream).await;
         assert!(error.is_none(), "{error:?}");
         assert_eq!(rows, (1..=ROWS).collect::<Vec<_>>());
-        // not dropped, only ended
+        // the stream has ended, and is not dropped
         assert_eq!(in_time(connection_id(&scene.exec)).await, id);
     }
     let mut empty = scene.exec.query_stream::<i32, _>("SELECT 1 FROM DUAL WHERE FALSE").await.expect("a stream");
@@ -103,7 +103,7 @@ async fn a_stream_that_breaks_after_rows_surfaces_with_their_number_and_is_not_r
         assert_eq!(error.reason(), Reason::RowsDelivered, "{error}");
         assert!(error.to_string().contains(&format!("{} rows had been handed out", rows.len())), "{error}");
         assert_eq!(scene.exec.counters().replays, 0);
-        // its place in the pool is free, though the stream is still there
+        // its place in the pool is free although the stream is not dropped
         assert_eq!(in_time(scene.exec.query_first("SELECT 7")).await.expect("an answer"), Some(7));
         drop(stream);
     }
@@ -122,7 +122,7 @@ async fn a_stream_of_a_write_is_not_replayed_unless_annotated() {
     assert_eq!(scene.ledger.rows().await, ROWS as u64);
 }
 
-// case 19, and 7
+// cases 19 and 7
 #[tokio::test]
 async fn a_stream_that_is_dropped_half_way_frees_its_place_and_leaves_no_rows_to_others() {
     let scene = Scene::new().await;
@@ -139,7 +139,7 @@ async fn a_stream_that_is_dropped_half_way_frees_its_place_and_leaves_no_rows_to
     assert_eq!(scene.exec.counters().losses, 0);
 }
 
-// case 19, and 7
+// cases 19 and 7
 #[tokio::test]
 async fn a_stream_that_is_dropped_while_it_waits_for_a_row_frees_its_place() {
     let scene = Scene::new().await;

@@ -1,20 +1,13 @@
-//! Sessions: one connection for several statements, and what happens to its state when it is lost.
+//! Sessions: one connection for several statements, and what becomes of its state when it is lost.
 
 use futures_util::StreamExt as _;
 use mysql_retry::{Annotate as _, Executor, Outcome, Reason, Session};
-use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When};
+use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When, in_time, ms, pool_of};
 
-use crate::{
-    support::hooks::ms,
-    support::{Ledger, executor_of_one_for_any_text, executor_via, in_time, pool_of, shared, unique},
-};
+use crate::support::{Ledger, executor_of_one, executor_of_one_for_any_text, executor_via, session, shared, unique};
 
 async fn id(session: &mut Session) -> u32 {
     session.query_first("SELECT CONNECTION_ID()").await.expect("an answer").expect("a row")
-}
-
-async fn session(exec: &Executor) -> Session {
-    in_time(exec.session()).await.expect("a session")
 }
 
 #[tokio::test]
@@ -74,7 +67,7 @@ async fn state_that_was_lost_is_reported_before_anything_runs_without_it() {
         assert_eq!(error.lost_state().collect::<Vec<_>>(), ["user variables", "temporary tables"]);
         assert!(error.to_string().contains("lost with the connection: user variables, temporary tables"), "{error}");
         assert_eq!(error.attempts(), 1);
-        // told once, the session begins anew
+        // after it was reported, the session begins anew
         assert_eq!(session.state().count(), 0);
         assert_eq!(session.query_first::<Option<i32>, _>("SELECT @answer").await.expect("an answer"), Some(None));
     }
@@ -89,7 +82,7 @@ async fn a_loss_that_nobody_saw_is_reported_by_the_next_statement() {
     let mut session = session(&exec).await;
     let lock = unique("lock");
     session.query_drop(format!("SELECT GET_LOCK('{lock}', 0)")).await.expect("locked");
-    // the statement's future is dropped, and its connection with it
+    // the connection is dropped with the statement's future
     assert!(tokio::time::timeout(ms(50), session.query_drop("SELECT SLEEP(100)")).await.is_err());
     let error = session.query_drop(ledger.insert()).await.expect_err("the lock is gone");
     assert_eq!((error.reason(), error.outcome()), (Reason::StateLost, Outcome::NotExecuted), "{error}");
@@ -116,7 +109,7 @@ async fn a_session_that_idled_past_wait_timeout_writes_once() {
     assert_eq!(ledger.rows().await, 1);
 }
 
-/// Any session that is left.
+/// The id of any session that is left.
 async fn with_state_id(server: &Server) -> u32 {
     server.connection_ids().await.first().copied().unwrap_or(u32::MAX)
 }
@@ -143,6 +136,23 @@ async fn a_transaction_that_has_ended_is_no_state() {
 }
 
 #[tokio::test]
+async fn case_78_that_a_session_was_read_only_is_told_when_it_is_lost() {
+    let server = shared().await;
+    let ledger = Ledger::new(server).await;
+    let proxy = Proxy::start(server).await;
+    let exec = executor_of_one(proxy.opts());
+    let mut session = in_time(exec.session()).await.expect("a session");
+    for text in ["SET SESSION TRANSACTION READ ONLY", "BEGIN", "SELECT 1", "COMMIT"] {
+        session.query_drop(text).await.expect("begun");
+    }
+    assert_eq!(session.state().collect::<Vec<_>>(), ["session variables"]);
+    proxy.cut_all(Fault::Fin).await;
+    let error = in_time(session.query_drop(ledger.insert())).await.expect_err("it was read-only");
+    assert_eq!(error.lost_state().collect::<Vec<_>>(), ["session variables"], "{error}");
+    assert_eq!(ledger.rows().await, 0);
+}
+
+#[tokio::test]
 async fn a_session_that_can_be_rebuilt_goes_on_by_itself() {
     let server = shared().await;
     let proxy = Proxy::start(server).await;
@@ -159,7 +169,7 @@ async fn a_session_that_can_be_rebuilt_goes_on_by_itself() {
         assert_eq!(answer, Some((8, "rebuilt".into())));
     }
     // a write that may have run surfaces, and the session is rebuilt all the same
-    proxy.rule(Rule::new(When::text(&ledger.table), Place::AfterRequestWhenAnswered, Fault::Fin));
+    proxy.rule(Rule::reply_lost(When::text(&ledger.table)));
     let write = format!("INSERT INTO {} (n) SELECT @n", ledger.table);
     let error = in_time(session.query_drop(&write)).await.expect_err("nobody knows");
     assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::NotIdempotent), "{error}");
@@ -182,49 +192,9 @@ async fn a_rebuilding_that_fails_fails_the_statement() {
         if error.to_string().contains("could not be rebuilt") {
             assert_eq!(error.outcome(), Outcome::NotExecuted, "{error}");
         } else {
-            // the loss itself, where nothing told of it before
+            // the loss itself, where the statement is the first to see it
             assert_eq!(error.reason(), Reason::NotIdempotent, "{error}");
         }
     }
-    assert_eq!(ledger.rows().await, 0);
-}
-
-#[tokio::test]
-async fn what_is_declared_runs_on_each_new_connection_before_the_statement() {
-    let server = shared().await;
-    // the driver runs its set-up from the last to the first
-    let declared = ["SET @a = 1", "SET @b = 2"];
-    for way in ["the executor's set-up", "the driver's init", "the driver's setup"] {
-        let proxy = Proxy::start(server).await;
-        let opts = pool_of(1, proxy.opts());
-        let builder = Executor::builder().allow_session_text(true);
-        let exec = match way {
-            "the driver's init" => builder.build(opts.init(declared.to_vec())),
-            "the driver's setup" => builder.build(opts.setup(declared.to_vec())),
-            _ => builder.setup([declared[0], "SET @b = @a + 1"]).build(opts),
-        };
-        let exec = exec.expect("good options");
-        let read = "SELECT @a, @b".idempotent();
-        assert_eq!(exec.query_first(&read).await.expect("an answer"), Some((1, 2)), "{way}");
-        // after a reset too
-        exec.query_drop("SET @b = 9").await.expect("set");
-        assert_eq!(in_time(exec.query_first(&read)).await.expect("an answer"), Some((1, 2)), "{way}");
-        // and on the connection that takes the place of a lost one
-        let mut session = session(&exec).await;
-        proxy.rule(Rule::new(When::text("SELECT @a"), Place::AfterRequest, Fault::Fin));
-        assert_eq!(in_time(session.query_first(&read)).await.expect("an answer"), Some((1, 2)), "{way}");
-        assert!(proxy.rules_left().is_empty());
-    }
-}
-
-#[tokio::test]
-async fn a_statement_does_not_run_where_the_set_up_fails() {
-    let server = shared().await;
-    let ledger = Ledger::new(server).await;
-    let exec = Executor::builder().setup(["DO 0", "SET no_such_variable = 'secret'"]).build(server.opts());
-    let error = exec.expect("good options").query_drop(ledger.insert()).await.expect_err("the set-up fails");
-    assert_eq!((error.outcome(), error.code(), error.attempts()), (Outcome::NotExecuted, Some(1193), 1), "{error}");
-    assert!(error.to_string().contains("set-up statement 2 of 2 failed"), "{error}");
-    assert!(!error.to_string().contains("secret"), "{error}");
     assert_eq!(ledger.rows().await, 0);
 }

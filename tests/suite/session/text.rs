@@ -1,14 +1,12 @@
-//! Text that needs a session: refused on an executor before anything is sent, and never answered by another connection.
+//! An executor refuses a text that needs a session before anything is sent.
 
-use std::time::Duration;
+use futures_util::TryStreamExt as _;
+use mysql_retry::{Annotate as _, Error, Executor, Outcome, Reason, Tx, TxOpts};
+use mysql_retry_fixture::{Proxy, in_time};
 
-use futures_util::TryStreamExt;
-use mysql_retry::{Annotate, Error, Executor, Outcome, Reason, Session, TxOpts};
-use mysql_retry_fixture::{Fault, Flavour, Place, Proxy, Rule, Server, When};
+use crate::support::{Ledger, assert_no_loss, executor_of_one, executor_of_one_for_any_text, shared, unique};
 
-use crate::support::{Ledger, executor_of_one, executor_of_one_for_any_text, in_time, pool_of, shared, unique};
-
-/// Texts that need a session, and what the error says was seen.
+/// Texts that need a session, and what the error names as the reason.
 #[rustfmt::skip]
 const REFUSED: &[(&str, &str)] = &[
     ("START TRANSACTION", "BEGIN"), ("BEGIN", "BEGIN"), ("/* c */ begin work;", "BEGIN"), ("COMMIT", "COMMIT"), ("ROLLBACK", "COMMIT"),
@@ -60,7 +58,7 @@ async fn case_82_text_that_needs_a_session_is_refused_before_anything_is_sent() 
             message.contains(seen) && message.contains("session()") && message.contains("transaction()"),
             "{text}: {error}"
         );
-        // annotations change nothing
+        // with any annotation
         assert!(is_refused(&exec.query_drop(text.as_str().idempotent()).await.expect_err(&text)), "{text}");
         assert!(is_refused(&exec.query_drop(text.exactly_once("case 82")).await.expect_err("refused")));
     }
@@ -116,7 +114,7 @@ async fn case_82_a_session_a_transaction_and_an_executor_that_was_asked_to_run_i
     assert_eq!(session.query_first("SELECT @a").await.expect("an answer"), Some(7));
     let exec = executor_of_one(server.opts());
     let (insert, ask) = (&ledger.insert(), "SELECT LAST_INSERT_ID() > 0");
-    let work = |mut tx: mysql_retry::Tx| async move {
+    let work = |mut tx: Tx| async move {
         tx.query_drop(insert.as_str()).await?;
         tx.query_first::<bool, _>(ask).await
     };
@@ -128,125 +126,16 @@ async fn case_82_a_session_a_transaction_and_an_executor_that_was_asked_to_run_i
     assert_eq!(rows, [None], "reset in between, as ever");
 }
 
-/// A session on a pool of two, whose other connection knows the id of another caller's row.
-async fn with_a_parent(proxy: &Proxy, ledger: &Ledger<'_>) -> (Executor, Session) {
-    let exec = Executor::new(pool_of(2, proxy.opts())).expect("good options");
-    let mut session = exec.session().await.expect("a session");
-    session.query_drop(ledger.insert()).await.expect("the parent");
-    exec.query_drop(ledger.insert()).await.expect("another caller's row");
-    (exec, session)
-}
-
-/// Ends the connection of the session, so that its next statement finds out.
-async fn end(server: &Server, session: &mut Session) {
-    let id: Option<u32> = session.query_first("SELECT CONNECTION_ID()").await.expect("an answer");
-    server.kill_connection(id.expect("a row")).await;
-    server.wait_gone(id.expect("a row")).await;
-}
-
+/// Asserts the server's own error 1243. It would mean that the server has forgotten a statement if the driver had prepared it.
 #[track_caller]
-fn assert_lost(error: &Error, what: &str) {
-    assert_eq!((error.reason(), error.outcome()), (Reason::StateLost, Outcome::NotExecuted), "{error}");
-    assert_eq!(error.lost_state().collect::<Vec<_>>(), [what], "{error}");
+fn assert_unknown(error: &Error, text: &str) {
+    let seen = (error.code(), error.attempts(), error.reason());
+    assert_eq!(seen, (Some(1243), 1, Reason::NotALoss), "{text}: {error}");
+    assert_eq!(error.server_error().map(|it| it.code), Some(1243), "{text}: {error}");
+    assert!(!error.is_disconnect(), "{text}: {error}");
 }
 
-#[tokio::test]
-async fn case_81_an_insert_id_that_was_lost_is_not_taken_from_another_connection() {
-    let server = shared().await;
-    let ledger = Ledger::new(server).await;
-    let child = format!("INSERT INTO {} (n) VALUES (LAST_INSERT_ID())", ledger.table);
-    for idle in [Duration::ZERO, Duration::from_millis(600)] {
-        for annotated in [false, true] {
-            let proxy = Proxy::start(server).await;
-            let (_exec, mut session) = with_a_parent(&proxy, &ledger).await;
-            assert_eq!(session.state().count(), 0, "an INSERT is no state that all would miss");
-            end(server, &mut session).await;
-            // after a while it is found out by a ping, else by the statement
-            tokio::time::sleep(idle).await;
-            let before = ledger.rows().await;
-            let error = match annotated {
-                false => in_time(session.query_drop(child.as_str())).await,
-                true => in_time(session.query_drop(child.as_str().idempotent())).await,
-            };
-            let error = error.expect_err("nobody knows the id any more");
-            if error.reason() != Reason::StateLost {
-                // it may have been sent, and then nobody can say
-                assert_eq!(
-                    (error.outcome(), error.reason(), annotated),
-                    (Outcome::Unknown, Reason::NotIdempotent, false),
-                    "{error}"
-                );
-            } else {
-                assert_eq!(error.lost_state().collect::<Vec<_>>(), ["the last insert id"], "{error}");
-            }
-            // it does not come back by itself, and other statements go on
-            session.query_drop("DO 1").await.expect("another connection");
-            assert_lost(&session.query_drop(child.as_str()).await.expect_err("still unknown"), "the last insert id");
-            assert_eq!(ledger.rows().await, before);
-            session.query_drop(ledger.insert()).await.expect("a new parent");
-            session.query_drop(child.as_str()).await.expect("its child");
-            assert_eq!(ledger.rows().await, before + 2);
-        }
-    }
-}
-
-#[tokio::test]
-async fn case_81_what_a_lost_connection_could_tell_is_not_told_by_another_one() {
-    let server = shared().await;
-    let ledger = Ledger::new(server).await;
-    for (text, what) in [
-        ("SELECT LAST_INSERT_ID()", "the last insert id"),
-        ("SELECT @@identity", "the last insert id"),
-        ("SELECT ROW_COUNT()", "what the last statement told of itself"),
-        ("SELECT FOUND_ROWS()", "what the last statement told of itself"),
-        ("SHOW WARNINGS", "what the last statement told of itself"),
-        ("SELECT @@warning_count", "what the last statement told of itself"),
-    ] {
-        let proxy = Proxy::start(server).await;
-        let (_exec, mut session) = with_a_parent(&proxy, &ledger).await;
-        // lost before it was sent
-        proxy.rule(Rule::new(When::text(text), Place::Request(0), Fault::Fin));
-        let error = in_time(session.query_drop(text.idempotent())).await.expect_err(text);
-        assert_eq!(error.reason(), Reason::StateLost, "{text}: {error}");
-        assert_eq!(error.lost_state().collect::<Vec<_>>(), [what], "{text}: {error}");
-    }
-}
-
-#[tokio::test]
-async fn case_81_a_session_that_asks_for_nothing_of_it_moves_on_in_silence() {
-    let server = shared().await;
-    let ledger = Ledger::new(server).await;
-    let proxy = Proxy::start(server).await;
-    let (_exec, mut session) = with_a_parent(&proxy, &ledger).await;
-    end(server, &mut session).await;
-    session.query_drop("SELECT 'neutral'".idempotent()).await.expect("another connection");
-    // what the statement before told is told by this connection
-    assert_eq!(session.query_first("SELECT FOUND_ROWS()").await.expect("an answer"), Some(1));
-    let both = format!("{}; SELECT LAST_INSERT_ID()", ledger.insert());
-    session.query_drop(both).await.expect("it brings what it asks for");
-}
-
-#[tokio::test]
-async fn case_81_a_transaction_of_a_session_knows_what_the_session_has_lost() {
-    let server = shared().await;
-    let ledger = Ledger::new(server).await;
-    let proxy = Proxy::start(server).await;
-    let (_exec, mut session) = with_a_parent(&proxy, &ledger).await;
-    end(server, &mut session).await;
-    session.query_drop("SELECT 1".idempotent()).await.expect("another connection");
-    let (child, insert) = (&format!("INSERT INTO {} (n) VALUES (LAST_INSERT_ID())", ledger.table), &ledger.insert());
-    let before = ledger.rows().await;
-    let work = |mut tx: mysql_retry::Tx| async move { tx.query_drop(child.as_str()).await.map(drop) };
-    let error = session.transaction(TxOpts::default(), work).await.expect_err("nobody knows the id");
-    assert_eq!(error.reason(), Reason::StateLost, "{error}");
-    assert_eq!(ledger.rows().await, before);
-    // what a transaction inserts is known afterwards
-    let work = |mut tx: mysql_retry::Tx| async move { tx.query_drop(insert.as_str()).await.map(drop) };
-    session.transaction(TxOpts::default(), work).await.expect("committed");
-    session.query_drop(child.as_str()).await.expect("the child of that row");
-    assert_eq!(ledger.rows().await, before + 2);
-}
-
+// cases 6 and 67
 #[tokio::test]
 async fn case_67_a_name_that_was_never_prepared_surfaces_at_once() {
     let server = shared().await;
@@ -260,24 +149,15 @@ async fn case_67_a_name_that_was_never_prepared_surfaces_at_once() {
                 false => in_time(session.query_drop(text)).await,
                 true => in_time(session.query_drop(text.idempotent())).await,
             };
-            let error = error.expect_err(text);
-            assert_eq!(
-                (error.code(), error.attempts(), error.reason()),
-                (Some(1243), 1, Reason::NotALoss),
-                "{text}: {error}"
-            );
+            assert_unknown(&error.expect_err(text), text);
         }
     }
     drop(session);
     for text in ["DEALLOCATE PREPARE nosuch", "DROP PREPARE nosuch", "EXECUTE nosuch"] {
         let error = in_time(exec.query_drop(text.idempotent())).await.expect_err(text);
-        assert_eq!(
-            (error.code(), error.attempts(), error.reason()),
-            (Some(1243), 1, Reason::NotALoss),
-            "{text}: {error}"
-        );
+        assert_unknown(&error, text);
     }
-    assert_eq!(exec.counters().resends, 0);
+    assert_no_loss(&exec);
 }
 
 #[tokio::test]
@@ -299,70 +179,4 @@ async fn case_79_a_blank_before_the_parenthesis_makes_it_a_call_of_a_stored_func
         }
     }
     admin.query_drop(format!("DROP DATABASE {database}")).await.expect("dropped");
-}
-
-#[tokio::test]
-async fn case_53_statements_that_do_not_commit_have_a_place_in_exactly_once_work() {
-    let server = shared().await;
-    let ledger = Ledger::new(server).await;
-    let guard = unique("guard");
-    let exec = Executor::builder().guard_table(&guard).build(pool_of(1, server.opts())).expect("good options");
-    exec.create_guard_table().await.expect("created");
-    let mut texts: Vec<String> = [
-        "/* traceparent=00-ab-cd-01 */ INSERT INTO LEDGER (n) VALUES (1)",
-        "-- x\nINSERT INTO LEDGER (n) VALUES (1)",
-        "# x\nINSERT INTO LEDGER (n) VALUES (1)",
-        "(SELECT 1) UNION (SELECT 2)",
-        "CREATE TEMPORARY TABLE case_53 (a INT)",
-        "DROP TEMPORARY TABLE case_53",
-        "HANDLER LEDGER OPEN",
-        "HANDLER LEDGER CLOSE",
-        "PREPARE s FROM 'DO 1'",
-        "DEALLOCATE PREPARE s",
-        "CHECKSUM TABLE LEDGER",
-        "SET NAMES utf8mb4",
-        "SET SESSION TRANSACTION READ WRITE",
-        "SHOW TABLES",
-        "EXPLAIN SELECT 1",
-    ]
-    .map(|text| text.replace("LEDGER", &ledger.table))
-    .into();
-    if server.flavour() == Flavour::MariaDb {
-        texts.push(format!("SET STATEMENT max_statement_time = 9 FOR INSERT INTO {} (n) VALUES (1)", ledger.table));
-        texts.push("ANALYZE SELECT 1".into());
-    }
-    let texts = &texts;
-    let work = |mut tx: mysql_retry::Tx| async move {
-        for text in texts {
-            tx.query_drop(text.as_str()).await?;
-        }
-        Ok::<_, Error>(())
-    };
-    let done = exec.transaction(TxOpts::default(), work).exactly_once("case 53").await;
-    done.expect("none of them commits");
-    assert_eq!(ledger.rows().await, 3 + u64::from(server.flavour() == Flavour::MariaDb));
-}
-
-#[tokio::test]
-async fn case_81_a_new_session_does_not_see_the_insert_id_of_the_one_before() {
-    let server = shared().await;
-    let ledger = Ledger::new(server).await;
-    let exec = executor_of_one(server.opts());
-    let ask = "SELECT LAST_INSERT_ID()";
-    let insert = &ledger.insert();
-    exec.query_drop(insert.as_str()).await.expect("another caller's row");
-    let mut session = exec.session().await.expect("a session");
-    assert_eq!(session.query_first(ask).await.expect("an answer"), Some(0));
-    session.query_drop(insert.as_str()).await.expect("a row");
-    assert_eq!(session.query_first(ask).await.expect("an answer"), Some(2));
-    // a transaction of the session knows what the session has inserted
-    let work = |mut tx: mysql_retry::Tx| async move { tx.query_first::<u64, _>(ask).await };
-    assert_eq!(session.transaction(TxOpts::default(), work).await.expect("committed"), Some(2));
-    drop(session);
-    assert_eq!(exec.transaction(TxOpts::default(), work).await.expect("committed"), Some(0));
-    let work = |mut tx: mysql_retry::Tx| async move {
-        tx.query_drop(insert.as_str()).await?;
-        tx.query_first::<u64, _>(ask).await
-    };
-    assert_eq!(exec.transaction(TxOpts::default(), work).await.expect("committed"), Some(3));
 }

@@ -1,13 +1,10 @@
 //! Transactions that a session begins and ends by text.
 
 use mysql_async::prelude::Queryable as _;
-use mysql_retry::{Error, Executor, Outcome, Reason, Session, Summary};
-use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, When};
+use mysql_retry::{Error, Outcome, Reason, Session, Summary};
+use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, When, in_time};
 
-use crate::{
-    support::{Ledger, in_time, pool_of, shared, unique},
-    transaction::ended_by_server::HeldRow,
-};
+use crate::support::{HeldRow, Ledger, executor_of_one, session, shared, unique};
 
 /// Runs a statement as text, or prepared.
 async fn run(session: &mut Session, sql: &str, prepared: bool) -> Result<Summary, Error> {
@@ -17,15 +14,11 @@ async fn run(session: &mut Session, sql: &str, prepared: bool) -> Result<Summary
     }
 }
 
-async fn session(exec: &Executor) -> Session {
-    in_time(exec.session()).await.expect("a session")
-}
-
 #[tokio::test]
 async fn a_session_s_transaction_costs_no_round_trip_more() {
     let server = shared().await;
     let proxy = Proxy::start(server).await;
-    let exec = Executor::new(pool_of(1, proxy.opts())).expect("good options");
+    let exec = executor_of_one(proxy.opts());
     let ledger = Ledger::new(server).await;
     let mut session = session(&exec).await;
     let before = proxy.count(Kind::Query) + proxy.count(Kind::Ping);
@@ -44,7 +37,7 @@ async fn a_session_s_transaction_costs_no_round_trip_more() {
 async fn case_47_ddl_that_fails_has_committed_what_came_before() {
     let server = shared().await;
     for prepared in [false, true] {
-        let exec = Executor::new(pool_of(1, server.opts())).expect("good options");
+        let exec = executor_of_one(server.opts());
         let ledger = Ledger::new(server).await;
         let row = HeldRow::new(server).await;
         let mut session = session(&exec).await;
@@ -66,7 +59,7 @@ async fn case_47_ddl_that_fails_has_committed_what_came_before() {
 async fn case_50_a_deadlock_s_victim_is_told_and_its_commit_does_not_pass() {
     let server = shared().await;
     for prepared in [false, true] {
-        let exec = Executor::new(pool_of(1, server.opts())).expect("good options");
+        let exec = executor_of_one(server.opts());
         let (a, b) = (Ledger::new(server).await, Ledger::new(server).await);
         let table = unique("pair");
         server.query_drop(format!("CREATE TABLE {table} (id INT PRIMARY KEY, v INT)")).await;
@@ -77,7 +70,7 @@ async fn case_50_a_deadlock_s_victim_is_told_and_its_commit_does_not_pass() {
         session.query_drop("BEGIN").await.expect("begun");
         session.query_drop(a.insert()).await.expect("inserted");
         session.query_drop(format!("UPDATE {table} SET v = 1 WHERE id = 1")).await.expect("updated");
-        // the other one has changed more rows, so that the session is the victim
+        // the other transaction has changed more rows, so that the session is the victim
         other.query_drop("BEGIN").await.expect("begun");
         other.query_drop(format!("UPDATE {table} SET v = 2 WHERE id = 2")).await.expect("updated");
         for _ in 0..20 {
@@ -116,7 +109,7 @@ async fn case_51_a_commit_after_a_loss_that_was_reported_is_no_ok() {
     let server = shared().await;
     for (prepared, rebuilt) in [(false, false), (true, false), (false, true)] {
         let proxy = Proxy::start(server).await;
-        let exec = Executor::new(pool_of(1, proxy.opts())).expect("good options");
+        let exec = executor_of_one(proxy.opts());
         let ledger = Ledger::new(server).await;
         let mut session = session(&exec).await;
         if rebuilt {
@@ -145,7 +138,7 @@ async fn case_50_stored_code_that_ends_the_transaction_is_noticed_before_commit(
         let name = unique("proc");
         server.query_drop(format!("CREATE PROCEDURE {name}() BEGIN {body} END")).await;
         for prepared in [false, true] {
-            let exec = Executor::new(pool_of(1, server.opts())).expect("good options");
+            let exec = executor_of_one(server.opts());
             let mut session = session(&exec).await;
             session.query_drop("BEGIN").await.expect("begun");
             session.query_drop(inserted.insert()).await.expect("inserted");
@@ -157,7 +150,7 @@ async fn case_50_stored_code_that_ends_the_transaction_is_noticed_before_commit(
                 "{body} {error}"
             );
             assert!(!session.state().any(|kind| kind == "the transaction"), "{body}");
-            // and the session can be used on
+            // and the session goes on
             session.query_drop("BEGIN").await.expect("begun");
             session.query_drop("COMMIT").await.expect("committed");
         }
@@ -167,7 +160,7 @@ async fn case_50_stored_code_that_ends_the_transaction_is_noticed_before_commit(
 #[tokio::test]
 async fn what_ends_a_transaction_by_its_text_does_not_spoil_the_next_commit() {
     let server = shared().await;
-    let exec = Executor::new(pool_of(1, server.opts())).expect("good options");
+    let exec = executor_of_one(server.opts());
     let ledger = Ledger::new(server).await;
     let mut session = session(&exec).await;
     let table = unique("ddl");

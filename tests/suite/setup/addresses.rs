@@ -2,11 +2,11 @@
 
 use mysql_async::OptsBuilder;
 use mysql_retry::Executor;
-use mysql_retry_fixture::{Proxy, Server, Transport};
+use mysql_retry_fixture::{Fault, Proxy, Server, Transport, in_time, pool_of};
 
-use crate::support::{Ledger, executor_of_one, in_time, pool_of};
+use crate::support::{Ledger, executor_of_one};
 
-/// Options as a user writes them who does not know of `prefer_socket`.
+/// Options as a user writes them, without `prefer_socket`.
 fn plain(port: u16) -> OptsBuilder {
     OptsBuilder::default().ip_or_hostname("127.0.0.1").tcp_port(port).user(Some("root")).db_name(Some("test"))
 }
@@ -14,13 +14,11 @@ fn plain(port: u16) -> OptsBuilder {
 #[tokio::test]
 async fn case_71_what_goes_to_a_port_does_not_leave_it_for_the_servers_socket() {
     let (one, two) = tokio::join!(Server::start(), Server::start());
-    assert!(one.socket().exists(), "its `@@socket` is on this machine");
+    assert!(one.socket().exists(), "the server's socket is on this machine");
     let ledger = Ledger::new(&one).await;
-    let create = format!("CREATE TABLE {} LIKE test_like", ledger.table);
-    two.query_drop("CREATE TABLE test_like (id INT AUTO_INCREMENT PRIMARY KEY, n INT NOT NULL)").await;
-    two.query_drop(create).await;
+    ledger.create_on(&two).await;
     let proxy = Proxy::start_over(Transport::Tcp, &one).await;
-    // the proxy goes on over TCP; the driver would leave it
+    // the proxy is reached over TCP; the driver by itself would switch to the server's socket
     let exec = executor_of_one(plain(proxy.port()));
     let by_url = Executor::from_url(format!("mysql://root@127.0.0.1:{}/test", proxy.port())).expect("a good URL");
     for exec in [&exec, &by_url] {
@@ -32,12 +30,11 @@ async fn case_71_what_goes_to_a_port_does_not_leave_it_for_the_servers_socket() 
     };
     assert_eq!((ledger.rows().await, inserts(&proxy)), (2, 2));
     proxy.point_at(&two);
-    proxy.cut_all(mysql_retry_fixture::Fault::Fin).await;
+    proxy.cut_all(Fault::Fin).await;
     for exec in [&exec, &by_url] {
         in_time(exec.query_drop(ledger.insert())).await.expect("inserted");
     }
-    let at_two: Option<u64> = two.query_first(format!("SELECT COUNT(*) FROM {}", ledger.table)).await;
-    assert_eq!((ledger.rows().await, at_two, inserts(&proxy)), (2, Some(2), 4));
+    assert_eq!((ledger.rows().await, ledger.rows_on(&two).await, inserts(&proxy)), (2, 2, 4));
 }
 
 #[tokio::test]

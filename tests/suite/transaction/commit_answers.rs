@@ -1,17 +1,17 @@
-//! COMMIT that is answered with an error: by a relay, in place of the server's answer or after it.
+//! COMMIT is answered with an error by a relay: in place of the server's answer, or after it.
 
 use std::{
     future::IntoFuture as _,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
-use mysql_retry::{Error, Executor, Outcome, RetryPolicy, Tx, TxOpts};
-use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When};
+use mysql_retry::{Error, Outcome, RetryPolicy, Tx, TxOpts};
+use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When, in_time, pool_of};
 
-use crate::support::{Ledger, in_time, pool_of, shared, unique};
+use crate::support::{Ledger, executor_with_guard, shared};
 
-/// What a run came to: its attempts, or the outcome of its error and the error.
-struct Seen {
+/// How a transaction ended: with its number of attempts, or with an outcome and a message.
+struct Ended {
     attempts: Result<u32, (Outcome, String)>,
     rows: u64,
     runs: u32,
@@ -22,11 +22,10 @@ async fn commit_answered(
     place: Place,
     guarded: bool,
     policy: Option<RetryPolicy>,
-) -> Seen {
+) -> Ended {
     let server = shared().await;
     let proxy = Proxy::start(server).await;
-    let exec = Executor::builder().guard_table(unique("guard")).build(pool_of(2, proxy.opts())).expect("good options");
-    exec.create_guard_table().await.expect("created");
+    let exec = executor_with_guard(pool_of(2, proxy.opts())).await;
     let exec = policy.map_or(exec.clone(), |policy| exec.with_policy(&policy));
     let ledger = Ledger::new(server).await;
     let runs = AtomicU32::new(0);
@@ -47,7 +46,7 @@ async fn commit_answered(
     };
     let attempts = result.map_err(|error| (error.outcome(), error.to_string()));
     assert!(proxy.rules_left().is_empty(), "the fault did not happen");
-    Seen { attempts, rows: ledger.rows().await, runs: runs.load(Relaxed) }
+    Ended { attempts, rows: ledger.rows().await, runs: runs.load(Relaxed) }
 }
 
 const CONFLICTS: [(u16, &str, &str); 4] = [
@@ -87,7 +86,7 @@ async fn case_52_an_answer_after_the_commit_is_no_proof() {
             let seen = commit_answered(answer, place, false, None).await;
             let (outcome, message) = seen.attempts.expect_err("it may have been committed");
             assert_eq!((outcome, seen.rows, seen.runs), (Outcome::Unknown, 1, 1), "{answer:?} {place:?}: {message}");
-            // with a token it is found out
+            // a token finds out
             let seen = commit_answered(answer, place, true, None).await;
             assert_eq!((seen.attempts, seen.rows), (Ok(1), 1), "{answer:?} {place:?}");
         }

@@ -1,16 +1,17 @@
-//! Transactions that a server ends by itself: rolled back as a whole, or only seemingly.
+//! A server ends a transaction by itself: it rolls it back as a whole, or only reports that.
+//!
+//! All executors have one connection, so that the next caller gets it.
 
 use std::{
     future::IntoFuture as _,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
-use mysql_async::{Conn, prelude::Queryable as _};
-use mysql_retry::{Done, Error, Executor, Outcome, Reason, RetryPolicy, Tx, TxOpts};
-use mysql_retry_fixture::{Flavour, Server};
+use mysql_retry::{Done, Error, Outcome, Reason, RetryPolicy, Tx, TxOpts};
+use mysql_retry_fixture::{Flavour, Server, in_time, pool_of};
 use tokio::sync::OnceCell;
 
-use crate::support::{Ledger, in_time, pool_of, shared, unique};
+use crate::support::{HeldRow, Ledger, executor_with_guard, shared, unique};
 
 /// A server on which a lock wait time-out rolls back the whole transaction.
 async fn impatient() -> &'static Server {
@@ -18,42 +19,6 @@ async fn impatient() -> &'static Server {
     let flags = ["--innodb-rollback-on-timeout=ON", "--innodb-lock-wait-timeout=1", "--lock-wait-timeout=1"];
     let start = || flags.into_iter().fold(Server::builder(), |builder, flag| builder.flag(flag)).start();
     IMPATIENT.get_or_init(start).await
-}
-
-/// An executor of one connection, so that what is left on it meets the next caller, with a guard's table of its own.
-async fn executor_of_one(server: &Server) -> Executor {
-    let opts = pool_of(1, server.opts());
-    let exec = Executor::builder().guard_table(unique("guard")).build(opts).expect("good options");
-    exec.create_guard_table().await.expect("created");
-    exec
-}
-
-/// A row that another connection holds until it is let go.
-pub struct HeldRow {
-    pub table: String,
-    holder: tokio::sync::Mutex<Option<Conn>>,
-}
-
-impl HeldRow {
-    pub async fn new(server: &Server) -> Self {
-        let table = unique("held");
-        server.query_drop(format!("CREATE TABLE {table} (id INT PRIMARY KEY, v INT)")).await;
-        server.query_drop(format!("INSERT INTO {table} VALUES (1, 0)")).await;
-        let mut holder = server.connect().await;
-        holder.query_drop(format!("START TRANSACTION; UPDATE {table} SET v = 1")).await.expect("held");
-        HeldRow { table, holder: tokio::sync::Mutex::new(Some(holder)) }
-    }
-
-    pub fn update(&self) -> String {
-        format!("UPDATE {} SET v = v + 1 WHERE id = 1", self.table)
-    }
-
-    /// Lets it go, if that has not been done.
-    pub async fn release(&self) {
-        if let Some(holder) = self.holder.lock().await.take() {
-            holder.disconnect().await.expect("a goodbye");
-        }
-    }
 }
 
 /// Runs a statement as text, or prepared.
@@ -70,7 +35,7 @@ async fn case_41_a_snapshot_that_is_out_of_date_is_run_again() {
     if server.flavour() != Flavour::MariaDb || server.version() < (11, 8, 0) {
         return;
     }
-    let exec = executor_of_one(server).await;
+    let exec = executor_with_guard(pool_of(1, server.opts())).await;
     let table = unique("counted");
     server.query_drop(format!("CREATE TABLE {table} (id INT PRIMARY KEY, v INT)")).await;
     server.query_drop(format!("INSERT INTO {table} VALUES (1, 0)")).await;
@@ -111,7 +76,7 @@ async fn case_41_a_snapshot_that_is_out_of_date_is_run_again() {
 async fn case_42_a_swallowed_error_that_rolled_everything_back_is_no_ok() {
     let server = impatient().await;
     for (prepared, swallowed) in [(false, true), (true, true), (false, false)] {
-        let exec = executor_of_one(server).await.with_policy(&RetryPolicy::none());
+        let exec = executor_with_guard(pool_of(1, server.opts())).await.with_policy(&RetryPolicy::none());
         let ledger = Ledger::new(server).await;
         let row = HeldRow::new(server).await;
         let work = |mut tx: Tx| {
@@ -140,7 +105,7 @@ async fn case_42_a_swallowed_error_that_rolled_everything_back_is_no_ok() {
 async fn case_42_the_default_policy_runs_it_again_whatever_the_closure_made_of_the_error() {
     let server = impatient().await;
     for (prepared, token) in [(false, None), (true, Some("t"))] {
-        let exec = executor_of_one(server).await;
+        let exec = executor_with_guard(pool_of(1, server.opts())).await;
         let ledger = Ledger::new(server).await;
         let row = HeldRow::new(server).await;
         let work = |mut tx: Tx| {
@@ -165,7 +130,7 @@ async fn case_42_the_default_policy_runs_it_again_whatever_the_closure_made_of_t
 async fn case_43_what_comes_after_the_rollback_does_not_run_by_itself() {
     let server = impatient().await;
     for (prepared, policy) in [(false, RetryPolicy::none()), (true, RetryPolicy::none())] {
-        let exec = executor_of_one(server).await.with_policy(&policy);
+        let exec = executor_with_guard(pool_of(1, server.opts())).await.with_policy(&policy);
         let (a, b) = (Ledger::new(server).await, Ledger::new(server).await);
         let row = HeldRow::new(server).await;
         let work = |mut tx: Tx| {
@@ -188,7 +153,7 @@ async fn case_43_what_comes_after_the_rollback_does_not_run_by_itself() {
     }
 }
 
-/// A ledger whose trigger signals a deadlock for the values of n that are below zero; and rolls nothing back.
+/// A ledger whose trigger signals a deadlock for negative values of n, and rolls nothing back.
 async fn signalling(server: &Server) -> Ledger<'_> {
     let ledger = Ledger::new(server).await;
     let body = "IF NEW.n < 0 THEN SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = 'a signal'; END IF";
@@ -200,7 +165,7 @@ async fn signalling(server: &Server) -> Ledger<'_> {
 async fn case_44_a_signalled_deadlock_leaves_nothing_open_to_the_next_caller() {
     let server = shared().await;
     for (prepared, guarded) in [(false, false), (true, false), (false, true), (true, true)] {
-        let exec = executor_of_one(server).await;
+        let exec = executor_with_guard(pool_of(1, server.opts())).await;
         let once = exec.with_policy(&RetryPolicy::none());
         let (a, b) = (Ledger::new(server).await, signalling(server).await);
         let work = |mut tx: Tx| {
@@ -230,7 +195,7 @@ async fn case_44_a_signalled_deadlock_is_rolled_back_before_it_is_run_again() {
     for (prepared, swallowed, guarded) in
         [(false, false, false), (true, false, true), (false, true, false), (true, true, true)]
     {
-        let exec = executor_of_one(server).await;
+        let exec = executor_with_guard(pool_of(1, server.opts())).await;
         let (a, b) = (Ledger::new(server).await, signalling(server).await);
         let runs = AtomicU32::new(0);
         let work = |mut tx: Tx| {
@@ -251,7 +216,7 @@ async fn case_44_a_signalled_deadlock_is_rolled_back_before_it_is_run_again() {
             }
             false => in_time(transaction.into_future()).await.expect("done"),
         }
-        // swallowed, the transaction is still open, and what is in it is committed
+        // where the closure ignores the error, the transaction is still open, and is committed
         let runs = runs.load(Relaxed);
         assert_eq!((runs, a.rows().await, b.rows().await), if swallowed { (1, 1, 0) } else { (2, 1, 1) });
     }
@@ -265,7 +230,7 @@ async fn case_49_what_a_rollback_leaves_in_a_table_without_transactions_is_not_d
             if swallowed && !by_the_server {
                 continue;
             }
-            let exec = executor_of_one(server).await;
+            let exec = executor_with_guard(pool_of(1, server.opts())).await;
             let plain = unique("plain");
             server.query_drop(format!("CREATE TABLE {plain} (n INT) ENGINE=MyISAM")).await;
             let row = HeldRow::new(server).await;
@@ -289,8 +254,8 @@ async fn case_49_what_a_rollback_leaves_in_a_table_without_transactions_is_not_d
                     false => in_time(transaction.into_future()).await,
                 };
                 let error = error.expect_err("not all of it could be rolled back");
-                let told = (error.outcome(), error.reason(), error.code());
-                assert_eq!(told, (Outcome::Unknown, Reason::NotRolledBack, Some(1205)), "{by_the_server} {error}");
+                let seen = (error.outcome(), error.reason(), error.code());
+                assert_eq!(seen, (Outcome::Unknown, Reason::NotRolledBack, Some(1205)), "{by_the_server} {error}");
             }
             assert_eq!(runs.load(Relaxed), 2);
             let rows: Option<u64> = server.query_first(format!("SELECT COUNT(*) FROM {plain}")).await;

@@ -1,27 +1,95 @@
-//! Transactions that a statement of theirs ends: an implicit commit, stored code.
+//! A statement of the transaction ends it: an implicit commit, several statements in one text, stored code.
 
 use std::{
     future::IntoFuture as _,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
-use mysql_retry::{Annotate as _, Done, Error, Executor, Outcome, Reason, Tx, TxOpts};
-use mysql_retry_fixture::{Fault, Flavour, Place, Proxy, Rule, Server, When};
+use mysql_retry::{Annotate as _, Error, Outcome, Reason, Tx, TxOpts};
+use mysql_retry_fixture::{Fault, Flavour, Place, Proxy, Rule, Server, When, in_time, pool_of};
 
-use crate::support::{Ledger, executor_via, in_time, pool_of, shared, unique};
+use crate::support::{Ledger, executor, executor_of_one, executor_via, executor_with_guard, settle, shared, unique};
 
-/// An executor with a guard's table of its own.
-async fn guarded(opts: mysql_async::OptsBuilder) -> Executor {
-    let exec = Executor::builder().guard_table(unique("guard")).build(pool_of(2, opts)).expect("good options");
-    exec.create_guard_table().await.expect("created");
-    exec
+#[tokio::test]
+async fn after_an_implicit_commit_nothing_is_run_again() {
+    let server = shared().await;
+    let proxy = Proxy::start(server).await;
+    let exec = executor_via(&proxy);
+    let ledger = Ledger::new(server).await;
+    let table = unique("ddl");
+    let runs = AtomicU32::new(0);
+    for fault in [None, Some(Fault::Fin)] {
+        if let Some(fault) = fault.clone() {
+            proxy.rule(Rule::new(When::text("CREATE TABLE"), Place::AfterRequestWhenAnswered, fault));
+        }
+        let result: Result<(), Error> = exec
+            .transaction(TxOpts::default(), |mut tx| {
+                runs.fetch_add(1, Relaxed);
+                let (insert, table) = (ledger.insert(), &table);
+                async move {
+                    tx.query_drop(insert).await?;
+                    tx.query_drop(format!("CREATE TABLE IF NOT EXISTS {table} (a INT)")).await?;
+                    tx.query_drop("SELECT 1").await.map(drop)
+                }
+            })
+            .await;
+        let error = result.expect_err("it is over");
+        assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::InTransaction), "{error}");
+    }
+    assert_eq!(runs.load(Relaxed), 2);
+    assert_eq!(ledger.rows().await, 2);
+    settle(server, &proxy, exec).await;
 }
 
-/// A procedure with this body.
-async fn procedure(server: &Server, body: &str) -> String {
-    let name = unique("proc");
-    server.query_drop(format!("CREATE PROCEDURE {name}() BEGIN {body} END")).await;
-    name
+#[tokio::test]
+async fn what_commits_in_several_statements_is_noticed_before_commit() {
+    let server = shared().await;
+    let exec = executor(server);
+    // the server's flags say all the time that a transaction is open
+    for text in ["COMMIT AND CHAIN; SELECT 1", "COMMIT; BEGIN", "SELECT 1; ROLLBACK; START TRANSACTION"] {
+        let ledger = Ledger::new(server).await;
+        let runs = AtomicU32::new(0);
+        let result: Result<(), Error> = exec
+            .transaction(TxOpts::default(), |mut tx| {
+                runs.fetch_add(1, Relaxed);
+                let insert = ledger.insert();
+                async move {
+                    tx.query_drop(&insert).await?;
+                    tx.query_drop(text).await?;
+                    tx.query_drop(&insert).await.map(drop)
+                }
+            })
+            .await;
+        let error = result.expect_err(text);
+        assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::TransactionEnded), "{text}: {error}");
+        assert_eq!(runs.load(Relaxed), 1);
+        assert_eq!(ledger.rows().await, u64::from(text.starts_with("COMMIT")), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn after_a_commit_that_begins_the_next_transaction_at_once_nothing_is_run_again() {
+    let server = shared().await;
+    let proxy = Proxy::start(server).await;
+    let exec = executor_via(&proxy);
+    let ledger = Ledger::new(server).await;
+    proxy.rule(Rule::new(When::text("'after it'"), Place::AfterRequest, Fault::Fin));
+    let runs = AtomicU32::new(0);
+    let result: Result<(), Error> = exec
+        .transaction(TxOpts::default(), |mut tx| {
+            runs.fetch_add(1, Relaxed);
+            let insert = ledger.insert();
+            async move {
+                tx.query_drop(insert).await?;
+                // the server's flags say all the time that a transaction is open
+                tx.query_drop("COMMIT AND CHAIN; SELECT 1").await?;
+                tx.query_drop("SELECT 'after it'").await.map(drop)
+            }
+        })
+        .await;
+    let error = result.expect_err("a part is committed");
+    assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::InTransaction), "{error}");
+    assert_eq!((runs.load(Relaxed), ledger.rows().await), (1, 1));
 }
 
 #[tokio::test]
@@ -44,7 +112,7 @@ async fn case_45_a_role_that_was_set_has_committed_what_came_before() {
         let ledger = Ledger::new(server).await;
         let runs = AtomicU32::new(0);
         if lost {
-            proxy.rule(Rule::new(When::text("SET DEFAULT"), Place::AfterRequestWhenAnswered, Fault::Fin));
+            proxy.rule(Rule::reply_lost(When::text("SET DEFAULT")));
         }
         let work = |mut tx: Tx| {
             runs.fetch_add(1, Relaxed);
@@ -66,7 +134,7 @@ async fn case_45_a_role_that_was_set_has_committed_what_came_before() {
 async fn case_45_ddl_in_a_closure_is_no_ok() {
     let server = shared().await;
     for fails in [false, true] {
-        let exec = Executor::new(pool_of(1, server.opts())).expect("good options");
+        let exec = executor_of_one(server.opts());
         let ledger = Ledger::new(server).await;
         let table = unique("ddl");
         if fails {
@@ -88,6 +156,13 @@ async fn case_45_ddl_in_a_closure_is_no_ok() {
         assert!(error.to_string().contains("check its effect"), "{error}");
         assert_eq!((runs.load(Relaxed), ledger.rows().await), (1, 1));
     }
+}
+
+/// A procedure with this body.
+pub async fn procedure(server: &Server, body: &str) -> String {
+    let name = unique("proc");
+    server.query_drop(format!("CREATE PROCEDURE {name}() BEGIN {body} END")).await;
+    name
 }
 
 #[tokio::test]
@@ -112,7 +187,7 @@ async fn case_46_a_procedure_that_ends_the_transaction_is_never_done() {
         let name = procedure(server, &body).await;
         let call = format!("CALL {name}()");
         for prepared in [false, true] {
-            let exec = guarded(server.opts()).await;
+            let exec = executor_with_guard(pool_of(2, server.opts())).await;
             let before = ledger.rows().await;
             let statement = call.clone().exactly_once("t");
             let first = match prepared {
@@ -132,8 +207,8 @@ async fn case_46_a_procedure_that_ends_the_transaction_is_never_done() {
             assert_eq!(ledger.rows().await, after, "{body}: it ran again");
             assert!(after <= before + 1);
         }
-        // the same without a token, with work around it
-        let exec = Executor::new(pool_of(1, server.opts())).expect("good options");
+        // the same without a token, with other statements around it
+        let exec = executor_of_one(server.opts());
         let around = Ledger::new(server).await;
         let work = |mut tx: Tx| {
             let (insert, call) = (around.insert(), call.clone());
@@ -147,116 +222,5 @@ async fn case_46_a_procedure_that_ends_the_transaction_is_never_done() {
         let error = in_time(exec.transaction(TxOpts::default(), work).into_future()).await.expect_err(&body);
         assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::TransactionEnded), "{body}: {error}");
         assert!(around.rows().await < 2, "{body}");
-    }
-}
-
-#[tokio::test]
-async fn case_46_a_procedure_that_leaves_the_transaction_alone_is_done_once() {
-    let server = shared().await;
-    let ledger = Ledger::new(server).await;
-    let good = procedure(server, &format!("{};", ledger.insert())).await;
-    let proxy = Proxy::start(server).await;
-    let exec = guarded(proxy.opts()).await;
-    for (number, lost) in [None, Some(Place::AfterRequestWhenAnswered), Some(Place::Request(0))].into_iter().enumerate()
-    {
-        if let Some(place) = lost {
-            proxy.rule(Rule::new(When::text("COMMIT"), place, Fault::Fin));
-        }
-        let token = format!("t{number}");
-        let call = format!("CALL {good}()").exactly_once(token.as_str());
-        assert!(!in_time(exec.query_drop(call.clone())).await.expect("done").was_done_before(), "{lost:?}");
-        assert!(in_time(exec.exec_drop(call, ())).await.expect("done").was_done_before(), "{lost:?}");
-        assert_eq!(ledger.rows().await, number as u64 + 1, "{lost:?}");
-    }
-    // one that fails without ending anything leaves its token free
-    let body = format!("{}; SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no';", ledger.insert());
-    let bad = procedure(server, &body).await;
-    for _ in 0..2 {
-        let error = in_time(exec.query_drop(format!("CALL {bad}()").exactly_once("bad"))).await.expect_err("no");
-        assert_eq!(error.code(), Some(1644), "{error}");
-    }
-    assert_eq!(ledger.rows().await, 3);
-}
-
-#[tokio::test]
-async fn case_46_work_that_touches_the_row_of_its_token_is_not_done() {
-    let server = shared().await;
-    let guard = unique("guard");
-    let exec = Executor::builder().guard_table(&guard).build(server.opts()).expect("good options");
-    exec.create_guard_table().await.expect("created");
-    for (number, (text, is_good)) in [
-        (format!("DELETE FROM {guard}"), false),
-        (format!("UPDATE {guard} SET token = 'another'"), false),
-        (format!("SELECT * FROM {guard}"), true),
-        ("ROLLBACK TO mysql_retry_begun".to_owned(), false),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let ledger = Ledger::new(server).await;
-        let work = |mut tx: Tx| {
-            let (insert, text) = (ledger.insert(), text.clone());
-            async move {
-                tx.query_drop(insert).await?;
-                tx.query_drop(text).await.map(drop)
-            }
-        };
-        let transaction = exec.transaction(TxOpts::default(), work).exactly_once(format!("t{number}"));
-        let done = in_time(transaction.into_future()).await;
-        match done {
-            Ok(done) => assert_eq!((done, is_good), (Done::Now(()), true), "{text}"),
-            Err(error) => assert_eq!((error.outcome(), is_good), (Outcome::NotExecuted, false), "{text}: {error}"),
-        }
-        assert_eq!(ledger.rows().await, u64::from(is_good), "{text}");
-    }
-}
-
-#[tokio::test]
-async fn case_54_an_error_before_commit_is_that_error() {
-    let server = shared().await;
-    let guard = unique("guard");
-    let exec = Executor::builder().guard_table(&guard).build(pool_of(1, server.opts())).expect("good options");
-    exec.create_guard_table().await.expect("created");
-    let database = unique("other");
-    server.query_drop(format!("CREATE DATABASE {database}")).await;
-    let ledger = Ledger::new(server).await;
-    // `USE` in the closure leads no statement of the guard elsewhere
-    for token in ["one", "two"] {
-        let work = |mut tx: Tx| {
-            let (insert, using) = (ledger.insert(), format!("USE {database}"));
-            async move {
-                tx.query_drop(insert).await?;
-                tx.query_drop(using).await.map(drop)
-            }
-        };
-        let done = exec.transaction(TxOpts::default(), work).exactly_once(token).payload(|_| b"x".to_vec());
-        assert_eq!(in_time(done.into_future()).await.expect("done"), Done::Now(()));
-    }
-    assert_eq!(ledger.rows().await, 2);
-    let before = |result: Result<Done<()>, Error>| match result.expect("done before") {
-        Done::Before { payload } => payload,
-        Done::Now(()) => panic!("done again"),
-    };
-    let nothing = |_: Tx| async { Ok::<_, Error>(()) };
-    assert_eq!(before(exec.transaction(TxOpts::default(), nothing).exactly_once("one").await), Some(b"x".to_vec()));
-
-    // an answer in place of the note of the payload: 1142, 1146
-    for (code, state) in [(1142, "42000"), (1146, "42S02")] {
-        let proxy = Proxy::start(server).await;
-        let exec = guarded(proxy.opts()).await;
-        let ledger = Ledger::new(server).await;
-        let runs = AtomicU32::new(0);
-        let message = "no".to_owned();
-        let answer = Fault::Answer { code, state: Some(state.into()), message };
-        proxy.rule(Rule::new(When::text("SET payload"), Place::Request(0), answer).times(9));
-        let work = |mut tx: Tx| {
-            runs.fetch_add(1, Relaxed);
-            let insert = ledger.insert();
-            async move { tx.query_drop(insert).await.map(drop) }
-        };
-        let done = exec.transaction(TxOpts::default(), work).exactly_once("t").payload(|_| b"x".to_vec());
-        let error = in_time(done.into_future()).await.expect_err("an error");
-        assert_eq!((error.outcome(), error.code()), (Outcome::NotExecuted, Some(code)), "{error}");
-        assert_eq!((runs.load(Relaxed), ledger.rows().await), (1, 0), "{error}");
     }
 }

@@ -1,35 +1,23 @@
-//! A connection on which many transactions were whole: what watches over the next ones there is the status flags, and a
-//! savepoint only before what may end a transaction.
+//! A connection on which many transactions were whole is known well: its next transactions are watched by the status flags, with a
+//! savepoint only before a statement that may end the transaction.
 
 use std::future::IntoFuture as _;
 
 use mysql_retry::{Done, Error, Executor, Outcome, Tx, TxOpts};
-use mysql_retry_fixture::{Kind, Proxy, Server};
+use mysql_retry_fixture::{Kind, Proxy, Server, in_time, make_known_well, pool_of};
 
-use crate::support::{Ledger, in_time, pool_of, shared, unique};
-
-/// As many transactions as make a connection known well.
-const TRIALS: usize = 16;
-
-async fn make_known(exec: &Executor) {
-    for _ in 0..TRIALS {
-        let empty = exec.transaction(TxOpts::default(), |_| async { Ok::<_, Error>(()) });
-        empty.await.expect("committed");
-    }
-}
+use crate::support::{Ledger, executor_of_one, executor_with_guard, shared, unique};
 
 /// An executor of one connection, which is new or known well.
 async fn executor(server: &Server, known: bool) -> Executor {
-    let opts = pool_of(1, server.opts());
-    let exec = Executor::builder().guard_table(unique("guard")).build(opts).expect("good options");
-    exec.create_guard_table().await.expect("created");
+    let exec = executor_with_guard(pool_of(1, server.opts())).await;
     if known {
-        make_known(&exec).await;
+        make_known_well(&exec).await.expect("committed");
     }
     exec
 }
 
-/// Whether each text that reached the server has the savepoint in it.
+/// For each text that reached the server, whether the savepoint is in it.
 fn savepoints(proxy: &Proxy, from: usize) -> Vec<bool> {
     let all = proxy.commands();
     let texts = all.iter().skip(from).filter(|seen| seen.kind == Kind::Query);
@@ -40,7 +28,7 @@ fn savepoints(proxy: &Proxy, from: usize) -> Vec<bool> {
 async fn a_savepoint_costs_nothing_once_a_connection_is_known_well() {
     let server = shared().await;
     let proxy = Proxy::start(server).await;
-    let exec = Executor::new(pool_of(1, proxy.opts())).expect("good options");
+    let exec = executor_of_one(proxy.opts());
     let ledger = Ledger::new(server).await;
     let procedure = unique("neutral");
     server.query_drop(format!("CREATE PROCEDURE {procedure}() DO 0")).await;
@@ -56,18 +44,18 @@ async fn a_savepoint_costs_nothing_once_a_connection_is_known_well() {
         savepoints(&proxy, before)
     };
     exec.ping().await.expect("a connection");
-    // with the text that begins and the text that commits, in as many round trips
+    // in the text that begins and in the text that commits, without a round trip more
     assert_eq!(run(ledger.insert()).await, [true, false, true]);
-    make_known(&exec).await;
+    make_known_well(&exec).await.expect("committed");
     assert_eq!(run(ledger.insert()).await, [false, false, false]);
-    // a call may do anything, and is led by the savepoint
+    // a CALL may do anything, so that the savepoint is set before it
     assert_eq!(run(format!("CALL {procedure}()")).await, [false, true, false, true]);
-    // it may be reset in between
+    // (the connection may be reset in between)
     assert!(!run(ledger.insert()).await.contains(&true));
     assert_eq!(ledger.rows().await, 3);
 }
 
-/// Texts that end the transaction, and whether another one is open behind them.
+/// Texts that end the transaction; some begin another one.
 async fn endings(server: &Server, insert: &str) -> Vec<String> {
     let mut endings = vec![
         "COMMIT; START TRANSACTION".to_owned(),
@@ -118,7 +106,7 @@ async fn what_ends_a_transaction_is_noticed_on_a_connection_that_is_known_well()
                 };
                 let rows = ledger.rows().await;
                 match done {
-                    // `SET autocommit = 1` where it is on changes nothing on some servers
+                    // on some servers `SET autocommit = 1` changes nothing where it is on
                     Ok(_) => assert_eq!(rows, 2, "{case}: not whole"),
                     Err(error) if error.outcome() == Outcome::NotExecuted => assert_eq!(rows, 0, "{case}: {error}"),
                     Err(_) => assert!(rows <= 1, "{case}: {rows} rows"),
@@ -135,10 +123,10 @@ async fn what_ends_a_transaction_is_noticed_on_a_connection_that_is_known_well()
 async fn a_connection_whose_transaction_was_not_whole_is_not_known_well_any_more() {
     let server = shared().await;
     let proxy = Proxy::start(server).await;
-    let exec = Executor::new(pool_of(1, proxy.opts())).expect("good options");
+    let exec = executor_of_one(proxy.opts());
     let procedure = unique("ending");
     server.query_drop(format!("CREATE PROCEDURE {procedure}() BEGIN COMMIT; START TRANSACTION; END")).await;
-    make_known(&exec).await;
+    make_known_well(&exec).await.expect("committed");
     let work = |mut tx: Tx| {
         let call = format!("CALL {procedure}()");
         async move { tx.query_drop(call).await.map(drop) }

@@ -1,5 +1,9 @@
+mod closure;
+mod commit;
 mod commit_answers;
-pub mod ended_by_server;
-mod ended_by_statements;
+mod ended_by_server;
+pub mod ended_by_statements;
 mod known_well;
+mod on_session;
+mod refused;
 mod reruns;

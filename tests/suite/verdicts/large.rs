@@ -1,19 +1,20 @@
-//! Statements of several packets, written in many steps: wherever one is cut, the verdict is true (CASES.md 14).
+//! Statements of several packets, which are written in many steps: wherever one is cut, the verdict is true (case 14).
 
 use mysql_retry::{Executor, Outcome};
-use mysql_retry_fixture::{Fault, Flavour, Place, Proxy, Rule, Server, Transport, When};
+use mysql_retry_fixture::{Fault, Flavour, Place, Proxy, Rule, Server, Transport, When, in_time};
 
-use crate::support::{Ledger, executor_of_one, in_time, settle};
+use crate::support::{Ledger, executor_of_one, settle};
 
-/// The largest packet; what is larger is sent as several.
+/// The size of the largest packet; a larger statement is sent as several packets.
 const PACKET: usize = 0xFF_FFFF;
+
 const HEADER: usize = 4;
 
 async fn roomy_server() -> Server {
     Server::builder().flag("--max-allowed-packet=64M").start().await
 }
 
-/// An insert of two packets, and the length of all that is sent for it.
+/// An insert of two packets, and the number of bytes that are sent for it.
 fn large(insert: &str) -> (String, usize) {
     let sql = format!("{insert} /* {} */", "x".repeat(PACKET + (4 << 20)));
     let length = 2 * HEADER + 1 + sql.len();
@@ -54,10 +55,10 @@ async fn wherever_an_insert_of_two_packets_is_cut_the_verdict_is_true() {
             let shown = format!("{place:?} {fault:?}: {rows} rows, {result:?}");
             let complete = !matches!(place, Place::Request(_));
             match result.map_err(|error| error.outcome()) {
-                // a proof that it was not executed, and sent again
+                // proved not executed, and sent again
                 Ok(()) => assert!(rows == 1 && proxy.accepted() == 2 && !complete, "{shown}"),
                 Err(Outcome::NotExecuted) => assert_eq!(rows, 0, "{shown}"),
-                // a part of a command is not executed, were it a packet that is complete
+                // a part of a command is not executed, even if it ends with a whole packet
                 Err(Outcome::Unknown) => assert!(rows == 0 || rows == 1 && complete, "{shown}"),
                 Err(other) => panic!("{other:?} {shown}"),
             }
@@ -65,8 +66,8 @@ async fn wherever_an_insert_of_two_packets_is_cut_the_verdict_is_true() {
     }
 }
 
-// A socket that is closed under a write: the driver knows that not all was written. (Over TCP that is a reset, which
-// could as well have come after all of it.)
+// The unix socket is closed during the write, so that the driver knows that not all was written. (Over TCP it sees a reset, which may
+// also come after all was written.)
 #[tokio::test]
 async fn an_insert_whose_write_failed_is_sent_again_and_runs_once() {
     let server = roomy_server().await;
@@ -85,7 +86,7 @@ async fn an_insert_whose_write_failed_is_sent_again_and_runs_once() {
     }
 }
 
-// the client sees the end of the stream while it writes; what it writes all the same may be executed
+// the client sees EOF while it writes, and what it goes on to write may be executed
 #[tokio::test]
 async fn an_insert_whose_connection_was_closed_on_one_side_only_is_unknown() {
     let server = roomy_server().await;
@@ -93,7 +94,7 @@ async fn an_insert_whose_connection_was_closed_on_one_side_only_is_unknown() {
     let (sql, _) = large(&ledger.insert());
     for (n, place) in (1..).zip([1 << 20, HEADER + PACKET]) {
         let end = Rule::new(When::text(&ledger.table), Place::Request(place), Fault::HalfClose);
-        // nor is it ended before it is executed
+        // and the session is not killed before it has executed the insert
         let kill = Rule::new(When::text("KILL "), Place::Request(0), Fault::Fin).times(1_000);
         let (result, exec, proxy) = run(&server, &sql, &[end, kill]).await;
         let error = result.expect_err("its reply was lost");

@@ -1,4 +1,4 @@
-//! Attempts that fail in different ways, in every order: the error says what is true for the whole call (CASES.md 16).
+//! Attempts of one call that fail in different ways, in every order: the error says what is true for the whole call (case 16).
 
 use std::{
     collections::VecDeque,
@@ -10,12 +10,9 @@ use std::{
 
 use futures_util::future::join_all;
 use mysql_retry::{Annotate as _, Classification, Event, Executor, Outcome, Reason, RetryPolicy, Statement};
-use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When};
+use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When, in_time, ms, pool_of};
 
-use crate::{
-    support::hooks::ms,
-    support::{Ledger, in_time, pool_of, shared},
-};
+use crate::support::{Ledger, shared};
 
 /// How an attempt fails.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,24 +21,22 @@ enum Failure {
     /// By a server that is read-only.
     Refused,
     LostWhilePreparing,
-    /// The only one that leaves it open whether the statement was executed. (It was.)
+    /// The only one after which it is unknown whether the statement was executed. (It was.)
     Lost,
 }
 
 const PROVED: [Failure; 3] = [Failure::NoConnection, Failure::Refused, Failure::LostWhilePreparing];
+
 const ALL: [Failure; 4] = [Failure::NoConnection, Failure::Refused, Failure::LostWhilePreparing, Failure::Lost];
 
 impl Failure {
     fn rule(self, sql: &str) -> Rule {
-        let message = "The MySQL server is running with the --read-only option so it cannot execute this statement";
-        let refusal =
-            Fault::ErrPacket { code: 1290, state: Some("HY000".into()), message: message.into(), sequence: None };
         match self {
-            // the first thing that the executor asks a connection of its pool, and no probe
+            // the first question on each new connection of the pool, which a probe does not ask
             Failure::NoConnection => Rule::new(When::text("GET_LOCK"), Place::Request(0), Fault::Fin),
-            Failure::Refused => Rule::new(When::executes(sql), Place::Request(0), refusal),
+            Failure::Refused => Rule::new(When::executes(sql), Place::Request(0), Fault::read_only()),
             Failure::LostWhilePreparing => Rule::new(When::text(sql), Place::AfterRequest, Fault::Fin),
-            Failure::Lost => Rule::new(When::executes(sql), Place::AfterRequestWhenAnswered, Fault::Fin),
+            Failure::Lost => Rule::reply_lost(When::executes(sql)),
         }
     }
 
@@ -51,7 +46,7 @@ impl Failure {
     }
 }
 
-/// All sequences of so many of these.
+/// All sequences of this length.
 fn sequences(of: &[Failure], length: usize) -> Vec<Vec<Failure>> {
     if length == 0 {
         return vec![Vec::new()];
@@ -60,8 +55,7 @@ fn sequences(of: &[Failure], length: usize) -> Vec<Vec<Failure>> {
     shorter.iter().flat_map(|start| of.iter().map(|&last| [start.as_slice(), &[last]].concat())).collect()
 }
 
-/// A policy under which the last of these failures surfaces at once: it is one replay too many, or none that trying again
-/// can mend.
+/// A policy under which the last of these failures surfaces at once: as one replay too many, or as an error that retrying cannot fix.
 fn policy(failures: &[Failure]) -> RetryPolicy {
     let replays = failures[..failures.len() - 1].iter().filter(|failure| failure.counts()).count();
     let builder = RetryPolicy::builder().initial_delay(ms(1)).deadline(ms(50_000));
@@ -79,7 +73,7 @@ fn policy(failures: &[Failure]) -> RetryPolicy {
     }
 }
 
-/// Lets the attempts of an insert fail like this, one after the other.
+/// Makes the attempts of an insert fail like this, one after the other, and checks the error.
 async fn assert_true(failures: &[Failure], idempotent: bool) {
     let server = shared().await;
     let ledger = Ledger::new(server).await;
@@ -139,7 +133,7 @@ async fn a_plain_write_is_unknown_only_if_it_ends_with_an_unknown_attempt() {
     }
 }
 
-// the same with a condition that lasts: it is the deadline that ends the call
+// a condition that lasts: the deadline ends the call
 #[tokio::test]
 async fn a_call_that_waits_until_its_deadline_tells_what_became_of_its_earlier_attempt() {
     let server = shared().await;

@@ -6,4 +6,5 @@ mod messages;
 mod mixed;
 mod outcomes;
 mod packet_limits;
-mod servers;
+mod preparing;
+mod refusals;
