@@ -21,15 +21,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mysql_async::{Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, prelude::Queryable};
+use mysql_async::{Opts, OptsBuilder, Pool, prelude::Queryable};
 use mysql_retry::{Done, Error, Executor, TxOpts, mysql_async};
-use mysql_retry_fixture::{Kind, Proxy, Server};
+use mysql_retry_fixture::{Kind, Proxy, Server, median, pool_without_resets};
 use tokio::runtime;
-
-#[path = "../overhead/median.rs"]
-mod median;
-
-use median::median;
 
 /// Tasks that call at the same time, and connections for them.
 const CROWD: usize = 16;
@@ -82,10 +77,7 @@ struct Contestants {
 
 impl Contestants {
     async fn new(opts: OptsBuilder, connections: usize, first_token: u64) -> Self {
-        let constraints = PoolConstraints::new(connections, connections).expect("as many as there are");
-        // without resets: what the executor makes of its options too
-        let pool_opts = PoolOpts::default().with_constraints(constraints).with_reset_connection(false);
-        let opts: Opts = opts.pool_opts(pool_opts).into();
+        let opts: Opts = pool_without_resets(connections, opts).into();
         let executor = Executor::new(opts.clone()).expect("good options");
         executor.create_guard_table().await.expect("created");
         Contestants { pool: Pool::new(opts), executor, tokens: Arc::new(AtomicU64::new(first_token)) }

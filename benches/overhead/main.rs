@@ -9,14 +9,13 @@
 //!   worse of one caller and 16.
 //! * `exec_vs_default_pool`: throughput of 16 callers over that of a pool as it is by default, with its resets.
 
-use mysql_async::{Opts, Pool, PoolConstraints, PoolOpts};
+use mysql_async::{Opts, Pool};
 use mysql_retry::{Executor, mysql_async};
-use mysql_retry_fixture::Server;
+use mysql_retry_fixture::{Server, pool_without_resets};
 use tokio::runtime;
 
 mod allocations;
 mod calls;
-mod median;
 mod throughput;
 
 use throughput::{Row, Setting};
@@ -45,16 +44,9 @@ async fn start_server() -> Server {
     server
 }
 
-/// A pool of exactly so many connections, which does not reset them: what the executor makes of its options too.
-fn opts(server: &Server, connections: usize) -> Opts {
-    let constraints = PoolConstraints::new(connections, connections).expect("as many as there are");
-    let pool_opts = PoolOpts::default().with_constraints(constraints).with_reset_connection(false);
-    server.opts().pool_opts(pool_opts).into()
-}
-
 /// The two that are compared.
 fn pool_and_executor(server: &Server, connections: usize) -> (Pool, Executor) {
-    let opts = opts(server, connections);
+    let opts: Opts = pool_without_resets(connections, server.opts()).into();
     (Pool::new(opts.clone()), Executor::new(opts).expect("good options"))
 }
 

@@ -7,11 +7,10 @@ use std::{
 
 use mysql_async::{Conn, Pool};
 use mysql_retry::{Executor, mysql_async};
-use mysql_retry_fixture::Server;
+use mysql_retry_fixture::{Server, median};
 
 use crate::{
     calls::{Call, Caller, repeat},
-    median::median,
     pool_and_executor,
 };
 

@@ -1,13 +1,17 @@
-//! No target left, and a target that does not let us in.
+//! No target is left, or a target refuses the login.
 
 use mysql_retry::{Annotate as _, Disconnect, Executor, Outcome, RetryPolicy, Statement};
-use mysql_retry_fixture::{Pair, Proxy};
+use mysql_retry_fixture::{
+    Events, Pair, Proxy,
+    failover::{in_time, until_true},
+    ms,
+};
 
-use crate::support::{Events, address, builder, in_time, ms, until_true};
+use crate::support::builder;
 
 const SECRET: &str = "hunter2-secret";
 
-// CASES.md 32
+// case 32
 #[tokio::test]
 async fn when_all_targets_are_down_the_error_comes_in_time_and_names_them_without_the_password() {
     let pair = Pair::start().await;
@@ -21,14 +25,14 @@ async fn when_all_targets_are_down_the_error_comes_in_time_and_names_them_withou
     pair.first().kill().await;
     pair.second().kill().await;
     for statement in ["INSERT INTO t VALUES (1)".idempotent(), Statement::new("DELETE FROM t")] {
-        let error = in_time(exec.query_drop(statement)).await.expect_err("nobody is there");
+        let error = in_time(exec.query_drop(statement)).await.expect_err("no server is up");
         assert_eq!(error.outcome(), Outcome::NotExecuted, "{error}");
         assert_eq!((error.disconnect(), error.code()), (Some(Disconnect::ServerGone), Some(2006)), "{error}");
         assert!(error.is_deadline() && error.down_for().is_some(), "{error}");
         assert!(error.elapsed().as_secs() < 20, "{:?}", error.elapsed());
         let shown = format!("{error} {error:?}");
         for server in pair.servers() {
-            assert!(error.to_string().contains(&address(server)), "{shown}");
+            assert!(error.to_string().contains(&server.address()), "{shown}");
         }
         assert!(!shown.contains("hunter2"), "{shown}");
     }
@@ -36,7 +40,7 @@ async fn when_all_targets_are_down_the_error_comes_in_time_and_names_them_withou
     in_time(exec.ping()).await.expect("back");
 }
 
-// CASES.md 34, among several
+// case 34, with several targets
 #[tokio::test]
 async fn a_target_with_a_wrong_password_is_not_asked_again_and_again_and_statements_go_to_the_next() {
     let pair = Pair::start().await;
@@ -51,7 +55,7 @@ async fn a_target_with_a_wrong_password_is_not_asked_again_and_again_and_stateme
     pair.first().kill().await;
     let call = exec.query_drop("INSERT INTO t VALUES (2)");
     let meanwhile = async {
-        // a round does not wait for an answer that takes long: it may be asked more than once until it has answered
+        // a round of probes does not wait for a slow answer: the target may be asked more than once until it has answered
         until_true(async || exec.counters().probes > 30).await;
         let asked = locked.accepted();
         until_true(async || exec.counters().probes > 60).await;
@@ -60,7 +64,7 @@ async fn a_target_with_a_wrong_password_is_not_asked_again_and_again_and_stateme
     };
     let (written, ()) = in_time(async { tokio::join!(call, meanwhile) }).await;
     written.expect("the last target");
-    assert_eq!(events.moves(), [(address(pair.first()), address(pair.second()))]);
+    assert_eq!(events.moves(), [(pair.first().address(), pair.second().address())]);
     assert_eq!(pair.second().query_first("SELECT COUNT(*) FROM t").await, Some(2));
 }
 
@@ -71,7 +75,7 @@ async fn a_wrong_password_of_the_target_in_use_surfaces_at_once() {
     let wrong = pair.opts(0).pass(Some("wrong"));
     let exec = builder(&events).build_targets([wrong, pair.opts(1)]).expect("good options");
     for _ in 0..3 {
-        let error = in_time(exec.query_drop("SELECT 1".idempotent())).await.expect_err("not let in");
+        let error = in_time(exec.query_drop("SELECT 1".idempotent())).await.expect_err("the login is refused");
         assert_eq!((error.code(), error.attempts()), (Some(1045), 1), "{error}");
         assert_eq!(error.outcome(), Outcome::NotExecuted, "{error}");
     }

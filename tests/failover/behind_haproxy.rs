@@ -1,14 +1,14 @@
-//! Behind haproxy, which sees that a server is dead and not that it is read-only.
+//! Behind haproxy, which notices that a server is dead, but not that it is read-only.
 
 use mysql_retry::{Executor, Unavailable};
-use mysql_retry_fixture::{Haproxy, Pair};
-
-use crate::{
-    load::{Kind, Load},
-    support::{CALLERS, Events, builder, has_haproxy, settle, until},
+use mysql_retry_fixture::{
+    Events, Haproxy, Pair,
+    failover::{Call, Load, until_counters},
 };
 
-/// Callers on a pair behind haproxy.
+use crate::support::{CALLERS, builder, has_haproxy, settle, wait_down};
+
+/// A pair behind haproxy, with callers on it.
 struct Scene {
     pair: Pair,
     haproxy: Haproxy,
@@ -41,9 +41,9 @@ async fn calls_wait_until_the_backup_that_haproxy_turned_to_is_promoted() {
     haproxy.wait_until_down(0).await;
     settle().await;
     drop(pause);
-    // a replica answers at the address now
-    events.wait_down(Unavailable::ReadOnly).await;
-    until(&exec, |it| it.waiting > 0).await;
+    // from now on a replica answers at the address
+    wait_down(&events, Unavailable::ReadOnly).await;
+    until_counters(&exec, |it| it.waiting > 0).await;
     pair.promote(1).await;
     load.reach(200).await;
     let books = load.close(pair.second()).await;
@@ -59,16 +59,16 @@ async fn calls_wait_while_haproxy_has_no_server_at_all() {
     haproxy.wait_until_down(1).await;
     pair.first().kill().await;
     haproxy.wait_until_down(0).await;
-    // it accepts connections, and closes them
-    events.wait_down(Unavailable::Unreachable).await;
-    until(&exec, |it| it.waiting >= u64::from(CALLERS) / 2).await;
+    // haproxy accepts connections and closes them
+    wait_down(&events, Unavailable::Unreachable).await;
+    until_counters(&exec, |it| it.waiting >= u64::from(CALLERS) / 2).await;
     let probes = exec.counters().probes;
-    until(&exec, |it| it.probes >= probes + 6).await;
+    until_counters(&exec, |it| it.probes >= probes + 6).await;
     pair.first().start_again().await;
     load.reach(200).await;
     let books = load.close(pair.first()).await;
     books.assert_true();
-    books.assert_nothing_surfaced_to(&[Kind::Set, Kind::Read, Kind::Guarded]);
+    books.assert_nothing_surfaced_to(&[Call::Set, Call::Read, Call::Guarded]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,8 +80,8 @@ async fn nothing_idempotent_notices_that_haproxy_cuts_all_sessions_at_once() {
         load.reach(60).await;
     }
     assert!(exec.counters().losses > 0, "{:?}", exec.counters());
-    assert_eq!(exec.counters().unfenced, 0, "{:?}", events.all());
+    assert_eq!(exec.counters().unfenced, 0, "{:?}", events.recorded());
     let books = load.close(pair.first()).await;
     books.assert_true();
-    books.assert_nothing_surfaced_to(&[Kind::Set, Kind::Read, Kind::Guarded]);
+    books.assert_nothing_surfaced_to(&[Call::Set, Call::Read, Call::Guarded]);
 }

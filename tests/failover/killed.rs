@@ -1,15 +1,16 @@
-//! A primary that is killed, and the replica that is promoted in its place.
+//! The primary is killed, and the replica promoted in its place.
 
 use mysql_async::prelude::Queryable as _;
 use mysql_retry::{Annotate as _, Unavailable};
-use mysql_retry_fixture::{Flavour, Pair, Server};
-
-use crate::{
-    load::{Kind, Load},
-    support::{CALLERS, Events, address, in_time, over, settle, skip, until, until_true},
+use mysql_retry_fixture::{
+    Events, Flavour, Pair, Recorded, Server,
+    failover::{Call, Load, in_time, until_counters, until_true, wait_moved_to},
+    skip::skip,
 };
 
-/// Lets the primary tell nobody of a commit before the replica has it; false where that is not to be had.
+use crate::support::{CALLERS, over, settle};
+
+/// Makes the primary answer a COMMIT only when the replica has it. False where the servers cannot do that.
 async fn make_semi_synchronous(pair: &Pair) -> bool {
     let (first, second) = (pair.first(), pair.second());
     let (status, on_first, on_second): (&str, &[&str], &[&str]) = match first.flavour() {
@@ -57,7 +58,7 @@ async fn make_semi_synchronous(pair: &Pair) -> bool {
     true
 }
 
-// whatever runs at that moment: statements, COMMITs whose reply is lost, transactions half done
+// the kill meets statements, COMMITs and transactions half done
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_primary_killed_under_load_is_left_for_the_promoted_replica_and_every_verdict_is_true() {
     let pair = Pair::start().await;
@@ -70,21 +71,21 @@ async fn a_primary_killed_under_load_is_left_for_the_promoted_replica_and_every_
     let load = Load::begin("killed-under-load", &exec, CALLERS, true);
     load.reach(200).await;
     pair.first().kill().await;
-    until(&exec, |it| it.waiting >= u64::from(CALLERS) / 2).await;
+    until_counters(&exec, |it| it.waiting >= u64::from(CALLERS) / 2).await;
     let probes = exec.counters().probes;
-    until(&exec, |it| it.probes >= probes + 6).await;
+    until_counters(&exec, |it| it.probes >= probes + 6).await;
     pair.promote(1).await;
     load.reach(300).await;
     let counters = exec.counters();
-    assert_eq!((counters.outages, counters.moves), (1, 1), "{:?}", events.all());
-    assert_eq!(events.moves(), [(address(pair.first()), address(pair.second()))]);
+    assert_eq!((counters.outages, counters.moves), (1, 1), "{:?}", events.recorded());
+    assert_eq!(events.moves(), [(pair.first().address(), pair.second().address())]);
     let books = load.close(pair.second()).await;
     books.assert_true();
-    // an INSERT and a plain transaction whose reply was lost surface
-    books.assert_nothing_surfaced_to(&[Kind::Set, Kind::Read, Kind::Guarded]);
+    // plain INSERTs and plain transactions may fail, where their reply was lost
+    books.assert_nothing_surfaced_to(&[Call::Set, Call::Read, Call::Guarded]);
 }
 
-/// How often the application's user has asked whether a server takes writes.
+/// How often the user `app` has asked whether a server takes writes.
 async fn looks(server: &Server) -> u64 {
     let sql =
         "SELECT COUNT(*) FROM mysql.general_log WHERE user_host LIKE 'app%' AND argument LIKE '%innodb_read_only%'";
@@ -101,7 +102,7 @@ async fn a_killed_primary_that_comes_back_as_a_replica_is_taken_again_only_when_
     load.reach(150).await;
     let pause = load.pause().await;
     pair.catch_up(1).await;
-    // a read that runs when its server is killed
+    // a read that is running when its server is killed
     let slow = {
         let exec = exec.clone();
         tokio::spawn(async move {
@@ -112,33 +113,33 @@ async fn a_killed_primary_that_comes_back_as_a_replica_is_taken_again_only_when_
     pair.first().kill().await;
     settle().await;
     drop(pause);
-    until(&exec, |it| it.waiting >= u64::from(CALLERS) / 2).await;
+    until_counters(&exec, |it| it.waiting >= u64::from(CALLERS) / 2).await;
     pair.promote(1).await;
-    events.wait_moved_to(pair.second()).await;
+    wait_moved_to(&events, pair.second()).await;
     load.reach(150).await;
     assert_eq!(in_time(slow).await.expect("no panic").expect("replayed"), Some(0));
-    assert_eq!((exec.counters().outages, exec.counters().moves), (1, 1), "{:?}", events.all());
+    assert_eq!((exec.counters().outages, exec.counters().moves), (1, 1), "{:?}", events.recorded());
 
     pair.start_as_replica(0).await;
     pair.first().query_drop("SET GLOBAL log_output = 'TABLE'").await;
     pair.first().query_drop("SET GLOBAL general_log = ON").await;
-    // it is looked at, again and again, and not taken
+    // it is probed again and again, and calls do not move to it
     until_true(async || looks(pair.first()).await >= 2).await;
     pair.first().query_drop("SET GLOBAL general_log = OFF").await;
     load.reach(100).await;
-    assert_eq!(exec.counters().moves, 1, "{:?}", events.all());
+    assert_eq!(exec.counters().moves, 1, "{:?}", events.recorded());
 
-    // the roles are switched while nobody writes: no refusal tells of it
+    // the roles are switched while no caller writes, so that no refusal tells of it
     let pause = load.pause().await;
     pair.demote(1).await;
     pair.catch_up(0).await;
     pair.promote(0).await;
-    events.wait_moved_to(pair.first()).await;
-    assert_eq!((exec.counters().outages, exec.counters().moves), (1, 2), "{:?}", events.all());
+    wait_moved_to(&events, pair.first()).await;
+    assert_eq!((exec.counters().outages, exec.counters().moves), (1, 2), "{:?}", events.recorded());
     drop(pause);
     load.reach(150).await;
-    assert_eq!(exec.counters().moves, 2, "{:?}", events.all());
-    assert!(!events.all().contains(&crate::support::Seen::Down(address(pair.first()), Unavailable::ReadOnly)));
+    assert_eq!(exec.counters().moves, 2, "{:?}", events.recorded());
+    assert!(!events.recorded().contains(&Recorded::Down { why: Unavailable::ReadOnly }), "{:?}", events.recorded());
     let books = load.close(pair.first()).await;
     books.assert_true();
     books.assert_nothing_surfaced();

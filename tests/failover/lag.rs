@@ -1,14 +1,14 @@
-//! What asynchronous replication loses, which no client can mend, and the guard detects.
+//! What asynchronous replication loses in a failover: no client can prevent it, and the guard detects it.
 
 use std::{future::IntoFuture as _, sync::Arc};
 
 use mysql_retry::{Done, Error, Executor, Outcome, Reason, TxOpts};
-use mysql_retry_fixture::{Fault, Pair, Place, Proxy, Rule, When};
-
-use crate::{
-    load::{Kind, Load},
-    support::{CALLERS, Events, builder, builder_that_opens, in_time, over, settle},
+use mysql_retry_fixture::{
+    Events, Fault, Pair, Place, Proxy, Rule, When,
+    failover::{Call, Load, in_time, tables},
 };
+
+use crate::support::{CALLERS, builder, builder_that_opens, over, settle};
 
 async fn pay(exec: &Executor, order: u64) -> Result<Done<()>, Error> {
     let payment = exec.transaction(TxOpts::default(), |mut tx| async move {
@@ -28,7 +28,7 @@ async fn a_failover_loses_exactly_what_the_promoted_replica_never_had_and_the_to
     pair.first().query_drop("CREATE TABLE payment (n INT NOT NULL)").await;
     Load::lay_out("lag", pair.first(), &exec, CALLERS).await;
     assert_eq!(pay(&exec, BEFORE).await.expect("paid"), Done::Now(()));
-    // reads see less after the failover than before it
+    // after the failover a read may see an older value than before
     let load = Load::begin("lag", &exec, CALLERS, false);
     load.reach(150).await;
     let pause = load.pause().await;
@@ -38,7 +38,7 @@ async fn a_failover_loses_exactly_what_the_promoted_replica_never_had_and_the_to
     load.reach(100).await;
     let pause = load.pause().await;
     assert_eq!(pay(&exec, LAGGING).await.expect("paid"), Done::Now(()));
-    let [row, _, _, transfer] = crate::load::tables("lag");
+    let [row, _, _, transfer] = tables("lag");
     let sql = |table: &str| format!("SELECT COALESCE(GROUP_CONCAT(n ORDER BY n), '') FROM {table}");
     let numbers = async |table: &str, number: usize| -> Vec<u32> {
         let server = pair.server(number);
@@ -57,7 +57,7 @@ async fn a_failover_loses_exactly_what_the_promoted_replica_never_had_and_the_to
     drop(pause);
     pair.promote(1).await;
     load.reach(200).await;
-    // what is there tells what was done
+    // the token tells which payment the promoted replica has
     assert_eq!(pay(&exec, BEFORE).await.expect("found"), Done::Before { payload: None });
     assert_eq!(pay(&exec, LAGGING).await.expect("paid again"), Done::Now(()));
     let paid: Option<(u32, u32)> = pair.second().query_first("SELECT COUNT(*), COUNT(DISTINCT n) FROM payment").await;
@@ -66,13 +66,14 @@ async fn a_failover_loses_exactly_what_the_promoted_replica_never_had_and_the_to
     let books = load.close(pair.second()).await;
     books.assert_true_but_for_the_lost();
     books.assert_nothing_surfaced();
-    let mut lost: Vec<u32> = books.lost().iter().filter(|(kind, _)| *kind != Kind::Set).map(|(_, n)| *n).collect();
+    let mut lost: Vec<u32> = books.lost().iter().filter(|(call, _)| *call != Call::Set).map(|(_, n)| *n).collect();
     lost.sort_unstable();
     never_had.sort_unstable();
     assert_eq!(lost, never_had);
 }
 
-/// A payment whose second run fails, at a replica that has not heard of the first one: what is said of it.
+/// A payment whose first COMMIT is lost and whose second run fails, at a replica that has not heard of the first one. Returns its
+/// error.
 async fn fail_to_pay_again(pair: &Pair, exec: &Executor) -> Error {
     let payment = exec.transaction(TxOpts::default(), |mut tx| async move {
         let table = if tx.attempt() == 1 { "payment" } else { "no_such_table" };
@@ -87,7 +88,7 @@ async fn fail_to_pay_again(pair: &Pair, exec: &Executor) -> Error {
     error
 }
 
-/// A pair whose second server has the tables, and hears no more.
+/// Makes the tables, stops replication, and promotes the second server.
 async fn lagging(exec: &Executor, pair: &Pair) {
     exec.create_guard_table().await.expect("created");
     pair.first().query_drop("CREATE TABLE payment (n INT NOT NULL)").await;
@@ -96,8 +97,8 @@ async fn lagging(exec: &Executor, pair: &Pair) {
     pair.promote(1).await;
 }
 
-/// The session of the lost COMMIT is seen gone at the old primary. That the token can be taken at the new one says nothing
-/// about the old one all the same.
+/// The session of the lost COMMIT is seen gone at the old primary. Even so, that the token is free at the new one proves nothing
+/// about the old one.
 #[tokio::test]
 async fn a_rerun_at_a_replica_that_lags_does_not_say_that_nothing_was_done_at_the_old_primary() {
     let pair = Pair::start().await;
@@ -110,10 +111,10 @@ async fn a_rerun_at_a_replica_that_lags_does_not_say_that_nothing_was_done_at_th
     proxy.rule(Rule::new(When::text("COMMIT"), Place::AfterRequestWhenAnswered, Fault::AcceptAndClose));
     let error = fail_to_pay_again(&pair, &exec).await;
     assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::CommitLost), "{error}");
-    assert_eq!((exec.counters().moves, exec.counters().unfenced), (1, 0), "{:?}", events.all());
+    assert_eq!((exec.counters().moves, exec.counters().unfenced), (1, 0), "{:?}", events.recorded());
 }
 
-/// The same where a rerun has begun at the old primary already, which then refuses it.
+/// The same where a rerun has already begun at the old primary, which then refuses it.
 #[tokio::test]
 async fn a_rerun_that_is_refused_at_the_old_primary_does_not_say_elsewhere_that_nothing_was_done() {
     let pair = Pair::start().await;
@@ -130,5 +131,5 @@ async fn a_rerun_that_is_refused_at_the_old_primary_does_not_say_elsewhere_that_
     };
     let (error, ()) = tokio::join!(fail_to_pay_again(&pair, &exec), demotes);
     assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::CommitLost), "{error}");
-    assert_eq!((exec.counters().moves, exec.counters().unfenced), (1, 0), "{:?}", events.all());
+    assert_eq!((exec.counters().moves, exec.counters().unfenced), (1, 0), "{:?}", events.recorded());
 }

@@ -1,14 +1,20 @@
-//! Failover on real servers: callers go on while primaries die, are demoted and come back, and the books are closed over what
-//! each of them was told.
+//! Failover on real servers: callers go on while primaries die, are demoted and come back, and what each of them was told is
+//! compared with what the servers hold.
 //!
-//! What needs haproxy says so and passes where it is missing, unless `MYSQL_RETRY_HAPROXY=required`.
+//! | file | what happens |
+//! |---|---|
+//! | `killed`, `all_down` | the primary dies, or all servers do |
+//! | `switchover`, `one_address`, `offline` | the primary is demoted as planned, behind one address or two, or goes offline |
+//! | `fencing` | a write that was lost at the old primary still runs there |
+//! | `lag` | the promoted replica has not heard of all commits |
+//! | `reading` | an executor that accepts read-only servers |
+//! | `behind_haproxy` | haproxy stands between; without it these tests are skipped, unless `MYSQL_RETRY_HAPROXY=required` |
 
 mod all_down;
 mod behind_haproxy;
 mod fencing;
 mod killed;
 mod lag;
-mod load;
 mod offline;
 mod one_address;
 mod reading;

@@ -1,12 +1,14 @@
 //! MySQL's offline mode (3032), which MariaDB does not have.
 
 use mysql_async::{Conn, Error, prelude::Queryable as _};
-use mysql_retry_fixture::{Flavour, Pair};
-
-use crate::{
-    load::Load,
-    support::{CALLERS, Events, address, over, shorten_lock_waits, skip, until},
+use mysql_retry_fixture::{
+    Events, Flavour, Pair,
+    failover::{Call, Load, until_counters},
+    ms,
+    skip::skip,
 };
+
+use crate::support::{CALLERS, over, shorten_lock_waits};
 
 #[tokio::test]
 async fn a_server_that_went_offline_ends_open_sessions_executes_nothing_and_tells_new_ones() {
@@ -19,12 +21,12 @@ async fn a_server_that_went_offline_ends_open_sessions_executes_nothing_and_tell
         let mut conn = Conn::new(pair.opts(0)).await.expect("a connection");
         pair.first().query_drop("SET GLOBAL offline_mode = ON").await;
         if round % 2 == 1 {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(ms(100)).await;
         }
         let told = conn.query_drop("INSERT INTO t VALUES (1)").await.expect_err("offline");
         let new = Conn::new(pair.opts(0)).await.expect_err("offline");
         pair.first().query_drop("SET GLOBAL offline_mode = OFF").await;
-        // its session is ended without a word, which proves nothing (MySQL 9.7)
+        // the session is closed without an error packet, which proves nothing (seen on MySQL 9.7)
         assert!(matches!(told, Error::Io(_)), "{told:?}");
         assert!(matches!(&new, Error::Server(error) if error.code == 3032), "{new:?}");
     }
@@ -38,7 +40,7 @@ async fn a_server_that_went_offline_is_left() {
     if pair.first().flavour() != Flavour::MySql {
         return skip("only MySQL has an offline mode");
     }
-    // who replicates is cut off too, unless it may administer connections, which counts from its next login
+    // offline mode ends replication too, unless its user may administer connections, which takes effect at its next login
     pair.first().query_drop("GRANT CONNECTION_ADMIN ON *.* TO replica@'127.0.0.1'").await;
     pair.catch_up(1).await;
     pair.stop_replication(1).await;
@@ -49,13 +51,13 @@ async fn a_server_that_went_offline_is_left() {
     let load = Load::begin("offline", &exec, CALLERS, true);
     load.reach(150).await;
     pair.first().query_drop("SET GLOBAL offline_mode = ON").await;
-    until(&exec, |it| it.waiting > 0).await;
+    until_counters(&exec, |it| it.waiting > 0).await;
     pair.demote(0).await;
     pair.catch_up(1).await;
     pair.promote(1).await;
     load.reach(150).await;
-    assert_eq!(events.moves(), [(address(pair.first()), address(pair.second()))]);
+    assert_eq!(events.moves(), [(pair.first().address(), pair.second().address())]);
     let books = load.close(pair.second()).await;
     books.assert_true();
-    books.assert_nothing_surfaced_to(&[crate::load::Kind::Set, crate::load::Kind::Read, crate::load::Kind::Guarded]);
+    books.assert_nothing_surfaced_to(&[Call::Set, Call::Read, Call::Guarded]);
 }

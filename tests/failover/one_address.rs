@@ -1,12 +1,12 @@
-//! One address, whose server changes behind it: no configuration.
+//! One address behind which the server changes; the executor knows no other.
 
 use mysql_retry::Annotate as _;
-use mysql_retry_fixture::{Pair, Proxy};
-
-use crate::{
-    load::Load,
-    support::{CALLERS, Events, builder, in_time, shorten_lock_waits, until},
+use mysql_retry_fixture::{
+    Events, Pair, Proxy,
+    failover::{Load, in_time, until_counters},
 };
+
+use crate::support::{CALLERS, builder, shorten_lock_waits};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_caller_notices_that_the_address_leads_to_the_promoted_replica_from_now_on() {
@@ -19,21 +19,21 @@ async fn no_caller_notices_that_the_address_leads_to_the_promoted_replica_from_n
     let load = Load::begin("one-address", &exec, CALLERS, true);
     load.reach(150).await;
     pair.demote(0).await;
-    until(&exec, |it| it.waiting > 0).await;
+    until_counters(&exec, |it| it.waiting > 0).await;
     pair.catch_up(1).await;
     pair.promote(1).await;
-    // the address follows later
+    // the address leads to the new primary only later
     let probes = exec.counters().probes;
-    until(&exec, |it| it.probes > probes + 2).await;
+    until_counters(&exec, |it| it.probes > probes + 2).await;
     proxy.point_at(pair.second());
     load.reach(200).await;
     let books = load.close(pair.second()).await;
     books.assert_true();
     books.assert_nothing_surfaced();
-    assert!(exec.counters().outages >= 1 && events.moves().is_empty(), "{:?}", events.all());
+    assert!(exec.counters().outages >= 1 && events.moves().is_empty(), "{:?}", events.recorded());
 }
 
-/// A read that began at the old primary brings its connection back after the new one has taken a write.
+/// The read began at the old primary, and returns its connection after the new one has executed a write.
 #[tokio::test]
 async fn a_connection_of_a_read_that_began_at_the_old_primary_is_not_used_after_the_next_write() {
     let pair = Pair::start().await;
@@ -46,7 +46,7 @@ async fn a_connection_of_a_read_that_began_at_the_old_primary_is_not_used_after_
     pair.demote(0).await;
     let call = exec.query_drop("INSERT INTO t VALUES (2)");
     let meanwhile = async {
-        until(&exec, |it| it.waiting == 1).await;
+        until_counters(&exec, |it| it.waiting == 1).await;
         let slow = {
             let exec = exec.clone();
             tokio::spawn(async move {

@@ -1,9 +1,13 @@
 //! An executor that only reads, over replicas.
 
 use mysql_retry::{Annotate as _, Outcome, RetryPolicy};
-use mysql_retry_fixture::Pair;
+use mysql_retry_fixture::{
+    Events, Pair,
+    failover::{in_time, until_true},
+    ms,
+};
 
-use crate::support::{Events, address, builder, in_time, ms, until_true};
+use crate::support::builder;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_executor_that_accepts_replicas_goes_from_one_to_the_other_and_back() {
@@ -24,9 +28,9 @@ async fn an_executor_that_accepts_replicas_goes_from_one_to_the_other_and_back()
     for _ in 0..20 {
         assert_eq!(read().await, (7, 2));
     }
-    assert_eq!(events.moves(), [(address(pair.first()), address(pair.second()))]);
+    assert_eq!(events.moves(), [(pair.first().address(), pair.second().address())]);
 
-    // what only reads is told so, in time
+    // a write is refused, within the deadline
     let soon = RetryPolicy::builder().deadline(ms(600)).build().expect("valid");
     let error = in_time(exec.with_policy(&soon).query_drop("INSERT INTO t VALUES (8)")).await.expect_err("read-only");
     assert_eq!(error.outcome(), Outcome::NotExecuted, "{error}");

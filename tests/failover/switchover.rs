@@ -1,18 +1,18 @@
-//! A planned switchover: the primary is demoted, then the replica is promoted (CASES.md 36).
+//! A planned switchover: the primary is demoted, then the replica is promoted (case 36).
 
 use std::future::IntoFuture as _;
 
 use mysql_async::prelude::Queryable as _;
 use mysql_retry::{Annotate as _, Done, Error, TxOpts, Unavailable};
-use mysql_retry_fixture::Pair;
+use mysql_retry_fixture::{
+    Events, Pair,
+    failover::{Load, in_time, until_counters, wait_moved_to},
+};
 use tokio::sync::Semaphore;
 
-use crate::{
-    load::Load,
-    support::{CALLERS, Events, address, in_time, over, shorten_lock_waits, until},
-};
+use crate::support::{CALLERS, over, shorten_lock_waits, wait_down};
 
-/// The old primary is demoted, and the other one promoted when it has everything.
+/// Demotes one server, and promotes the other when it has all commits.
 async fn switch_over(pair: &Pair, from: usize, to: usize) {
     pair.demote(from).await;
     pair.catch_up(to).await;
@@ -29,19 +29,19 @@ async fn no_caller_notices_a_switchover_under_load_there_and_back() {
     let load = Load::begin("switchover", &exec, CALLERS, true);
     load.reach(150).await;
     pair.demote(0).await;
-    until(&exec, |it| it.waiting > 0).await;
+    until_counters(&exec, |it| it.waiting > 0).await;
     pair.catch_up(1).await;
     pair.promote(1).await;
     load.reach(150).await;
-    let (first, second) = (address(pair.first()), address(pair.second()));
+    let (first, second) = (pair.first().address(), pair.second().address());
     assert_eq!(events.moves(), [(first.clone(), second.clone())]);
-    assert_eq!(exec.counters().outages, 1, "{:?}", events.all());
-    events.wait_down(Unavailable::ReadOnly).await;
+    assert_eq!(exec.counters().outages, 1, "{:?}", events.recorded());
+    wait_down(&events, Unavailable::ReadOnly).await;
 
     pair.follow(0).await;
     pair.catch_up(0).await;
     switch_over(&pair, 1, 0).await;
-    events.wait_moved_to(pair.first()).await;
+    wait_moved_to(&events, pair.first()).await;
     load.reach(150).await;
     assert_eq!(events.moves(), [(first.clone(), second.clone()), (second, first)]);
     let books = load.close(pair.first()).await;
@@ -49,7 +49,7 @@ async fn no_caller_notices_a_switchover_under_load_there_and_back() {
     books.assert_nothing_surfaced();
 }
 
-// the server rolls back what it refuses to commit, and a second COMMIT would commit nothing and succeed
+// a server rolls back what it refuses to commit, so that a second COMMIT would succeed and commit nothing
 #[tokio::test]
 async fn a_transaction_whose_commit_is_refused_is_run_again_on_the_new_primary() {
     for guarded in [false, true] {
@@ -75,7 +75,7 @@ async fn a_transaction_whose_commit_is_refused_is_run_again_on_the_new_primary()
         let trouble = async {
             written.acquire().await.expect("open").forget();
             pair.demote(0).await;
-            // for the run that is refused, and for the next one
+            // one for the run that is refused, one for the next run
             demoted.add_permits(2);
             pair.catch_up(1).await;
             pair.promote(1).await;
@@ -98,7 +98,7 @@ async fn reads_go_on_at_a_demoted_primary_while_writes_wait() {
     pair.demote(0).await;
     let call = exec.query_drop("INSERT INTO t VALUES (2)");
     let meanwhile = async {
-        until(&exec, |it| it.waiting == 1).await;
+        until_counters(&exec, |it| it.waiting == 1).await;
         for _ in 0..20 {
             let row: Option<(u32, u32)> =
                 exec.query_first("SELECT n, @@server_id FROM t".idempotent()).await.expect("reads go on");

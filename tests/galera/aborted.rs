@@ -1,18 +1,18 @@
 //! A transaction that another node's change aborts, while it runs statements that touch no table.
 //!
-//! Galera reports the abort to the next statement, unless it comes just as such a statement ends: then nobody is told.
+//! Galera reports the abort to the next statement, unless it comes just as such a statement ends: then it reports it to none.
 
 use std::{future::IntoFuture as _, time::Duration};
 
-use mysql_retry::{Done, Error, Executor, Tx, TxOpts};
-use mysql_retry_fixture::{Kind, Proxy};
+use mysql_retry::{Done, Error, Outcome, Tx, TxOpts};
+use mysql_retry_fixture::{Kind, Proxy, failover::in_time, make_known_well};
 
-use crate::support::{Bank, cluster, in_time};
+use crate::support::{Bank, cluster};
 
-/// Transactions of each kind. One abort in some dozens comes at the bad moment.
+/// Transactions, every other one guarded. One abort in a few dozen comes at the bad moment.
 const ROUNDS: u32 = 100;
 
-/// What touches no table runs in one text with what does: there the bad moment is a long one.
+/// A transfer whose last text ends with statements that touch no table, which makes the bad moment long.
 async fn work(bank: &Bank, mut tx: Tx, number: usize) -> Result<(), Error> {
     let idle = "; DO 0".repeat(40);
     let [out, into, note] = bank.transfer(number);
@@ -21,20 +21,13 @@ async fn work(bank: &Bank, mut tx: Tx, number: usize) -> Result<(), Error> {
     tx.query_drop(out + &idle).await.map(drop)
 }
 
-/// 16 whole transactions make a connection known well, where that may be.
-async fn make_known(exec: &Executor) {
-    for _ in 0..16 {
-        exec.transaction(TxOpts::default(), |_| async { Ok::<_, Error>(()) }).await.expect("committed");
-    }
-}
-
 #[tokio::test]
 async fn what_another_node_has_aborted_without_a_word_is_never_half_committed_and_called_done() {
     let Some(cluster) = cluster().await else { return };
     let bank = Bank::open(cluster).await;
     let exec = bank.executor(cluster.node(1).opts());
     let rival = bank.executor(cluster.node(0).opts());
-    make_known(&exec).await;
+    make_known_well(&exec).await.expect("committed");
     let disturbance =
         format!("UPDATE {} SET balance = balance + 0, touched = touched + 1 WHERE id = 1", bank.accounts());
     cluster.node(0).query_drop(format!("ALTER TABLE {} ADD touched INT NOT NULL DEFAULT 0", bank.accounts())).await;
@@ -45,7 +38,7 @@ async fn what_another_node_has_aborted_without_a_word_is_never_half_committed_an
         let number = round as usize;
         let disturb = async {
             tokio::time::sleep(Duration::from_micros(u64::from(round % 25) * 100)).await;
-            // it may be the one that has to give way
+            // this one may be aborted instead
             let _ = rival.query_drop(disturbance.as_str()).await;
         };
         let transaction = exec.transaction(TxOpts::default(), |tx| work(&bank, tx, number));
@@ -65,17 +58,21 @@ async fn what_another_node_has_aborted_without_a_word_is_never_half_committed_an
     bank.catch_up().await;
     let noted = bank.noted().await;
     for number in &done {
-        assert_eq!(noted.iter().filter(|noted| *noted == number).count(), 1, "{number} is said to be done");
+        assert_eq!(noted.iter().filter(|noted| *noted == number).count(), 1, "{number} ended with Ok");
     }
     for (number, error) in &failed {
-        assert_eq!(error.outcome(), mysql_retry::Outcome::Unknown, "{number}: {error}");
+        assert_eq!(error.outcome(), Outcome::Unknown, "{number}: {error}");
     }
     println!("aborted: done={} unknown={} reruns={}", done.len(), failed.len(), exec.counters().resends);
     assert!(exec.counters().resends > 0, "nothing was aborted");
     let (_, _, first, second) = bank.books().await;
-    // what was half committed was told as unknown
+    // the transfers that were half committed ended with Unknown
     let off = (1000 - first).abs_diff(second - 1000);
-    assert!(off as usize <= failed.len(), "{off} transfers are in part, and {} calls were told so", failed.len());
+    assert!(
+        off as usize <= failed.len(),
+        "{off} transfers are half committed, and {} calls ended with Unknown",
+        failed.len()
+    );
 }
 
 #[tokio::test]
@@ -84,7 +81,7 @@ async fn a_transaction_on_a_node_has_its_savepoint_however_well_the_connection_i
     let bank = Bank::open(cluster).await;
     let proxy = Proxy::start(cluster.node(0)).await;
     let exec = bank.executor(proxy.opts());
-    make_known(&exec).await;
+    make_known_well(&exec).await.expect("committed");
     let before = proxy.commands().len();
     let done: Result<(), Error> =
         exec.transaction(TxOpts::default(), |mut tx| async move { tx.query_drop("DO 0").await.map(drop) }).await;

@@ -1,41 +1,31 @@
 //! Failover among three nodes: killed, frozen, without a quorum, and back.
 
-use std::time::Duration;
-
 use mysql_async::{Conn, prelude::Queryable as _};
-use mysql_retry::{Builder, Counters, Executor, RetryPolicy};
-use mysql_retry_fixture::Cluster;
+use mysql_retry::{Builder, Executor, RetryPolicy};
+use mysql_retry_fixture::{
+    Cluster,
+    failover::{Call, Load, until_counters, until_true},
+    ms,
+};
 use tokio::sync::Mutex;
 
-use crate::{
-    load::{Kind, Load},
-    support::{cluster, in_time},
-};
+use crate::support::{give_quorum_back, own_cluster, take_quorum};
 
-/// So many callers are at work at the same time.
+/// The callers that are at work at the same time.
 const CALLERS: u32 = 10;
 
-/// One at a time: clusters take turns on a machine of two cores.
+/// One test at a time: a machine of two cores has no room for several clusters at work.
 static DISTURBED: Mutex<()> = Mutex::const_new(());
 
-/// A cluster of a test's own, if there can be one.
-async fn own_cluster() -> Option<&'static Cluster> {
-    // the shared one says whether there is Galera, and is not to be disturbed
-    cluster().await?;
-    // it lives as long as the process, as the other one does
-    Some(Box::leak(Box::new(Cluster::start().await)))
-}
-
-/// Notices soon that a node hangs, and outlives what a cluster takes to find itself.
+/// Notices soon that a node hangs, and waits longer than a cluster needs to form again.
 fn builder() -> Builder {
-    let policy = RetryPolicy::builder().deadline(Duration::from_secs(100)).max_replays(100).build().expect("valid");
-    let second = Duration::from_secs(1);
+    let policy = RetryPolicy::builder().deadline(ms(100_000)).max_replays(100).build().expect("valid");
     Executor::builder()
         .policy(policy)
-        .probe_interval(Duration::from_millis(100))
-        .watch_after(second)
-        .give_up_after(second)
-        // certification failures are no flood
+        .probe_interval(ms(100))
+        .watch_after(ms(1_000))
+        .give_up_after(ms(1_000))
+        // certification failures would use it up
         .retry_budget(None)
 }
 
@@ -55,56 +45,40 @@ async fn begin(scenario: &'static str, cluster: &Cluster) -> (Executor, Load) {
     (exec, load)
 }
 
-async fn until(exec: &Executor, holds: impl Fn(&Counters) -> bool) {
-    in_time(async {
-        while !holds(&exec.counters()) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
-}
-
 /// The node that statements go to.
 async fn current(exec: &Executor, cluster: &Cluster) -> Option<usize> {
     let port: Option<u16> = exec.query_first("SELECT @@port").await.expect("an answer");
     (0..3).find(|number| Some(cluster.node(*number).port()) == port)
 }
 
-/// Waits until all nodes agree that they are one cluster again: one that comes back may not know yet that it had been away.
+/// Waits until all nodes agree that they are one cluster again: a node that comes back may not have noticed that it was away.
 async fn until_whole(cluster: &Cluster) {
     let names = "'wsrep_cluster_size', 'wsrep_local_state_comment', 'wsrep_ready'";
     let question = format!("SHOW STATUS WHERE Variable_name IN ({names})");
     let is_whole = async |number: usize| {
-        // a node that joins closes the connections that it has
+        // a node that joins closes its connections
         let mut conn = Conn::new(cluster.node(number).opts()).await?;
-        let told: Vec<(String, String)> = conn.query(&question).await?;
-        let agrees = told.iter().all(|(_, value)| ["3", "Synced", "ON"].contains(&value.as_str()));
+        let status: Vec<(String, String)> = conn.query(&question).await?;
+        let agrees = status.iter().all(|(_, value)| ["3", "Synced", "ON"].contains(&value.as_str()));
         Ok::<_, mysql_async::Error>(agrees)
     };
-    in_time(async {
-        while !matches!((is_whole(0).await, is_whole(1).await, is_whole(2).await), (Ok(true), Ok(true), Ok(true))) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+    until_true(async || {
+        matches!((is_whole(0).await, is_whole(1).await, is_whole(2).await), (Ok(true), Ok(true), Ok(true)))
     })
     .await;
 }
 
 async fn until_current(exec: &Executor, cluster: &Cluster, number: usize) {
-    in_time(async {
-        while current(exec, cluster).await != Some(number) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
+    until_true(async || current(exec, cluster).await == Some(number)).await;
 }
 
-/// Closes the books over a node that has everything.
+/// Ends the callers, and compares what they were told with a node that has applied everything.
 async fn close(mut load: Load, cluster: &Cluster, number: usize) {
     load.stop().await;
     cluster.catch_up(number).await;
     let books = load.close(cluster.node(number)).await;
     books.assert_true();
-    books.assert_nothing_surfaced_to(&[Kind::Set, Kind::Read, Kind::Guarded]);
+    books.assert_nothing_surfaced_to(&[Call::Set, Call::Read, Call::Guarded]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -140,35 +114,23 @@ async fn a_frozen_node_is_left_and_taken_again_when_the_cluster_has_it_back() {
     close(load, cluster, 0).await;
 }
 
-// CASES.md 37
+// case 37
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_without_quorum_is_left_although_it_answers_and_calls_wait_where_no_node_has_one() {
     let _alone = DISTURBED.lock().await;
     let Some(cluster) = own_cluster().await else { return };
     let (exec, load) = begin("galera-quorum", cluster).await;
     load.reach(150).await;
-    cluster.node(1).freeze();
-    cluster.node(2).freeze();
     let mut own = cluster.node(0).connect().await;
-    in_time(async {
-        loop {
-            let status = own.query_first::<(String, String), _>("SHOW STATUS LIKE 'wsrep_ready'").await;
-            if status.expect("an answer").is_some_and(|(_, ready)| ready == "OFF") {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
+    take_quorum(cluster, &mut own).await;
     own.ping().await.expect("it answers pings");
     own.query_drop("SELECT 1").await.expect("and this");
-    until(&exec, |it| it.waiting > 0).await;
+    until_counters(&exec, |it| it.waiting > 0).await;
     let probes = exec.counters().probes;
-    until(&exec, |it| it.probes > probes + 6).await;
-    // nobody is there to go to
+    until_counters(&exec, |it| it.probes > probes + 6).await;
+    // no node has a quorum
     assert_eq!(exec.counters().moves, 0);
-    cluster.node(1).thaw();
-    cluster.node(2).thaw();
+    give_quorum_back(cluster);
     load.reach(150).await;
     until_whole(cluster).await;
     drop(own);

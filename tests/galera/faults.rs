@@ -1,11 +1,11 @@
-//! A selection of the fault matrix: each case loses the connection of one guarded transfer at one place.
+//! A part of the fault matrix: each case loses the connection of one guarded transfer at one place.
 
 use std::future::IntoFuture as _;
 
-use mysql_retry::{Done, Error, TxOpts};
-use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When};
+use mysql_retry::{Done, TxOpts};
+use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When, failover::in_time};
 
-use crate::support::{Bank, cluster, in_time};
+use crate::support::{Bank, cluster};
 
 const PLACES: [Place; 11] = [
     Place::Request(0),
@@ -42,13 +42,8 @@ async fn wherever_the_connection_is_lost_and_wherever_it_goes_next_each_transfer
                     let token = number.to_string();
                     let transfer = exec
                         .transaction(TxOpts::default(), |mut tx| {
-                            let sql = bank.transfer(number);
-                            async move {
-                                for sql in sql {
-                                    tx.query_drop(sql).await?;
-                                }
-                                Ok::<_, Error>(())
-                            }
+                            let bank = &bank;
+                            async move { bank.make_transfer(&mut tx, number).await }
                         })
                         .exactly_once(token);
                     let done = in_time(transfer.into_future()).await;
@@ -58,6 +53,6 @@ async fn wherever_the_connection_is_lost_and_wherever_it_goes_next_each_transfer
             }
         }
     }
-    let moved = i64::try_from(number).expect("some hundred");
+    let moved = i64::try_from(number).expect("a few hundred");
     assert_eq!(bank.books().await, (number, number, 1000 - moved, 1000 + moved));
 }

@@ -1,18 +1,18 @@
-//! A node that lags: what was committed elsewhere is in order there already, and not to be seen.
+//! A node that lags: it has received what was committed elsewhere, and has not applied it yet.
 
-use std::{future::IntoFuture as _, time::Duration};
+use std::future::IntoFuture as _;
 
 use mysql_async::{Conn, prelude::Queryable as _};
 use mysql_retry::{Done, Error, Executor, Outcome, TxOpts};
-use mysql_retry_fixture::{Cluster, Fault, Place, Proxy, Rule, When};
+use mysql_retry_fixture::{Cluster, Fault, Place, Proxy, Rule, When, failover::in_time, ms};
 use tokio::sync::Mutex;
 
-use crate::support::{Bank, cluster, in_time};
+use crate::support::{Bank, cluster};
 
-/// One test at a time: all that is committed waits behind the first thing that a node cannot apply.
+/// One test at a time: all commits wait behind the first one that a node cannot apply.
 static LAGGING: Mutex<()> = Mutex::const_new(());
 
-/// Lets the second node apply nothing until the connection is closed.
+/// Makes the second node apply nothing until the connection is closed.
 async fn hold_back(cluster: &Cluster, bank: &Bank) -> Conn {
     let table = format!("{}_held", bank.accounts());
     cluster.node(0).query_drop(format!("CREATE TABLE {table} (a INT PRIMARY KEY)")).await;
@@ -31,15 +31,13 @@ async fn transfer(
     exec: &Executor,
     last: fn(u32) -> &'static str,
 ) -> Result<Done<u32>, Error> {
-    proxy.rule(Rule::new(When::text("COMMIT"), Place::AfterRequestWhenAnswered, Fault::Fin));
+    proxy.rule(Rule::reply_lost(When::text("COMMIT")));
     let transfer = exec
         .transaction(TxOpts::default(), |mut tx| {
             proxy.point_at(cluster.node(1));
-            let (sql, last) = (bank.transfer(1), last(tx.attempt()));
+            let last = last(tx.attempt());
             async move {
-                for sql in sql {
-                    tx.query_drop(sql).await?;
-                }
+                bank.make_transfer(&mut tx, 1).await?;
                 tx.query_drop(last).await?;
                 Ok(tx.attempt())
             }
@@ -57,14 +55,14 @@ async fn a_rerun_on_a_node_that_does_not_see_the_lost_commit_yet_fails_certifica
     let exec = bank.executor(proxy.opts());
     let holder = hold_back(cluster, &bank).await;
     let release = async {
-        // as soon as the rerun has written what it is about to commit, with a while for the COMMIT to be on its way
+        // as soon as the rerun has written what it is about to commit, plus the time in which the COMMIT is sent
         cluster.node(1).wait_until_running("SLEEP(0.5)").await;
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        tokio::time::sleep(ms(700)).await;
         holder.disconnect().await.expect("a goodbye");
     };
     let last = |attempt: u32| if attempt == 2 { "SELECT SLEEP(0.5)" } else { "DO 0" };
     let (done, ()) = tokio::join!(transfer(cluster, &bank, &proxy, &exec, last), release);
-    // the value of the run that took effect
+    // the value of the run whose COMMIT took effect
     assert_eq!(done.expect("found out"), Done::Now(1));
     assert_eq!(bank.books().await, (1, 1, 999, 1001));
 }
@@ -84,8 +82,8 @@ async fn a_rerun_that_fails_before_it_has_found_out_does_not_say_not_executed() 
     assert_eq!(bank.books().await, (1, 1, 999, 1001), "the lost COMMIT took effect");
 }
 
-/// A COMMIT that a node could not bring to its end may be in the hands of the others, and take effect when they agree again,
-/// long after its session has ended. (Seen where a quorum was lost and regained.)
+/// A COMMIT that a node could not finish may have reached the others, and take effect when they agree again, long after its session
+/// has ended. (Seen where a quorum was lost and regained.)
 #[tokio::test]
 async fn a_token_that_can_be_taken_on_the_very_node_of_a_lost_commit_says_nothing_about_it() {
     let Some(cluster) = cluster().await else { return };

@@ -3,9 +3,9 @@
 use std::future::IntoFuture as _;
 
 use mysql_retry::{Done, Error, TxOpts};
-use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When};
+use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When, failover::in_time};
 
-use crate::support::{Bank, cluster, in_time};
+use crate::support::{Bank, cluster};
 
 #[tokio::test]
 async fn sixteen_callers_with_one_token_on_three_nodes_do_the_work_once_and_all_learn_the_same() {
@@ -16,13 +16,8 @@ async fn sixteen_callers_with_one_token_on_three_nodes_do_the_work_once_and_all_
         let caller = async |number: usize| {
             let done: Result<Done<usize>, Error> = executors[number % 3]
                 .transaction(TxOpts::default(), |mut tx| {
-                    let sql = bank.transfer(number);
-                    async move {
-                        for sql in sql {
-                            tx.query_drop(sql).await?;
-                        }
-                        Ok(number)
-                    }
+                    let bank = &bank;
+                    async move { bank.make_transfer(&mut tx, number).await.map(|()| number) }
                 })
                 .exactly_once("one")
                 .payload(|number| number.to_le_bytes().to_vec())
@@ -48,15 +43,10 @@ async fn a_commit_whose_reply_was_lost_is_found_out_about_on_another_node() {
         proxy.rule(Rule::new(When::text("COMMIT"), place, Fault::Fin));
         let transfer = exec
             .transaction(TxOpts::default(), |mut tx| {
-                let sql = bank.transfer(1);
-                // whoever connects from now on meets another node
+                // a connection that is made from now on leads to another node
                 proxy.point_at(cluster.node(1));
-                async move {
-                    for sql in sql {
-                        tx.query_drop(sql).await?;
-                    }
-                    Ok::<_, Error>(())
-                }
+                let bank = &bank;
+                async move { bank.make_transfer(&mut tx, 1).await }
             })
             .exactly_once("t");
         let done = in_time(transfer.into_future()).await;

@@ -1,29 +1,50 @@
 //! The cluster of all tests, and tables of a test's own on it.
 
-use std::{
-    env,
-    future::Future,
-    io::{self, Write as _},
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mysql_async::OptsBuilder;
-use mysql_retry::Executor;
-use mysql_retry_fixture::Cluster;
+use mysql_async::{Conn, OptsBuilder, prelude::Queryable as _};
+use mysql_retry::{Error, Executor, Tx};
+use mysql_retry_fixture::{Cluster, failover::until_true, skip::is_available};
 use tokio::sync::OnceCell;
 
-/// The cluster, or a reason why there is none, which has been printed.
+/// Whether there can be a cluster; if not, the reason is printed.
+fn is_possible() -> bool {
+    is_available(Cluster::is_available(), "MYSQL_RETRY_GALERA")
+}
+
+/// The cluster of all tests that do not disturb it. `None` where there is no Galera.
 pub async fn cluster() -> Option<&'static Cluster> {
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
-    if let Err(reason) = Cluster::is_available() {
-        let required = env::var("MYSQL_RETRY_GALERA").is_ok_and(|value| value == "required");
-        assert!(!required, "{reason}");
-        // not by a macro, whose words the harness keeps to itself
-        let _ = writeln!(io::stderr(), "skipped: {reason}");
+    if !is_possible() {
         return None;
     }
     Some(CLUSTER.get_or_init(Cluster::start).await)
+}
+
+/// A cluster of a test's own, which it may disturb. `None` where there is no Galera.
+pub async fn own_cluster() -> Option<&'static Cluster> {
+    if !is_possible() {
+        return None;
+    }
+    // lives as long as the process, as the shared one does
+    Some(Box::leak(Box::new(Cluster::start().await)))
+}
+
+/// Freezes two nodes, and waits until the first one, which this connection leads to, has noticed that it has no quorum.
+pub async fn take_quorum(cluster: &Cluster, first: &mut Conn) {
+    cluster.node(1).freeze();
+    cluster.node(2).freeze();
+    until_true(async || {
+        let status = first.query_first::<(String, String), _>("SHOW STATUS LIKE 'wsrep_ready'").await;
+        status.expect("an answer").is_some_and(|(_, ready)| ready == "OFF")
+    })
+    .await;
+}
+
+/// Lets the two nodes go on.
+pub fn give_quorum_back(cluster: &Cluster) {
+    cluster.node(1).thaw();
+    cluster.node(2).thaw();
 }
 
 /// Two accounts with 1000 each, the transfers between them, and a guard's table.
@@ -33,7 +54,7 @@ pub struct Bank {
 }
 
 impl Bank {
-    /// A bank that all nodes know of.
+    /// A bank whose tables are on all nodes.
     pub async fn open(cluster: &'static Cluster) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let bank = Bank { cluster, name: format!("bank_{}", NEXT.fetch_add(1, Ordering::Relaxed)) };
@@ -75,23 +96,30 @@ impl Bank {
         ]
     }
 
+    /// Makes the transfer of this number in a transaction.
+    pub async fn make_transfer(&self, tx: &mut Tx, number: usize) -> Result<(), Error> {
+        for sql in self.transfer(number) {
+            tx.query_drop(sql).await?;
+        }
+        Ok(())
+    }
+
     /// The numbers of the transfers that were made.
     pub async fn noted(&self) -> Vec<usize> {
-        use mysql_async::prelude::Queryable as _;
         let mut conn = self.cluster.node(0).connect().await;
         let numbers = conn.query(format!("SELECT n FROM {}", self.transfers())).await.expect("numbers");
         conn.disconnect().await.expect("a goodbye");
         numbers
     }
 
-    /// Waits until all nodes know what any of them does.
+    /// Waits until each node has applied what any of them has committed.
     pub async fn catch_up(&self) {
         for number in 0..3 {
             self.cluster.catch_up(number).await;
         }
     }
 
-    /// How many transfers there were, how many different ones, and what the two accounts hold.
+    /// The number of transfers, the number of different ones, and what the two accounts hold: the same on all nodes.
     pub async fn books(&self) -> (usize, usize, i64, i64) {
         self.catch_up().await;
         let (accounts, transfers) = (self.accounts(), self.transfers());
@@ -104,9 +132,4 @@ impl Bank {
         assert!(all.iter().all(|one| *one == all[0]), "the nodes differ: {all:?}");
         all[0]
     }
-}
-
-/// Waits for what has to come, and fails instead of hanging for ever.
-pub async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(120), future).await.expect("a test that hangs")
 }

@@ -1,7 +1,0 @@
-//! The middle of what was measured: one round that was disturbed does not move it.
-
-pub fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
-    let mut figures: Vec<f64> = figures.into_iter().collect();
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}

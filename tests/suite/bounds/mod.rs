@@ -1,0 +1,10 @@
+mod attempt_timeout;
+mod attempts;
+mod budget;
+mod connecting;
+mod deadline;
+mod lateness;
+mod pool;
+mod silence;
+mod silent_servers;
+mod watch;

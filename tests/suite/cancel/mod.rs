@@ -1,0 +1,5 @@
+mod calls;
+mod late_replies;
+mod orphans;
+mod panics;
+mod polls;

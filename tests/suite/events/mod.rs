@@ -1,0 +1,3 @@
+mod calls;
+#[cfg(feature = "tracing")]
+mod tracing;

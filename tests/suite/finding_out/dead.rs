@@ -1,0 +1,149 @@
+//! A connection that has died is noticed before a statement is sent on it.
+
+use mysql_async::prelude::Queryable as _;
+use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When, in_time, ms};
+
+use crate::support::{Ledger, assert_no_loss, connection_id, executor, executor_of_one, shared, unique};
+
+// case 1
+#[tokio::test]
+async fn a_connection_that_died_in_the_pool_is_noticed_before_an_insert_is_sent() {
+    let server = shared().await;
+    let ledger = Ledger::new(server).await;
+    let exec = executor_of_one(server.opts());
+    for turn in 1..=2 {
+        let id = connection_id(&exec).await;
+        server.kill_connection(id).await;
+        server.wait_gone(id).await;
+        if turn == 1 {
+            exec.query_drop(ledger.insert()).await.expect("an insert as text");
+        } else {
+            exec.exec_drop(ledger.insert_param(), (1,)).await.expect("a prepared insert");
+        }
+        assert_eq!(ledger.rows().await, turn);
+    }
+    assert_no_loss(&exec);
+}
+
+// case 4
+#[tokio::test]
+async fn the_statement_after_a_kill_runs_on_another_connection() {
+    let server = shared().await;
+    let exec = executor_of_one(server.opts());
+    let id = connection_id(&exec).await;
+    assert_eq!(connection_id(&exec).await, id);
+    server.kill_connection(id).await;
+    server.wait_gone(id).await;
+    assert_ne!(connection_id(&exec).await, id);
+    assert_no_loss(&exec);
+}
+
+// case 1: the runtime has no chance to see that the socket is closed before the statement is sent
+#[tokio::test]
+async fn a_connection_that_died_while_the_task_blocked_its_thread_is_noticed_before_an_insert_is_sent() {
+    let server = shared().await;
+    let ledger = Ledger::new(server).await;
+    let exec = executor_of_one(server.opts());
+    let id = connection_id(&exec).await;
+    for _ in 0..20 {
+        tokio::task::yield_now().await; // the driver returns the connection to its pool
+    }
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                server.kill_connection(id).await;
+                server.wait_gone(id).await;
+            });
+        });
+    });
+    exec.query_drop(ledger.insert()).await.expect("an insert that goes to a living connection");
+    assert_eq!(ledger.rows().await, 1);
+    assert_no_loss(&exec);
+}
+
+// case 2
+#[tokio::test]
+async fn an_executor_that_idled_past_wait_timeout_inserts_once_and_loses_nothing() {
+    let server = Server::builder().flag("--wait-timeout=1").start().await;
+    let ledger = Ledger::new(&server).await;
+    let exec = executor_of_one(server.opts());
+    let id = connection_id(&exec).await;
+    server.wait_gone(id).await;
+    exec.query_drop(ledger.insert()).await.expect("an insert after the server's time-out");
+    assert_eq!(ledger.rows().await, 1);
+
+    // again, with the runtime's only thread blocked while the server closes the connection
+    let id = connection_id(&exec).await;
+    std::thread::sleep(ms(2_500));
+    exec.exec_drop(ledger.insert_param(), (1,)).await.expect("an insert after a blocked thread");
+    assert_eq!(ledger.rows().await, 2);
+    assert_ne!(connection_id(&exec).await, id);
+    assert_no_loss(&exec);
+}
+
+// case 5: MySQL sends 4031 before it closes, MariaDB closes without an error packet. The trigger lowers the time-out, which the
+// executor cannot see.
+#[tokio::test]
+async fn a_connection_on_which_the_server_said_goodbye_is_replaced_before_an_insert() {
+    let server = shared().await;
+    let (ledger, hasty) = (Ledger::new(server).await, Ledger::new(server).await);
+    let trigger = unique("hasty");
+    let set = "SET SESSION wait_timeout = 1";
+    let sql = format!("CREATE TRIGGER {trigger} BEFORE INSERT ON {} FOR EACH ROW {set}", hasty.table);
+    server.query_drop(sql).await;
+    let exec = executor_of_one(server.opts());
+    let id = connection_id(&exec).await;
+    exec.query_drop(hasty.insert()).await.expect("an insert with a trigger");
+    server.wait_gone(id).await;
+    exec.query_drop(ledger.insert()).await.expect("an insert after the goodbye");
+    assert_eq!(ledger.rows().await, 1);
+    assert_no_loss(&exec);
+}
+
+// case 5: the packet of MySQL on every server
+#[tokio::test]
+async fn unread_bytes_on_an_idle_connection_mean_that_it_is_dead() {
+    let server = shared().await;
+    let ledger = Ledger::new(server).await;
+    let proxy = Proxy::start(server).await;
+    let exec = executor_of_one(proxy.opts());
+    let goodbye = Fault::ErrPacket {
+        code: 4031,
+        state: Some("HY000".into()),
+        message: "The client was disconnected by the server because of inactivity.".into(),
+        sequence: Some(0),
+    };
+    proxy.rule(Rule::new(When::text("last one"), Place::AfterReply, goodbye));
+    exec.query_drop("SELECT 'last one'").await.expect("a whole reply");
+    proxy.wait_fired(1).await;
+    exec.query_drop(ledger.insert()).await.expect("an insert on a new connection");
+    assert_eq!(ledger.rows().await, 1);
+    assert_eq!(proxy.accepted(), 2);
+    assert_no_loss(&exec);
+}
+
+#[tokio::test]
+async fn a_borrowed_connection_is_alive() {
+    let server = shared().await;
+    let exec = executor_of_one(server.opts());
+    let id = connection_id(&exec).await;
+    server.kill_connection(id).await;
+    server.wait_gone(id).await;
+    let mut conn = exec.connection().await.expect("a connection");
+    assert_eq!(conn.query_first("SELECT 7").await.unwrap(), Some(7));
+    assert_ne!(conn.id(), id);
+    assert_no_loss(&exec);
+}
+
+#[tokio::test]
+async fn a_server_that_restarted_while_nothing_ran_is_found_without_a_loss() {
+    let server = Server::start().await;
+    let ledger = Ledger::new(&server).await;
+    let exec = executor(&server);
+    exec.ping().await.expect("a server");
+    server.restart().await;
+    in_time(exec.query_drop(ledger.insert())).await.expect("the server is back");
+    assert_eq!(ledger.rows().await, 1);
+    assert_eq!(exec.counters().losses, 0, "a dead connection was used");
+}

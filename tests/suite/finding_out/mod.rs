@@ -1,0 +1,3 @@
+mod aging;
+mod dead;
+mod pings;

@@ -1,0 +1,3 @@
+mod locks;
+mod restored;
+mod session_state;

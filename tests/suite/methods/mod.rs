@@ -1,0 +1,1 @@
+mod as_the_driver;

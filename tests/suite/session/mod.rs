@@ -1,0 +1,4 @@
+mod insert_ids;
+mod state;
+mod text;
+mod transactions;

@@ -1,0 +1,4 @@
+mod addresses;
+mod autocommit;
+mod options;
+mod statements;

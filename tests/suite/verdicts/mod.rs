@@ -1,0 +1,10 @@
+mod callers_bugs;
+mod conditions;
+mod cuts;
+mod large;
+mod messages;
+mod mixed;
+mod outcomes;
+mod packet_limits;
+mod preparing;
+mod refusals;
