@@ -16,9 +16,9 @@ use crate::{
     transaction::{Transaction, Tx, guarded_statement},
 };
 
-/// One pinned connection, made by [`Executor::session`]: for programs that hold a `mysql_async::Conn`.
+/// One pinned connection, made by [`Executor::session`](crate::Executor::session): for programs that hold a `mysql_async::Conn`.
 ///
-/// All its statements run there, with the same annotations, policy and errors as on an [`Executor`]. So they may depend on
+/// All its statements run there, with the same annotations, policy and errors as on an [`Executor`](crate::Executor). So they may depend on
 /// what earlier ones left: user variables, `SET`, `USE`, temporary tables, locks, an open transaction.
 ///
 /// ```
@@ -111,7 +111,7 @@ impl Session {
         }));
     }
 
-    /// Runs a transaction on this session, as [`Executor::transaction`] does.
+    /// Runs a transaction on this session, as [`Executor::transaction`](crate::Executor::transaction) does.
     ///
     /// If the connection is lost and the session had state, the transaction is not run again: the state that it may
     /// depend on is gone.
