@@ -1,7 +1,7 @@
 //! The statement methods, as the driver's `Queryable` has them: the same for executor, session and transaction.
 
-/// Gives a type the statement methods. `[&self]` or `[&mut self]` is how they take it; the expression is the handle that runs
-/// the statement, and may refuse it; then follows what runs a statement with a token.
+/// Implements the statement methods for a type. `[&self]` or `[&mut self]` is their receiver. The expression is the handle that
+/// runs the statement, and may refuse it. Then follows what runs a statement with a token.
 macro_rules! statement_methods {
     ($owner:ty, [$($receiver:tt)*], |$self:ident, $statement:ident| $handle:expr, $guarded:path, $stream:ty, $wrap:path) => {
         /// Statements as text.
@@ -160,8 +160,8 @@ macro_rules! statement_methods {
             /// Executes a statement once for each item of `params`.
             ///
             /// A batch is several commands (on MariaDB, as few as fit): it is replayed only as a whole, and only if it is
-            /// annotated as idempotent. If it fails, a part of it may be done, also where the outcome is
-            /// [`Failed`](crate::Outcome::Failed): the rows before the one that the server said no to stay. It is
+            /// annotated as idempotent. If it fails, a part of it may have been executed, also where the outcome is
+            /// [`Failed`](crate::Outcome::Failed): the rows before the one that the server rejected stay. It is
             /// [`NotExecuted`](crate::Outcome::NotExecuted) only if it failed at its first row.
             pub async fn exec_batch<S, P, I>($($receiver)*, $statement: S, params: I) -> $crate::Result<()>
             where
