@@ -136,13 +136,13 @@ impl Classification {
         Classification { fault: Fault::Refused, outcome }
     }
 
-    /// The server rolled the statement back: with `NotExecuted` it is sent again, with `Failed` or `Unknown` only if it
-    /// tolerates that.
+    /// The server rolled the statement back: with `NotExecuted` it is sent again, with `Failed` or `Unknown` only if it is
+    /// idempotent.
     pub const fn rolled_back(outcome: Outcome) -> Self {
         Classification { fault: Fault::RolledBack, outcome }
     }
 
-    /// Not a loss: surfaces at once, is never retried. [`Outcome::Failed`] for the server's answer to the statement.
+    /// Not a loss: returned at once, never retried. Use [`Outcome::Failed`] for the server's answer to the statement.
     pub const fn other(outcome: Outcome) -> Self {
         Classification { fault: Fault::Other, outcome }
     }
@@ -228,7 +228,7 @@ pub(crate) enum Obstacle {
     InSession,
     /// The transaction may have been committed in part, or the statement is one of a transaction.
     InTransaction,
-    /// COMMIT had no reply, and there is no token to find out with.
+    /// COMMIT had no reply, and there is no token that could resolve it.
     CommitLost,
     /// The transaction was ended in the middle.
     TransactionEnded,
