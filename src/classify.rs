@@ -4,9 +4,9 @@
 //! `is_fatal()` nor its `is_disconnected()` separates a lost connection from a mistake of the caller (both are true for a
 //! wrong number of parameters). So this module maps the driver's errors to the two codes that users know.
 //!
-//! Everything here is a pure function of the error and of how far the attempt had come. The meaning of an
-//! error by itself is in the table ([`crate::conditions`]); this module adds what is known of the attempt. In doubt the outcome
-//! is [`Outcome::Unknown`]; [`Outcome::NotExecuted`] is a proof.
+//! Everything here is a pure function of the error and of how far the attempt had come. The meaning of an error by itself is
+//! in the table ([`crate::conditions`]); this module adds what is known of the attempt. In doubt the outcome is
+//! [`Outcome::Unknown`]; [`Outcome::NotExecuted`] is a proof.
 
 use mysql_async::Error;
 

@@ -117,8 +117,8 @@ pub(crate) const fn reason_of(obstacle: Obstacle) -> Reason {
 
 /// Whether a statement may be replayed although the session of its lost attempt is not known to have ended.
 ///
-/// A transaction whose COMMIT was not sent has no effect, even if it is still open at the server. In guarded work the token keeps
-/// two copies apart.
+/// A transaction whose COMMIT was not sent has no effect, even if it is still open at the server. In guarded work the token
+/// keeps two copies apart.
 pub(crate) fn may_go_unfenced(outcome: Outcome, delivery: Delivery, policy: &Settings) -> bool {
     let matters = match outcome {
         Outcome::NotExecuted => false,

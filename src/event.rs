@@ -42,8 +42,8 @@ pub enum Event<'a> {
     RetryScheduled {
         /// The delay; zero after the first loss.
         after: Duration,
-        /// What is known of the attempts so far: `NotExecuted` makes it a resend; `Unknown`, and `Failed` where the server may
-        /// not have rolled back all of the statement, a replay.
+        /// What is known of the attempts so far: `NotExecuted` makes it a resend; `Unknown`, and `Failed` where the server
+        /// may not have rolled back all of the statement, a replay.
         outcome: Outcome,
         /// The attempt that failed, from 1.
         attempt: u32,
@@ -56,9 +56,9 @@ pub enum Event<'a> {
         /// The server's id of its connection.
         connection_id: u32,
     },
-    /// A write is about to be replayed although the session of the lost attempt is not known to have ended: the first copy may
-    /// still be executed, after the replay and after later writes of others. See
-    /// [the page on outages](crate::docs::outages#replays-wait-for-their-lost-attempt).
+    /// A write is about to be replayed although the session of the lost attempt is not known to have ended: the first copy
+    /// may still be executed, after the replay and after later writes of others. See [the page on
+    /// outages](crate::docs::outages#replays-wait-for-their-lost-attempt).
     #[non_exhaustive]
     Unfenced {
         /// Why it is not known.
@@ -74,9 +74,9 @@ pub enum Event<'a> {
         /// The time since the call.
         elapsed: Duration,
     },
-    /// The call failed, and not only with the answer to its only attempt: a connection was lost or could not be had, the server
-    /// refused the statement or rolled it back, an earlier attempt had failed, or the deadline left no time. A duplicate key at
-    /// the first attempt is no event.
+    /// The call failed, and not only with the answer to its only attempt: a connection was lost or could not be had, the
+    /// server refused the statement or rolled it back, an earlier attempt had failed, or the deadline left no time. A
+    /// duplicate key at the first attempt is no event.
     #[non_exhaustive]
     GaveUp {
         /// The error that the caller gets. Its [`outcome`](Error::outcome) is that of the whole call.

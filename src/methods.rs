@@ -1,7 +1,7 @@
 //! The statement methods, as the driver's `Queryable` has them: the same for executor, session and transaction.
 
-/// Implements the statement methods for a type. `[&self]` or `[&mut self]` is their receiver. The expression is the handle that
-/// runs the statement, and may refuse it. Then follows what runs a statement with a token.
+/// Implements the statement methods for a type. `[&self]` or `[&mut self]` is their receiver. The expression is the handle
+/// that runs the statement, and may refuse it. Then follows what runs a statement with a token.
 macro_rules! statement_methods {
     ($owner:ty, [$($receiver:tt)*], |$self:ident, $statement:ident| $handle:expr, $guarded:path, $stream:ty, $wrap:path) => {
         /// Statements as text.
@@ -10,8 +10,8 @@ macro_rules! statement_methods {
             ///
             /// # Errors
             /// As for every method here: the [`outcome`](crate::Error::outcome) tells what became of the statement. It is
-            /// [`Failed`](crate::Outcome::Failed) for what the bare driver would have returned on a healthy connection. Unlike
-            /// the driver's method it does not panic on a row that does not fit `T`.
+            /// [`Failed`](crate::Outcome::Failed) for what the bare driver would have returned on a healthy connection.
+            /// Unlike the driver's method it does not panic on a row that does not fit `T`.
             pub async fn query<T, Q>($($receiver)*, $statement: Q) -> $crate::Result<Vec<T>>
             where
                 Q: $crate::AsStatement,
@@ -57,7 +57,8 @@ macro_rules! statement_methods {
                 Ok(rows.into_iter().fold(init, f))
             }
 
-            /// Runs a statement and drops its rows. The [`Summary`](crate::Summary) has the number of affected rows and the like.
+            /// Runs a statement and drops its rows. The [`Summary`](crate::Summary) has the number of affected rows and the
+            /// like.
             pub async fn query_drop<Q>($($receiver)*, $statement: Q) -> $crate::Result<$crate::Summary>
             where
                 Q: $crate::AsStatement,
@@ -140,8 +141,8 @@ macro_rules! statement_methods {
                 Ok(rows.into_iter().fold(init, f))
             }
 
-            /// Prepares and executes a statement, and drops its rows. The [`Summary`](crate::Summary) has the number of affected rows and
-            /// the like.
+            /// Prepares and executes a statement, and drops its rows. The [`Summary`](crate::Summary) has the number of
+            /// affected rows and the like.
             pub async fn exec_drop<S, P>($($receiver)*, $statement: S, params: P) -> $crate::Result<$crate::Summary>
             where
                 S: $crate::AsStatement,

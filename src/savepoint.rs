@@ -1,9 +1,9 @@
 //! The savepoint that shows whether the transaction to be committed is the one that was begun.
 //!
 //! The text that begins a transaction sets it, and the text that commits releases it first. Whatever ends or replaces the
-//! transaction in between (an implicit commit, stored code, a rollback by the server) removes it: the release fails with 1305,
-//! and the COMMIT behind it in the same text is not executed. (Seen on MariaDB 10.11, 11.8 and MySQL 9.7.) It costs no round
-//! trip, because these texts are sent anyway. The server executes two more statements.
+//! transaction in between (an implicit commit, stored code, a rollback by the server) removes it: the release fails with
+//! 1305, and the COMMIT behind it in the same text is not executed. (Seen on MariaDB 10.11, 11.8 and MySQL 9.7.) It costs no
+//! round trip, because these texts are sent anyway. The server executes two more statements.
 //!
 //! On a connection that is known well, the status flags replace it: each answer says whether a transaction is open, and a
 //! single statement that calls no stored code cannot end one and begin another. There the savepoint is set only before a
@@ -12,10 +12,10 @@
 //! that moves the statements of one client between sessions of a server would have failed in those.
 //!
 //! On a cluster that commits by certification each transaction has the savepoint. When a change of another node aborts a
-//! transaction, a Galera node reports that to the next statement. It does not if the abort comes at the end of a statement that
-//! touches no table (`DO 0`, SAVEPOINT): then no error is reported, and the following statements are committed one by one.
-//! (Seen with Galera 4 on MariaDB 10.11, once in 100 aborts.) So the savepoint is set directly after START TRANSACTION, before there is anything
-//! that could be aborted.
+//! transaction, a Galera node reports that to the next statement. It does not if the abort comes at the end of a statement
+//! that touches no table (`DO 0`, SAVEPOINT): then no error is reported, and the following statements are committed one by
+//! one. (Seen with Galera 4 on MariaDB 10.11, once in 100 aborts.) So the savepoint is set directly after START TRANSACTION,
+//! before there is anything that could be aborted.
 
 use std::borrow::Cow;
 

@@ -36,9 +36,9 @@ use crate::{
 /// # When the connection is lost
 ///
 /// After a loss, a session without state goes on as an executor does, on another connection. A session with state does not,
-/// because its state is gone: the statement that meets the loss fails, with [`Reason::StateLost`](crate::Reason::StateLost) and the
-/// kinds of state that are gone ([`Error::lost_state`](crate::Error::lost_state)). After that the session begins anew, without
-/// that state. A lock, of `GET_LOCK` or `LOCK TABLES`, never counts as held after a loss.
+/// because its state is gone: the statement that meets the loss fails, with [`Reason::StateLost`](crate::Reason::StateLost)
+/// and the kinds of state that are gone ([`Error::lost_state`](crate::Error::lost_state)). After that the session begins
+/// anew, without that state. A lock, of `GET_LOCK` or `LOCK TABLES`, never counts as held after a loss.
 ///
 /// Nearly every statement leaves the id of the last INSERT, the row count and the warnings. A session that has lost nothing
 /// else goes on without an error. Only a text that asks for them (`LAST_INSERT_ID()`, `ROW_COUNT()`, `SHOW WARNINGS`) fails
@@ -50,13 +50,13 @@ use crate::{
 ///
 /// # Transactions by text
 ///
-/// `BEGIN` or `START TRANSACTION`, sent as text, sets a savepoint in the same round trip, and a `COMMIT` sent as text releases
-/// it first: if the transaction was ended or replaced in between (stored code), COMMIT is not executed, what is open is
-/// rolled back, and the error is [`Unknown`](crate::Outcome::Unknown) with
+/// `BEGIN` or `START TRANSACTION`, sent as text, sets a savepoint in the same round trip, and a `COMMIT` sent as text
+/// releases it first: if the transaction was ended or replaced in between (stored code), COMMIT is not executed, what is
+/// open is rolled back, and the error is [`Unknown`](crate::Outcome::Unknown) with
 /// [`Reason::TransactionEnded`](crate::Reason::TransactionEnded). As prepared statements they are sent unchanged. After an
-/// error the server is asked what is left of the transaction: a transaction that it rolled back is reported as lost state with
-/// that error. A COMMIT for a transaction that was lost or rolled back is not sent and returns an error each time, until a
-/// `ROLLBACK` or another `BEGIN`.
+/// error the server is asked what is left of the transaction: a transaction that it rolled back is reported as lost state
+/// with that error. A COMMIT for a transaction that was lost or rolled back is not sent and returns an error each time,
+/// until a `ROLLBACK` or another `BEGIN`.
 ///
 /// # Idle sessions
 ///
@@ -96,7 +96,8 @@ impl Session {
     /// # Ok(()) }
     /// ```
     ///
-    /// State that the hook does not rebuild is lost without an error. Take locks again in the hook, and check the result. If the hook fails, so does the statement, which was not executed.
+    /// State that the hook does not rebuild is lost without an error. Take locks again in the hook, and check the result. If
+    /// the hook fails, so does the statement, which was not executed.
     pub fn on_reconnect<F>(&mut self, hook: F)
     where
         F: for<'s> Fn(&'s mut Session) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 's>> + Send + Sync + 'static,

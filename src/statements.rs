@@ -58,7 +58,8 @@ impl Handle {
         self.call_of_ours(&"DO 0".idempotent()).run(Ping).await
     }
 
-    /// What is sent for a text. Where the text begins or commits a transaction of a session, the savepoint's statements are added.
+    /// What is sent for a text. Where the text begins or commits a transaction of a session, the savepoint's statements are
+    /// added.
     fn wire_text<'q>(&self, text: Cow<'q, [u8]>) -> WireText<'q> {
         let rider = self.slot().map_or(Rider::None, |slot| slot.rider());
         let text = match rider {

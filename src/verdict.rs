@@ -166,8 +166,8 @@ impl Classification {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Unavailable {
-    /// No connection can be made, or an accepted one is closed at once: refused, no route, no socket file, DNS, a proxy without a
-    /// server, shutting down.
+    /// No connection can be made, or an accepted one is closed at once: refused, no route, no socket file, DNS, a proxy
+    /// without a server, shutting down.
     Unreachable,
     /// It does not answer: a path that drops packets, a stopped process.
     Silent,
@@ -252,8 +252,8 @@ pub(crate) enum Obstacle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Retrying cannot fix this error: it is the server's answer to the statement (a duplicate key, a syntax error), or a mistake
-    /// of the caller's.
+    /// Retrying cannot fix this error: it is the server's answer to the statement (a duplicate key, a syntax error), or a
+    /// mistake of the caller's.
     NotALoss,
     /// The policy has retries switched off ([`RetryPolicy::none`](crate::RetryPolicy::none)), or this kind of error.
     SwitchedOff,
@@ -274,8 +274,8 @@ pub enum Reason {
     InTransaction,
     /// The reply to COMMIT was lost: what became of the transaction is not known.
     CommitLost,
-    /// The transaction was ended in the middle, by a statement (DDL, stored code that commits) or by the server: what came before
-    /// may be committed, and it is not run again.
+    /// The transaction was ended in the middle, by a statement (DDL, stored code that commits) or by the server: what came
+    /// before may be committed, and it is not run again.
     TransactionEnded,
     /// The transaction was rolled back, but not what it did to tables without transactions (MyISAM): it is not run again.
     NotRolledBack,

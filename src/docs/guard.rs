@@ -34,8 +34,8 @@
 //! The fourth step holds on the server of the lost COMMIT. On another server, and on a Galera node, a token that can be taken
 //! proves nothing yet: there the work is decided by the COMMIT of the new run, and an error before it is `Unknown`.
 //!
-//! No clock is needed for that, and no privilege but those on the table. If the policy ends before the answer is known, the outcome is
-//! [`Unknown`](crate::Outcome::Unknown): call again with the same token.
+//! No clock is needed for that, and no privilege but those on the table. If the policy ends before the answer is known, the
+//! outcome is [`Unknown`](crate::Outcome::Unknown): call again with the same token.
 //!
 //! A token names the work, not the attempt: an order number, the id of a message. Then every caller that comes with it gets
 //! the same answer, also after a crash. [`Token::random`](crate::Token::random) holds within one call only.

@@ -99,13 +99,13 @@ impl Builder {
         self
     }
 
-    /// Statements that each new connection runs before anything else, and again after a reset, for example `SET time_zone = '+00:00'`.
-    /// Replaces those of an earlier call.
+    /// Statements that each new connection runs before anything else, and again after a reset, for example `SET time_zone =
+    /// '+00:00'`. Replaces those of an earlier call.
     ///
-    /// If one fails, the statement that needed the connection does not run, and its error says so. The same if autocommit is off
-    /// afterwards (`SET autocommit = 0` here, in the driver's `init` or `setup`, in the server's `init_connect`, or the server's
-    /// own default): a statement that was answered with OK would never be committed. For a server whose default is off, give
-    /// `SET autocommit = 1`.
+    /// If one fails, the statement that needed the connection does not run, and its error says so. The same if autocommit is
+    /// off afterwards (`SET autocommit = 0` here, in the driver's `init` or `setup`, in the server's `init_connect`, or the
+    /// server's own default): a statement that was answered with OK would never be committed. For a server whose default is
+    /// off, give `SET autocommit = 1`.
     pub fn setup<S: Into<String>>(mut self, statements: impl IntoIterator<Item = S>) -> Self {
         self.keeping.setup = Setup::new(statements.into_iter().map(Into::into).collect());
         self
@@ -165,20 +165,20 @@ impl Builder {
         self
     }
 
-    /// The bound on replays, all calls together. Default: a fifth of the statements that succeed, and a reserve of 500; `None`
-    /// for no limit but that of each call. See [the retry budget](crate::docs::outages#the-retry-budget).
+    /// The bound on replays, all calls together. Default: a fifth of the statements that succeed, and a reserve of 500;
+    /// `None` for no limit but that of each call. See [the retry budget](crate::docs::outages#the-retry-budget).
     pub fn retry_budget(mut self, budget: impl Into<Option<RetryBudget>>) -> Self {
         self.keeping.budget = budget.into();
         self
     }
 
-    /// Whether a text that depends on session state may run on the executor. Default `false`: it is refused before anything is
-    /// sent, because each call may run on another connection, and what one call sets is gone for the next.
+    /// Whether a text that depends on session state may run on the executor. Default `false`: it is refused before anything
+    /// is sent, because each call may run on another connection, and what one call sets is gone for the next.
     ///
-    /// A text is refused if it uses what it does not itself provide (`SELECT @a`, `COMMIT`, `SELECT LAST_INSERT_ID()`,
-    /// `SHOW WARNINGS`), or leaves what only a later text could use (`SET NAMES utf8mb4`, `USE shop`, `BEGIN`,
-    /// `SELECT GET_LOCK('a', 1)`, `CREATE TEMPORARY TABLE ..`). A text that brings what it needs is not refused: `BEGIN; ..; COMMIT`.
-    /// Nor are calls of stored code, and texts that are not recognised.
+    /// A text is refused if it uses what it does not itself provide (`SELECT @a`, `COMMIT`, `SELECT LAST_INSERT_ID()`, `SHOW
+    /// WARNINGS`), or leaves what only a later text could use (`SET NAMES utf8mb4`, `USE shop`, `BEGIN`, `SELECT
+    /// GET_LOCK('a', 1)`, `CREATE TEMPORARY TABLE ..`). A text that brings what it needs is not refused: `BEGIN; ..;
+    /// COMMIT`. Nor are calls of stored code, and texts that are not recognised.
     pub fn allow_session_text(mut self, allow: bool) -> Self {
         self.allow_session_text = allow;
         self
@@ -187,17 +187,17 @@ impl Builder {
     /// Whether a connection to a port of this machine may move to the server's unix socket, as the driver's `prefer_socket`
     /// does. Default `false`, whatever the options say: each connection goes to the address that they name.
     ///
-    /// The driver asks the server that answers at the port for its `@@socket`, and if there is such a file on this machine, it
-    /// connects to that instead. Behind a proxy, a tunnel or the port of a container, that file can belong to another server,
-    /// and the proxy is bypassed. With `true` the option of the driver decides. A socket that the options name is used in
-    /// either case.
+    /// The driver asks the server that answers at the port for its `@@socket`, and if there is such a file on this machine,
+    /// it connects to that instead. Behind a proxy, a tunnel or the port of a container, that file can belong to another
+    /// server, and the proxy is bypassed. With `true` the option of the driver decides. A socket that the options name is
+    /// used in either case.
     pub fn prefer_socket(mut self, prefer: bool) -> Self {
         self.prefer_socket = prefer;
         self
     }
 
-    /// Calls `hook` for each [`Event`], on the task that made the call; events of an outage may come from another task. A panic
-    /// of the hook is a panic of that task.
+    /// Calls `hook` for each [`Event`], on the task that made the call; events of an outage may come from another task. A
+    /// panic of the hook is a panic of that task.
     pub fn on_event<F>(mut self, hook: F) -> Self
     where
         F: Fn(&Event<'_>) + Send + Sync + 'static,

@@ -41,12 +41,12 @@ pub use builder::Builder;
 /// # Ok(()) }
 /// ```
 ///
-/// Each call may run on another connection, so a text that depends on session state is refused before anything is sent: `SET`
-/// of a session's or user's variable, `USE`, `BEGIN` and `COMMIT`, locks, temporary tables, a read of `@name` or
-/// `LAST_INSERT_ID()`. Run it on a [`session`](Executor::session) or in a [`transaction`](Executor::transaction); the id
-/// of an inserted row is in the [`Summary`](crate::Summary::last_insert_id). A text that brings what it needs runs: `BEGIN; ..;
-/// COMMIT`, `SET @a = 1; SELECT @a`. [`Builder::allow_session_text`] lets all through. What a statement leaves behind is reset
-/// before the connection is used again.
+/// Each call may run on another connection, so a text that depends on session state is refused before anything is sent:
+/// `SET` of a session's or user's variable, `USE`, `BEGIN` and `COMMIT`, locks, temporary tables, a read of `@name` or
+/// `LAST_INSERT_ID()`. Run it on a [`session`](Executor::session) or in a [`transaction`](Executor::transaction); the id of
+/// an inserted row is in the [`Summary`](crate::Summary::last_insert_id). A text that brings what it needs runs: `BEGIN; ..;
+/// COMMIT`, `SET @a = 1; SELECT @a`. [`Builder::allow_session_text`] lets all through. What a statement leaves behind is
+/// reset before the connection is used again.
 ///
 /// Like the driver's pool, an executor belongs to one tokio runtime, the one on which it is first used; that needs
 /// its I/O and its timers enabled.
@@ -168,20 +168,20 @@ impl Executor {
     /// transaction with that error: then the closure is run again, or the error is returned.
     ///
     /// `Ok` means that all of the closure's work was committed, together. On a new connection a savepoint that is set where
-    /// the transaction begins and released where it is committed shows that it is the same transaction. It costs no
-    /// round trip, but the server executes two more statements. After 16 complete transactions on a connection, the server's status flags
-    /// replace it, unless the server is a Galera node. From then on the savepoint is set, with a round trip of its own, only before a statement
-    /// that may end the transaction: `CALL`, DDL, a text of several statements with one of these. `BEGIN`, `COMMIT`
-    /// and `ROLLBACK` (not `ROLLBACK TO`) as text are refused before they are sent.
+    /// the transaction begins and released where it is committed shows that it is the same transaction. It costs no round
+    /// trip, but the server executes two more statements. After 16 complete transactions on a connection, the server's
+    /// status flags replace it, unless the server is a Galera node. From then on the savepoint is set, with a round trip of
+    /// its own, only before a statement that may end the transaction: `CALL`, DDL, a text of several statements with one of
+    /// these. `BEGIN`, `COMMIT` and `ROLLBACK` (not `ROLLBACK TO`) as text are refused before they are sent.
     ///
     /// # Errors
-    /// The closure's own error rolls the transaction back and is returned unchanged. An error of this crate is converted by `From`; its
-    /// outcome is that of the whole transaction. A COMMIT whose reply was lost is
-    /// [`Unknown`](crate::Outcome::Unknown), and the closure is not run again. So is every loss after a statement that
-    /// may have committed (DDL, stored code), and a transaction that was ended in the middle, also if the closure returned
-    /// `Ok` ([`Reason::TransactionEnded`](crate::Reason::TransactionEnded)): what came before may be committed. Changes to
-    /// tables without transactions (MyISAM) cannot be rolled back: after a rollback that left some of them, the closure is not run again
-    /// ([`Reason::NotRolledBack`](crate::Reason::NotRolledBack)).
+    /// The closure's own error rolls the transaction back and is returned unchanged. An error of this crate is converted by
+    /// `From`; its outcome is that of the whole transaction. A COMMIT whose reply was lost is
+    /// [`Unknown`](crate::Outcome::Unknown), and the closure is not run again. So is every loss after a statement that may
+    /// have committed (DDL, stored code), and a transaction that was ended in the middle, also if the closure returned `Ok`
+    /// ([`Reason::TransactionEnded`](crate::Reason::TransactionEnded)): what came before may be committed. Changes to tables
+    /// without transactions (MyISAM) cannot be rolled back: after a rollback that left some of them, the closure is not run
+    /// again ([`Reason::NotRolledBack`](crate::Reason::NotRolledBack)).
     pub fn transaction<'a, F, Fut, T, E>(&self, opts: TxOpts, work: F) -> Transaction<'a, F, T>
     where
         F: FnMut(Tx) -> Fut + Send + 'a,

@@ -1,8 +1,8 @@
 //! The claim of a run to its token: what its row contains, and what others read in it.
 //!
-//! The first 12 bytes of `owner` identify the call, the last 4 the run. While a statement is under way that may commit, `owner`
-//! is a mark instead. If something commits in the middle, the mark stays, and a later call with the token learns that the work
-//! was done only in part. The text that commits restores the owner.
+//! The first 12 bytes of `owner` identify the call, the last 4 the run. While a statement is under way that may commit,
+//! `owner` is a mark instead. If something commits in the middle, the mark stays, and a later call with the token learns
+//! that the work was done only in part. The text that commits restores the owner.
 
 use std::sync::Arc;
 

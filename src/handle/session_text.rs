@@ -1,7 +1,7 @@
 //! Text that needs a session is not run on an executor.
 //!
-//! Each call of an executor may run on another connection. A `SET`, a `BEGIN` or a `GET_LOCK()` there succeeds
-//! without a use, and a `LAST_INSERT_ID()` may return the id of another caller's row. So such a text is refused before anything is
+//! Each call of an executor may run on another connection. A `SET`, a `BEGIN` or a `GET_LOCK()` there succeeds without a
+//! use, and a `LAST_INSERT_ID()` may return the id of another caller's row. So such a text is refused before anything is
 //! sent. Only the text decides, and only where it is certain. A text that brings what it needs runs.
 
 use super::Handle;

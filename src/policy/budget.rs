@@ -10,9 +10,9 @@ use crate::error::{Error, Result};
 /// The share of an executor's load that may be replays. A token bucket, shared by all clones.
 ///
 /// Each statement that succeeds puts `share` of a token into the bucket, which holds at most `reserve` and is full at the
-/// beginning. Sending a statement again after its connection was lost takes one token. When none is left, the loss is returned
-/// at once, with [`Reason::BudgetExhausted`](crate::Reason::BudgetExhausted). So in the long run replays are never more than
-/// `share` of the statements that succeed.
+/// beginning. Sending a statement again after its connection was lost takes one token. When none is left, the loss is
+/// returned at once, with [`Reason::BudgetExhausted`](crate::Reason::BudgetExhausted). So in the long run replays are never
+/// more than `share` of the statements that succeed.
 ///
 /// A loss that belongs to an outage costs nothing, so that each call has its replay when the server is back. A refusal
 /// (read-only, node not ready) and a deadlock cost nothing either. See

@@ -219,8 +219,8 @@ impl RetryPolicyBuilder {
     /// Whether a single statement that the server rolled back, as the victim of a deadlock (1213) or of a lock wait
     /// time-out (1205), is sent again. Default: yes.
     ///
-    /// A statement that changes rows of transactional tables had no effect then, and is sent again with every delivery. A part
-    /// of DDL, of stored code, and of changes to a table that is not transactional may have stayed: the outcome is
+    /// A statement that changes rows of transactional tables had no effect then, and is sent again with every delivery. A
+    /// part of DDL, of stored code, and of changes to a table that is not transactional may have stayed: the outcome is
     /// [`Failed`](crate::Outcome::Failed), and only an idempotent statement is sent again.
     pub fn resend_rolled_back(mut self, resend: bool) -> Self {
         self.0.resend_rolled_back = resend;

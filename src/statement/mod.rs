@@ -23,8 +23,8 @@ pub enum Delivery {
     /// Replayed until it succeeds or the policy ends; may be executed more than once. Asked for with
     /// [`idempotent`](Annotate::idempotent).
     AtLeastOnce,
-    /// Executed once, also when the reply, or the reply to COMMIT, was lost: a token in the guard's table decides. Asked for with
-    /// [`exactly_once`](Annotate::exactly_once), or that of a [`Transaction`](crate::Transaction::exactly_once).
+    /// Executed once, also when the reply, or the reply to COMMIT, was lost: a token in the guard's table decides. Asked for
+    /// with [`exactly_once`](Annotate::exactly_once), or that of a [`Transaction`](crate::Transaction::exactly_once).
     ExactlyOnce,
 }
 
