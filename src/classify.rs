@@ -1,11 +1,11 @@
 //! From a driver's error to what it means: is the connection lost, and was the statement executed?
 //!
 //! 2006 and 2013 are codes of MySQL's C client library. `mysql_async` reports I/O errors instead, and neither its
-//! `is_fatal()` nor its `is_disconnected()` tells a lost connection from a caller's bug (both are true for a wrong
-//! number of parameters). So this module maps what really arrives to the two names that people search for.
+//! `is_fatal()` nor its `is_disconnected()` separates a lost connection from a mistake of the caller (both are true for a
+//! wrong number of parameters). So this module maps the driver's errors to the two codes that users know.
 //!
-//! Everything here is a pure function of the error and of how far the attempt had come. What an error means by itself
-//! stands in the table ([`crate::conditions`]); here is what the attempt makes of it. In doubt the outcome is
+//! Everything here is a pure function of the error and of how far the attempt had come. The meaning of an error by itself is
+//! in the table ([`crate::conditions`]); this module adds what is known of the attempt. In doubt the outcome is
 //! [`Outcome::Unknown`]; [`Outcome::NotExecuted`] is a proof.
 
 use mysql_async::Error;
@@ -28,7 +28,7 @@ pub(crate) enum Stage {
     Reply,
 }
 
-/// What is known of an attempt, beside its error.
+/// What is known of an attempt, apart from its error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Context {
     pub(crate) stage: Stage,
@@ -51,7 +51,7 @@ pub(crate) struct Context {
     pub(crate) several_targets: bool,
 }
 
-/// What the table says of an error in this context.
+/// The classification of an error in this context.
 pub(crate) fn classify(error: &Error, context: Context) -> Classification {
     let row = condition(error);
     if context.stage == Stage::Connect {
@@ -68,7 +68,7 @@ pub(crate) fn classify(error: &Error, context: Context) -> Classification {
         return while_preparing(row);
     }
     let proved = row.outcome == Outcome::NotExecuted && context.stage != Stage::Reply && holds(row.holds, context);
-    // what the server has answered on a connection that is whole
+    // the server has answered, on a connection that works
     let answered = if matches!(error, Error::Server(_)) { Outcome::Failed } else { Outcome::Unknown };
     match row.fault {
         _ if proved => row.classification(),

@@ -27,7 +27,7 @@ pub(crate) struct Condition {
     /// How it is recognised, if a server reports it.
     pub(crate) when: When,
     pub(crate) fault: Fault,
-    /// What became of a statement that is one command, has no effect before its end, and met this.
+    /// The outcome of a statement that is one command, has no effect before its end, and meets this.
     pub(crate) outcome: Outcome,
     /// What else a `NotExecuted` of this row needs to be a proof.
     pub(crate) holds: Holds,
@@ -35,7 +35,7 @@ pub(crate) struct Condition {
     pub(crate) undone: Undone,
     /// What it says of the server, where a statement meets it.
     pub(crate) server: Option<Unavailable>,
-    /// A session, or a transaction, that the caller made read-only says the same.
+    /// A session or transaction that the caller made read-only gives the same report.
     pub(crate) of_the_session: bool,
     /// What it says where a connection is being made.
     pub(crate) connect: Connect,
@@ -78,14 +78,14 @@ pub(crate) enum Holds {
     /// Where the driver prepared the statement, so that it is not about a name of SQL's own `PREPARE`. Else it is the answer
     /// to the statement.
     PreparedByDriver,
-    /// Where a failed write can come from nothing but the write of the command.
+    /// Where a failed write can only be the write of the command.
     PlainWrite,
 }
 
 /// What a server undid before it reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Undone {
-    /// Nothing, or nobody knows.
+    /// Nothing, or it is not known.
     Nothing,
     /// The statement alone; its transaction is open. Some settings make it the whole transaction.
     Statement,
@@ -100,7 +100,7 @@ pub(crate) enum Connect {
     Surfaces,
     /// A connection may be had later.
     Waits(Unavailable),
-    /// This server will not let us in, but another target may.
+    /// This server refuses this client, but another target may accept it.
     Elsewhere(Unavailable),
 }
 
@@ -184,7 +184,7 @@ fn of_transport(error: &IoError) -> &'static Condition {
     match io.kind() {
         io::ErrorKind::BrokenPipe => &rows::WRITE_FAILED,
         io::ErrorKind::TimedOut => &rows::TIMED_OUT,
-        // a TLS handshake that fails (a wrong certificate) is reported so
+        // the kind of a TLS handshake that fails (a wrong certificate)
         io::ErrorKind::InvalidData => &rows::TLS_FAILED,
         _ => &rows::CUT,
     }
@@ -193,8 +193,8 @@ fn of_transport(error: &IoError) -> &'static Condition {
 fn of_driver(error: &DriverError) -> &'static Condition {
     match error {
         DriverError::ConnectionClosed => &rows::CLOSED_BEFORE,
-        // The reply makes no sense, and the driver closes the connection. Of a proxy that refuses without an SQLSTATE after
-        // the login, the driver makes an unexpected packet.
+        // The reply cannot be read, and the driver closes the connection. It reports an unexpected packet where a proxy
+        // refuses without an SQLSTATE after the login.
         DriverError::PacketOutOfOrder | DriverError::UnexpectedPacket { .. } => &rows::UNREADABLE,
         DriverError::BadCompressedPacketHeader => &rows::TLS_FAILED,
         // found by the driver before it sends the command
@@ -228,12 +228,12 @@ pub(crate) fn is_packet_too_large(error: &Error) -> bool {
     std::ptr::eq(condition(error), &rows::PACKET_TOO_LARGE)
 }
 
-/// Whether somebody's time had passed: a time-out of this crate, or of the operating system.
+/// Whether it is a time-out, of this crate or of the operating system.
 pub(crate) fn is_time_out(error: &Error) -> bool {
     std::ptr::eq(condition(error), &rows::TIMED_OUT)
 }
 
-/// Numbers that our own questions are answered with, and that are no condition of a statement of the user's.
+/// Answers to the questions of this crate. They are no conditions of a user's statement.
 pub(crate) mod answers {
     use mysql_async::ServerError;
 

@@ -14,11 +14,12 @@ use crate::{
 
 /// A connection of the driver, borrowed from an executor's pool with [`Executor::connection`].
 ///
-/// It was alive a moment ago. What is done on it is outside this library's contract: nothing is retried, no error is
-/// classified, and a future dropped half-way leaves replies behind that the next statement would take for its own.
-/// It is reset before it is lent, unless it is new, and before anybody else gets it, whatever was done with it: it is made as
-/// it was when it was new, or closed. One that cannot be used again, because a future was dropped half-way or it was lost, is
-/// closed, and the statement that it may have left at the server is ended in the background.
+/// It was alive a moment ago. What is done on it is outside the contract of this crate: nothing is retried, no error is
+/// classified, and a dropped future leaves a reply behind that the next statement reads as its own.
+///
+/// It is reset before it is lent, unless it is new. Before the next caller gets it, it is made as it was when it was new, or
+/// closed. A connection that cannot be used again, because a future was dropped or it was lost, is closed, and the statement
+/// that it may have left at the server is ended in the background.
 ///
 /// [`Executor::connection`]: crate::Executor::connection
 pub struct Connection {
@@ -51,14 +52,14 @@ impl Drop for Connection {
     fn drop(&mut self) {
         if let Some(mut lease) = self.lease.take() {
             if lease.place() != self.place {
-                // what was lent is somewhere else, and goes to the driver's pool when it is dropped
+                // the borrower has moved the connection elsewhere; it goes to the driver's pool when it is dropped
                 lease.disown(self.place);
                 return lease.retire();
             }
-            // the driver's own reset would follow ours, and undo the set-up and the mark
+            // the driver's reset would follow that of this crate, and undo the set-up and the mark
             lease.conn().reset_connection(false);
             lease.doubt_mark();
-            // the driver's mark of a command without a reply: its future was dropped, or its connection was lost
+            // the driver has noted a command without a reply: its future was dropped, or its connection was lost
             if lease.connection().is_disconnected() {
                 lease.sending();
                 lease.retire();

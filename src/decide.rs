@@ -1,4 +1,4 @@
-//! What to do after a failed attempt: send again, or surface the error.
+//! What to do after a failed attempt: send again, or return the error (surface it).
 //!
 //! A pure function over plain data. It has no clock and does no I/O; the loop in `call` carries out what it says.
 
@@ -18,11 +18,11 @@ pub(crate) struct Situation {
     /// The outcome that is true for the whole call: one unknown attempt makes it unknown.
     pub(crate) outcome: Outcome,
     pub(crate) delivery: Delivery,
-    /// The statement has something that cannot be had a second time (the data of a LOCAL INFILE).
+    /// The statement sends data that can be read only once (LOCAL INFILE).
     pub(crate) once_only: bool,
     /// The statement was, or was to be, sent on a connection.
     pub(crate) reached_connection: bool,
-    /// The refusal is about the server's condition, which one task watches for all.
+    /// The refusal is about the server's condition, which one task probes for all calls.
     pub(crate) of_the_server: bool,
     /// How often the statement has been sent again so far.
     pub(crate) replays: u32,
@@ -30,7 +30,7 @@ pub(crate) struct Situation {
     pub(crate) delay: Duration,
     /// The time left until the deadline.
     pub(crate) remaining: Duration,
-    /// What stands in the way of another attempt, whatever the error.
+    /// What prevents another attempt, whatever the error.
     pub(crate) obstacle: Option<Obstacle>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) enum Decision {
     Surface(Reason),
 }
 
-/// Sends again, or surfaces.
+/// The decision.
 pub(crate) fn decide(situation: &Situation, policy: &Settings) -> Decision {
     use Decision::{Replay, Resend, Surface};
 
@@ -78,7 +78,7 @@ pub(crate) fn decide(situation: &Situation, policy: &Settings) -> Decision {
     if counts && situation.replays >= policy.max_replays {
         return Surface(Reason::ReplaysExhausted);
     }
-    // one dead connection says nothing about the next one
+    // one dead connection proves nothing about the next one
     let at_once = counts && situation.replays == 0 && matches!(fault, Fault::Disconnect(_));
     let delay = if at_once { Duration::ZERO } else { situation.delay };
     if delay >= situation.remaining {
@@ -87,8 +87,8 @@ pub(crate) fn decide(situation: &Situation, policy: &Settings) -> Decision {
     if proved { Resend(delay) } else { Replay(delay) }
 }
 
-/// Whether sending the statement again counts as one of the policy's replays. An attempt that got no connection did the
-/// server no harm, and a server that refuses for its own condition is waited for: the deadline alone bounds those.
+/// Whether sending the statement again counts as one of the policy's replays. An attempt that got no connection does
+/// not load the server, and a server that refuses because of its own condition is waited for: only the deadline bounds those.
 pub(crate) fn counts_as_replay(situation: &Situation) -> bool {
     match situation.classification.fault() {
         Fault::Disconnect(_) => situation.reached_connection,
@@ -97,7 +97,7 @@ pub(crate) fn counts_as_replay(situation: &Situation) -> bool {
     }
 }
 
-/// The reason that an error names when this stands in the way.
+/// The reason that an error names for this obstacle.
 pub(crate) const fn reason_of(obstacle: Obstacle) -> Reason {
     match obstacle {
         Obstacle::RowsDelivered => Reason::RowsDelivered,
@@ -117,7 +117,8 @@ pub(crate) const fn reason_of(obstacle: Obstacle) -> Reason {
 
 /// Whether a statement may be replayed although the session of its lost attempt is not known to have ended.
 ///
-/// A transaction that nobody commits has no effect, wherever it lingers, and a guard keeps two copies apart.
+/// A transaction whose COMMIT was not sent has no effect, even if it is still open at the server. In guarded work the token
+/// keeps two copies apart.
 pub(crate) fn may_go_unfenced(outcome: Outcome, delivery: Delivery, policy: &Settings) -> bool {
     let matters = match outcome {
         Outcome::NotExecuted => false,

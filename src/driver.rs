@@ -14,28 +14,29 @@ pub(crate) fn io_error(error: &IoError) -> Option<&io::Error> {
     }
 }
 
-/// What this crate says itself, in the driver's error type, so that one table classifies everything.
+/// An error that this crate makes itself, in the driver's error type, so that one table classifies everything.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Own(String);
 
-/// An error of this crate's making.
+/// An error that this crate makes.
 pub(crate) fn own(kind: io::ErrorKind, message: impl Into<String>) -> Error {
     io::Error::new(kind, Own(message.into())).into()
 }
 
-/// A time-out of this crate's.
+/// A time-out of this crate.
 pub(crate) fn timed_out(message: String) -> Error {
     own(io::ErrorKind::TimedOut, message)
 }
 
-/// Whether the error is of this crate's making, or a copy of another one.
+/// Whether this crate has made the error, or copied it.
 pub(crate) fn is_own(error: &Error) -> bool {
     let Error::Io(error) = error else { return false };
     io_error(error).and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<Own>())
 }
 
-/// The driver's errors cannot be cloned. A copy says the same; of an I/O error it keeps the kind, not what is inside.
+/// A copy of an error, because the driver's errors cannot be cloned. It has the same message; of an I/O error it keeps the
+/// kind, not the inner error.
 pub(crate) fn copy(error: &Error) -> Error {
     if let Error::Server(error) = error {
         return Error::Server(error.clone());

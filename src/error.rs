@@ -21,7 +21,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 ///
 /// Ask it with the predicates: [`outcome`](Error::outcome) first. The driver's own error, where there is one, is
 /// `source()` and [`driver_error`](Error::driver_error); an error that is no loss (a syntax error, a duplicate key)
-/// shows as the driver's. Neither `Display` nor `Debug` of this type adds a password, a parameter or a row to a message.
+/// displays as the driver's. Neither `Display` nor `Debug` of this type adds a password, a parameter or a row to a message.
 ///
 /// ```
 /// use mysql_retry::Outcome;
@@ -55,13 +55,13 @@ pub(crate) struct Failure {
     pub(crate) rows: u64,
     /// An attempt before the last one may have executed the statement.
     pub(crate) lost_before: bool,
-    /// The call waited for the end of an outage, or would have had to, that has lasted for so long.
+    /// How long the outage has lasted that the call waited for, or would have had to wait for.
     pub(crate) down_for: Option<Duration>,
     /// Session state that was lost with the connection.
     pub(crate) lost_state: StateKinds,
     /// It is the error of a whole transaction.
     pub(crate) transaction: bool,
-    /// Where to, without user and password.
+    /// The address of the server, without user and password.
     pub(crate) address: String,
     #[source]
     pub(crate) source: Option<mysql_async::Error>,
@@ -74,17 +74,17 @@ pub(crate) enum Kind {
     Classified(Classification),
     /// The deadline had passed before anything was sent.
     Deadline,
-    /// All connections of the pool, so many, were in use until the deadline.
+    /// All connections of the pool were in use until the deadline. `size` is their number.
     Busy { size: usize },
-    /// The request is larger than any packet that this client sends, which is this long.
+    /// The request is larger than the largest packet that this client sends.
     Unsendable { limit: usize },
     /// The statement succeeded, but a row does not fit the type that the caller asked for.
     Conversion { wanted: &'static str },
-    /// Options or settings that make no sense.
+    /// Options or settings are invalid.
     Config(String),
 }
 
-/// A statement of the set-up was refused. Its text is not told: it may hold a secret.
+/// A statement of the set-up was refused. Its text is not shown, because it may contain a secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) struct SetupFailed {
     pub(crate) number: usize,
@@ -167,7 +167,7 @@ impl Error {
     }
 
     /// Whether the call ended because all connections of the pool were in use until its deadline. Nothing was lost; if the
-    /// call was made while its caller held a stream, a session or a transaction, it may have waited for itself.
+    /// caller held a stream, a session or a transaction meanwhile, the call may have waited for its own caller.
     pub fn is_busy(&self) -> bool {
         matches!(self.0.kind, Kind::Busy { .. })
     }
@@ -214,8 +214,8 @@ impl Error {
         self.0.elapsed
     }
 
-    /// How long the server had been down, if the call ended in an outage; nothing had been sent then, or what was lost before
-    /// could not be sent again.
+    /// How long the server had been down, if the call ended in an outage. Then nothing had been sent, or a statement that was
+    /// lost before could not be sent again.
     pub fn down_for(&self) -> Option<Duration> {
         self.0.down_for
     }
@@ -225,7 +225,7 @@ impl Error {
         self.0.delivery
     }
 
-    /// How many rows of a stream had been handed out before the connection was lost.
+    /// How many rows of a stream had been returned before the connection was lost.
     pub fn rows_delivered(&self) -> u64 {
         self.0.rows
     }
@@ -255,7 +255,7 @@ impl Error {
     }
 }
 
-// By hand: the derived form would print the driver's error, which can hold a row or a value.
+// Not derived: the derived form would print the driver's error, which can contain a row or a value.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt_fields("Error", f)

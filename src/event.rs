@@ -1,6 +1,6 @@
-//! What the executor tells of its work: events to a hook and to `tracing`, and counters.
+//! Events, for a hook and for `tracing`, and counters.
 //!
-//! Nothing here is touched by a statement that succeeds at its first attempt.
+//! A statement that succeeds at its first attempt emits nothing and counts nothing.
 
 use std::{
     fmt,
@@ -15,12 +15,12 @@ use crate::{
 
 /// Something that happened to a call, or to the server of an executor.
 ///
-/// Those of a call are emitted by the loop, each zero or more times, on the task that made the call. Those of an outage
+/// Events of a call are emitted by its loop, each zero or more times, on the task that made the call. Events of an outage
 /// ([`Down`](Event::Down), [`Probing`](Event::Probing), [`Back`](Event::Back), [`Moved`](Event::Moved)) are emitted once for
-/// all clones, by the call that found out and by the task that probes.
+/// all clones, by the call that noticed the outage and by the task that probes.
 ///
-/// Given to the hook set with [`Builder::on_event`](crate::Builder::on_event): a slow hook slows whoever emits. With the
-/// feature `tracing` each is also a `tracing` event.
+/// Given to the hook set with [`Builder::on_event`](crate::Builder::on_event): a slow hook delays the task that
+/// emits. With the feature `tracing` each is also a `tracing` event.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -42,8 +42,8 @@ pub enum Event<'a> {
     RetryScheduled {
         /// The delay; zero after the first loss.
         after: Duration,
-        /// What is known of the attempts so far: `NotExecuted` makes it a resend; `Unknown`, and `Failed` where the server may
-        /// not have rolled back all of the statement, a replay.
+        /// What is known of the attempts so far: `NotExecuted` makes it a resend; `Unknown`, and `Failed` where the server
+        /// may not have rolled back all of the statement, a replay.
         outcome: Outcome,
         /// The attempt that failed, from 1.
         attempt: u32,
@@ -56,8 +56,9 @@ pub enum Event<'a> {
         /// The server's id of its connection.
         connection_id: u32,
     },
-    /// A write is about to be replayed although the session of the lost attempt is not known to have ended: the first
-    /// copy may still be executed, after the replay and after what others do then.
+    /// A write is about to be replayed although the session of the lost attempt is not known to have ended: the first copy
+    /// may still be executed, after the replay and after later writes of others. See [the page on
+    /// outages](crate::docs::outages#replays-wait-for-their-lost-attempt).
     #[non_exhaustive]
     Unfenced {
         /// Why it is not known.
@@ -73,9 +74,9 @@ pub enum Event<'a> {
         /// The time since the call.
         elapsed: Duration,
     },
-    /// The call failed, and not just with the answer to its only attempt: a connection was lost or could not be had, the server
-    /// refused the statement or rolled it back, an earlier attempt had failed, or the deadline left no time. A duplicate key at
-    /// the first attempt is no event.
+    /// The call failed, and not only with the answer to its only attempt: a connection was lost or could not be had, the
+    /// server refused the statement or rolled it back, an earlier attempt had failed, or the deadline left no time. A
+    /// duplicate key at the first attempt is no event.
     #[non_exhaustive]
     GaveUp {
         /// The error that the caller gets. Its [`outcome`](Error::outcome) is that of the whole call.
@@ -88,7 +89,7 @@ pub enum Event<'a> {
         address: &'a str,
         /// What is wrong with it.
         why: Unavailable,
-        /// The error that told.
+        /// The error that showed it.
         error: &'a mysql_async::Error,
     },
     /// A connection is tried, to see whether the server can be used again.
@@ -104,7 +105,7 @@ pub enum Event<'a> {
     Back {
         /// Host and port, or socket.
         address: &'a str,
-        /// How long there was none.
+        /// How long the outage lasted.
         lasted: Duration,
         /// How many calls had been waiting.
         waiting: u64,
@@ -125,7 +126,7 @@ pub enum Event<'a> {
 pub enum Unfenced {
     /// It was on another server than the one that answers now.
     OtherServer,
-    /// It is still there, and the server does not allow to kill it.
+    /// It is still there, and the server does not allow the user to kill it.
     NotAllowed,
     /// Its session has no mark by which it could be found: the server, or a proxy in front of it, did not let its sessions be
     /// marked (with `GET_LOCK`); a router sends statements to several servers, so that a question about the session may be
@@ -146,7 +147,7 @@ impl fmt::Display for Unfenced {
     }
 }
 
-/// A user's listener.
+/// The hook of a user.
 pub(crate) type Hook = dyn Fn(&Event<'_>) + Send + Sync;
 
 /// Counts of what happened since the executor was made, read with [`Executor::counters`](crate::Executor::counters).
@@ -163,7 +164,7 @@ pub struct Counters {
     pub unfenced: u64,
     /// Calls that succeeded after at least one failed attempt ([`Event::Recovered`]).
     pub recovered: u64,
-    /// Calls that failed, and not just with the server's answer to their only attempt ([`Event::GaveUp`]).
+    /// Calls that failed, and not only with the server's answer to their only attempt ([`Event::GaveUp`]).
     pub gave_up: u64,
     /// Connections closed because a check before use failed, or because of their idle time.
     pub retired: u64,
@@ -181,7 +182,7 @@ pub struct Counters {
     pub budget_left: Option<u32>,
 }
 
-/// The counters in motion.
+/// The counters, as they are counted.
 #[derive(Default)]
 pub(crate) struct Counting {
     pub(crate) losses: Count,
@@ -224,7 +225,7 @@ impl Counting {
             outages: self.outages.get(),
             probes: self.probes.get(),
             moves: self.moves.get(),
-            // what is not counted, but looked at
+            // not counted, but read elsewhere
             waiting: 0,
             budget_left: None,
         }

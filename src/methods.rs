@@ -1,7 +1,7 @@
 //! The statement methods, as the driver's `Queryable` has them: the same for executor, session and transaction.
 
-/// Gives a type the statement methods. `[&self]` or `[&mut self]` is how they take it; the expression is the handle that runs
-/// the statement, and may refuse it; then follows what runs a statement with a token.
+/// Implements the statement methods for a type. `[&self]` or `[&mut self]` is their receiver. The expression is the handle
+/// that runs the statement, and may refuse it. Then follows what runs a statement with a token.
 macro_rules! statement_methods {
     ($owner:ty, [$($receiver:tt)*], |$self:ident, $statement:ident| $handle:expr, $guarded:path, $stream:ty, $wrap:path) => {
         /// Statements as text.
@@ -10,8 +10,8 @@ macro_rules! statement_methods {
             ///
             /// # Errors
             /// As for every method here: the [`outcome`](crate::Error::outcome) tells what became of the statement. It is
-            /// [`Failed`](crate::Outcome::Failed) for what the bare driver would have returned on a healthy connection. Unlike
-            /// the driver's method it does not panic on a row that does not fit `T`.
+            /// [`Failed`](crate::Outcome::Failed) for what the bare driver would have returned on a healthy connection.
+            /// Unlike the driver's method it does not panic on a row that does not fit `T`.
             pub async fn query<T, Q>($($receiver)*, $statement: Q) -> $crate::Result<Vec<T>>
             where
                 Q: $crate::AsStatement,
@@ -57,7 +57,8 @@ macro_rules! statement_methods {
                 Ok(rows.into_iter().fold(init, f))
             }
 
-            /// Runs a statement and drops its rows. The [`Summary`](crate::Summary) has the number of affected rows and the like.
+            /// Runs a statement and drops its rows. The [`Summary`](crate::Summary) has the number of affected rows and the
+            /// like.
             pub async fn query_drop<Q>($($receiver)*, $statement: Q) -> $crate::Result<$crate::Summary>
             where
                 Q: $crate::AsStatement,
@@ -140,8 +141,8 @@ macro_rules! statement_methods {
                 Ok(rows.into_iter().fold(init, f))
             }
 
-            /// Prepares and executes a statement, and drops its rows. The [`Summary`](crate::Summary) has the number of affected rows and
-            /// the like.
+            /// Prepares and executes a statement, and drops its rows. The [`Summary`](crate::Summary) has the number of
+            /// affected rows and the like.
             pub async fn exec_drop<S, P>($($receiver)*, $statement: S, params: P) -> $crate::Result<$crate::Summary>
             where
                 S: $crate::AsStatement,
@@ -160,8 +161,8 @@ macro_rules! statement_methods {
             /// Executes a statement once for each item of `params`.
             ///
             /// A batch is several commands (on MariaDB, as few as fit): it is replayed only as a whole, and only if it is
-            /// annotated as idempotent. If it fails, a part of it may be done, also where the outcome is
-            /// [`Failed`](crate::Outcome::Failed): the rows before the one that the server said no to stay. It is
+            /// annotated as idempotent. If it fails, a part of it may have been executed, also where the outcome is
+            /// [`Failed`](crate::Outcome::Failed): the rows before the one that the server rejected stay. It is
             /// [`NotExecuted`](crate::Outcome::NotExecuted) only if it failed at its first row.
             pub async fn exec_batch<S, P, I>($($receiver)*, $statement: S, params: I) -> $crate::Result<()>
             where

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-/// A number that nobody can guess.
+/// A random number that cannot be guessed.
 pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(0_u8)
 }

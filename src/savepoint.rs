@@ -1,21 +1,21 @@
-//! The savepoint that tells whether the transaction that is about to be committed is the one that was begun.
+//! The savepoint that shows whether the transaction to be committed is the one that was begun.
 //!
-//! The text that begins a transaction sets it, the text that commits releases it first. Whatever has ended or replaced the
-//! transaction in between (an implicit commit, stored code, a rollback by the server) has removed it: the release fails with
+//! The text that begins a transaction sets it, and the text that commits releases it first. Whatever ends or replaces the
+//! transaction in between (an implicit commit, stored code, a rollback by the server) removes it: the release fails with
 //! 1305, and the COMMIT behind it in the same text is not executed. (Seen on MariaDB 10.11, 11.8 and MySQL 9.7.) It costs no
-//! round trip, because it travels in texts that are sent anyway; but it costs the server two statements.
+//! round trip, because these texts are sent anyway. The server executes two more statements.
 //!
-//! On a connection that is known well the status flags do without it: each answer says whether a transaction is open, and a
+//! On a connection that is known well, the status flags replace it: each answer says whether a transaction is open, and a
 //! single statement that calls no stored code cannot end one and begin another. There the savepoint is set only before a
-//! statement that may. A connection is known well when its server does not commit by certification, when its greeting, its
-//! mark and its id were of one session, and when so many transactions in a row were whole that had a savepoint
-//! ([`TRIALS`]): a proxy that moves the statements of one client between sessions of a server shows in those.
+//! statement that can. A connection is known well when its server does not commit by certification, when its greeting, its
+//! mark and its id belonged to one session, and when [`TRIALS`] transactions in a row with a savepoint were complete. A proxy
+//! that moves the statements of one client between sessions of a server would have failed in those.
 //!
-//! On a cluster that commits by certification each transaction has the savepoint. When another node's change aborts a
-//! transaction, a Galera node reports it to the next statement, unless the abort comes just as a statement ends that touches
-//! no table (`DO 0`, SAVEPOINT): then nobody is told, and what follows is committed statement by statement. (Seen with Galera 4
-//! on MariaDB 10.11, once in 100 aborts.) So the savepoint is set directly after START TRANSACTION, before there is anything
-//! that could be aborted.
+//! On a cluster that commits by certification each transaction has the savepoint. When a change of another node aborts a
+//! transaction, a Galera node reports that to the next statement. It does not if the abort comes at the end of a statement
+//! that touches no table (`DO 0`, SAVEPOINT): then no error is reported, and the following statements are committed one by
+//! one. (Seen with Galera 4 on MariaDB 10.11, once in 100 aborts.) So the savepoint is set directly after START TRANSACTION,
+//! before there is anything that could be aborted.
 
 use std::borrow::Cow;
 
@@ -23,7 +23,7 @@ use mysql_async::{ServerError, TxOpts};
 
 use crate::conditions::answers;
 
-/// So many whole transactions in a row make a connection known well.
+/// How many complete transactions in a row make a connection known well.
 pub(crate) const TRIALS: u8 = 16;
 
 /// Sets it.
@@ -33,12 +33,12 @@ pub(crate) const RELEASE: &str = "RELEASE SAVEPOINT mysql_retry_begun";
 
 const NAME: &[u8] = b"mysql_retry_begun";
 
-/// The text that does this in the transaction that the savepoint was set in, and in no other, if it is `watched`.
+/// The text `rest`, executed only in the transaction in which the savepoint was set, if that is `watched`.
 pub(crate) fn released_before(rest: &str, watched: bool) -> Cow<'_, str> {
     if watched { format!("{RELEASE}; {rest}").into() } else { rest.into() }
 }
 
-/// Whether this answer to the release says that the savepoint is gone.
+/// Whether this answer to the release means that the savepoint is gone.
 pub(crate) fn is_gone(error: &ServerError) -> bool {
     answers::is_missing_name(error)
 }
@@ -48,8 +48,8 @@ pub(crate) fn is_named_in(text: &[u8]) -> bool {
     text.windows(NAME.len()).any(|part| part.eq_ignore_ascii_case(NAME))
 }
 
-/// The text that begins a transaction, in one round trip whatever was asked for, with the savepoint if `watched`. `first` is
-/// executed in it first.
+/// The text that begins a transaction with these options in one round trip, with the savepoint if `watched`. `first` is the
+/// first statement in it.
 pub(crate) fn begin(opts: &TxOpts, watched: bool, first: Option<&str>) -> String {
     let mut text = String::new();
     if let Some(level) = opts.isolation_level() {

@@ -16,10 +16,12 @@ use crate::{
     transaction::{Transaction, Tx, guarded_statement},
 };
 
-/// One pinned connection, made by [`Executor::session`]: for programs that hold a `mysql_async::Conn`.
+/// One pinned connection, made by [`Executor::session`](crate::Executor::session): for programs that hold a
+/// `mysql_async::Conn`.
 ///
-/// All its statements run there, with the same annotations, policy and errors as on an [`Executor`]. So they may depend on
-/// what earlier ones left: user variables, `SET`, `USE`, temporary tables, locks, an open transaction.
+/// All its statements run on that connection, with the same annotations, policy and errors as on an
+/// [`Executor`](crate::Executor). So they may depend on what earlier statements left: user variables, `SET`, `USE`, temporary
+/// tables, locks, an open transaction.
 ///
 /// ```
 /// # async fn f(exec: mysql_retry::Executor) -> mysql_retry::Result<()> {
@@ -33,34 +35,35 @@ use crate::{
 ///
 /// # When the connection is lost
 ///
-/// A session without state goes on as an executor does, on another connection. One with state must not, because the
-/// state is gone: the statement that meets the loss fails, with [`Reason::StateLost`](crate::Reason::StateLost) and the
-/// kinds of state that are gone ([`Error::lost_state`](crate::Error::lost_state)). After that the session begins anew, without
-/// them. A lock, of `GET_LOCK` or `LOCK TABLES`, is never believed to be held after a loss.
+/// After a loss, a session without state goes on as an executor does, on another connection. A session with state does not,
+/// because its state is gone: the statement that meets the loss fails, with [`Reason::StateLost`](crate::Reason::StateLost)
+/// and the kinds of state that are gone ([`Error::lost_state`](crate::Error::lost_state)). After that the session begins
+/// anew, without that state. A lock, of `GET_LOCK` or `LOCK TABLES`, never counts as held after a loss.
 ///
-/// What nearly every statement leaves is no state that all others would miss: the id of the last INSERT, the row count, the
-/// warnings. A session that has nothing else goes on in silence; only a text that asks for them (`LAST_INSERT_ID()`,
-/// `ROW_COUNT()`, `SHOW WARNINGS`) after the connection that knew was lost fails, because another connection would answer
-/// with what another caller has left there. For an insert id that holds until the session inserts again.
+/// Nearly every statement leaves the id of the last INSERT, the row count and the warnings. A session that has lost nothing
+/// else goes on without an error. Only a text that asks for them (`LAST_INSERT_ID()`, `ROW_COUNT()`, `SHOW WARNINGS`) fails
+/// after the loss, because another connection would answer with the values of another caller. `LAST_INSERT_ID()` fails until
+/// the session inserts again.
 ///
-/// What counts as state is told by the text of the statements and by the server's status flags; a text that is not
-/// recognised as neutral counts as state. A transaction that has ended is none.
+/// The text of the statements and the server's status flags decide what counts as state. A text that is not known to leave
+/// no state counts as state. A transaction that has ended does not.
 ///
 /// # Transactions by text
 ///
-/// `BEGIN` or `START TRANSACTION`, sent as text, sets a savepoint in the same round trip, and a `COMMIT` sent as text releases
-/// it first: if the transaction was ended or replaced in between (stored code), COMMIT is not executed, what is open is
-/// rolled back, and the error is [`Unknown`](crate::Outcome::Unknown) with
-/// [`Reason::TransactionEnded`](crate::Reason::TransactionEnded). Prepared, they are sent as they are. After an error the server
-/// is asked what is left of the transaction: one that it rolled back is reported as lost state with that error. A COMMIT for a
-/// transaction that was lost or rolled back is not sent, and not `Ok`, however often; `ROLLBACK`, or another `BEGIN`, clears that.
+/// `BEGIN` or `START TRANSACTION`, sent as text, sets a savepoint in the same round trip, and a `COMMIT` sent as text
+/// releases it first: if the transaction was ended or replaced in between (stored code), COMMIT is not executed, what is
+/// open is rolled back, and the error is [`Unknown`](crate::Outcome::Unknown) with
+/// [`Reason::TransactionEnded`](crate::Reason::TransactionEnded). As prepared statements they are sent unchanged. After an
+/// error the server is asked what is left of the transaction: a transaction that it rolled back is reported as lost state
+/// with that error. A COMMIT for a transaction that was lost or rolled back is not sent and returns an error each time,
+/// until a `ROLLBACK` or another `BEGIN`.
 ///
 /// # Idle sessions
 ///
-/// Before a statement the connection is pinged if it has idled for half a second or more, so that a session that idled past
-/// the server's `wait_timeout` is found out before anything is sent.
+/// Before a statement the connection is pinged if it has idled for half a second or more, so that the end of a session that
+/// idled past the server's `wait_timeout` is noticed before anything is sent.
 ///
-/// Dropped, it gives the connection back, reset if there is state on it.
+/// When it is dropped, its connection is returned to the pool, reset if there is state on it.
 pub struct Session {
     handle: Handle,
     slot: Arc<Slot>,
@@ -93,8 +96,8 @@ impl Session {
     /// # Ok(()) }
     /// ```
     ///
-    /// What the hook does not rebuild is gone without a word, a lock for one: take it again in the hook, and see whether you
-    /// got it. If the hook fails, so does the statement, which was not executed.
+    /// State that the hook does not rebuild is lost without an error. Take locks again in the hook, and check the result. If
+    /// the hook fails, so does the statement, which was not executed.
     pub fn on_reconnect<F>(&mut self, hook: F)
     where
         F: for<'s> Fn(&'s mut Session) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 's>> + Send + Sync + 'static,
@@ -111,7 +114,7 @@ impl Session {
         }));
     }
 
-    /// Runs a transaction on this session, as [`Executor::transaction`] does.
+    /// Runs a transaction on this session, as [`Executor::transaction`](crate::Executor::transaction) does.
     ///
     /// If the connection is lost and the session had state, the transaction is not run again: the state that it may
     /// depend on is gone.

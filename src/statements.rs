@@ -54,11 +54,12 @@ impl Handle {
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
-        // the text stands for what the ping is to the session: a read
+        // the call reads this text as a read of the session; a ping is sent instead
         self.call_of_ours(&"DO 0".idempotent()).run(Ping).await
     }
 
-    /// What is sent for a text: with what watches over the transactions of a session, where it begins or commits one.
+    /// What is sent for a text. Where the text begins or commits a transaction of a session, the savepoint's statements are
+    /// added.
     fn wire_text<'q>(&self, text: Cow<'q, [u8]>) -> WireText<'q> {
         let rider = self.slot().map_or(Rider::None, |slot| slot.rider());
         let text = match rider {
@@ -110,7 +111,7 @@ impl Handle {
         Prepared { sql, params, cached: self.shared.caches_statements }
     }
 
-    /// Runs a statement of ours, or of exactly-once work: prepared if there are parameters, else as it is.
+    /// Runs a statement of this crate, or of exactly-once work: prepared if there are parameters, else as text.
     pub(crate) async fn run(&self, sql: &[u8], params: Option<Params>) -> Result<Summary> {
         match params {
             Some(params) => self.exec_drop(sql, params).await,

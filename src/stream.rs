@@ -28,9 +28,9 @@ use crate::{
 /// The rows of a result set, as they arrive. Made by [`Executor::query_stream`](crate::Executor::query_stream) and
 /// [`Executor::exec_stream`](crate::Executor::exec_stream).
 ///
-/// It holds a connection until it ends. Dropped earlier, it closes that connection, because the rest of the rows
-/// would have to be read first. After an error it ends; [`rows_delivered`](crate::Error::rows_delivered) of the error
-/// tells how many rows had been handed out.
+/// It holds a connection until it ends. If it is dropped earlier, it closes that connection, because the remaining rows would
+/// have to be read first. After an error it ends; [`rows_delivered`](crate::Error::rows_delivered) of the error is the number
+/// of rows that it had returned.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct RowStream<T> {
     handle: Handle,
@@ -45,7 +45,7 @@ pub struct RowStream<T> {
 type ReadRow = Pin<Box<dyn Future<Output = (mysql_async::Result<Option<Row>>, Lease)> + Send>>;
 
 enum State {
-    /// The first row has arrived and was not handed out.
+    /// The first row has arrived and was not returned yet.
     First(Row, Lease),
     Idle(Lease),
     Reading(ReadRow),
@@ -70,7 +70,7 @@ impl<T> RowStream<T> {
     ) -> Self {
         let state = match first {
             Some(row) => {
-                // until its end there is something to end at the server
+                // until the stream ends, its statement is under way at the server
                 lease.sending();
                 State::First(row, lease)
             }

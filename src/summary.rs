@@ -1,9 +1,9 @@
-//! What a statement that returns no rows has to say.
+//! The result of a statement that returns no rows.
 
 use mysql_async::Conn;
 
-/// What users of the driver read off a `Conn` after a statement: here it comes with the result, because the next
-/// statement may run on another connection.
+/// The values that the driver keeps in a `Conn` after a statement. Here they come with the result, because the next statement
+/// may run on another connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
@@ -42,7 +42,7 @@ impl Summary {
         self.affected_rows
     }
 
-    /// The value that an `AUTO_INCREMENT` column got; of several rows inserted at once, the first.
+    /// The value that an `AUTO_INCREMENT` column got; for several rows inserted at once, that of the first.
     pub fn last_insert_id(&self) -> Option<u64> {
         self.last_insert_id
     }
@@ -52,7 +52,7 @@ impl Summary {
         self.warnings
     }
 
-    /// The server's remark, say `Rows matched: 1  Changed: 1  Warnings: 0`; often empty.
+    /// The server's information about the statement, such as `Rows matched: 1  Changed: 1  Warnings: 0`; often empty.
     pub fn info(&self) -> &str {
         &self.info
     }

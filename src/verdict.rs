@@ -1,13 +1,13 @@
 //! The words in which a failure is described: what was lost, what became of the statement, why the call ended.
 //!
-//! Only words. What an error means stands in the table ([`crate::conditions`]), what an attempt makes of it in
-//! [`crate::classify`], and what follows from it in [`crate::decide`].
+//! Enums only. The meaning of an error is in the table ([`crate::conditions`]). [`crate::classify`] applies it to an attempt,
+//! and [`crate::decide`] draws the conclusion.
 
 use std::fmt;
 
 /// The two ways to lose a connection, by the names and codes of MySQL's C client library.
 ///
-/// These two are all there will be, so that a `match` needs no wildcard.
+/// No variant will be added, so that a `match` needs no wildcard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Disconnect {
     /// 2006, `MySQL server has gone away`: the connection was already dead, or could not be made, when the statement
@@ -39,7 +39,7 @@ impl fmt::Display for Disconnect {
 
 /// What became of a statement that failed.
 ///
-/// These three are all there will be, so that a `match` needs no wildcard.
+/// No variant will be added, so that a `match` needs no wildcard.
 ///
 /// ```
 /// use mysql_retry::Outcome;
@@ -57,13 +57,13 @@ pub enum Outcome {
     /// It is proved that the statement had no effect, and will have none: the server did not execute it.
     NotExecuted,
     /// The server answered this statement with this error, and nothing was lost on the way: it is what the bare driver would
-    /// have said on a healthy connection. A duplicate key, a missing table, a bad value.
+    /// have returned on a healthy connection. A duplicate key, a missing table, a bad value.
     ///
-    /// What the server did before it said so is what it always does: a single statement on transactional tables has no
-    /// effect; of a batch, of a text of several statements and of stored code, what came before the error is done.
+    /// A single statement on transactional tables has no effect then. Of a batch, of a text of several statements and of
+    /// stored code, the part before the error was executed.
     Failed,
-    /// A connection was lost, and the statement may have been executed, or not, or in part; nothing that the client saw
-    /// tells.
+    /// A connection was lost, and the statement may have been executed, or not, or in part. Nothing that the client saw tells
+    /// which. See [what remains `Unknown`](crate::docs::proofs#what-remains-unknown).
     Unknown,
 }
 
@@ -78,13 +78,13 @@ impl fmt::Display for Outcome {
 }
 
 impl Outcome {
-    /// The outcome of a call whose attempts so far came to this, and the next one to `attempt`.
+    /// The outcome of a call after one more attempt. `self` is that of the attempts before.
     pub(crate) fn then(self, attempt: Outcome) -> Outcome {
         match (self, attempt) {
             (Outcome::Unknown, _) | (_, Outcome::Unknown) => Outcome::Unknown,
             (Outcome::NotExecuted, attempt) => attempt,
             (Outcome::Failed, Outcome::Failed) => Outcome::Failed,
-            // what an answered attempt left is not undone by one that did nothing
+            // what the answered attempt left is still there
             (Outcome::Failed, Outcome::NotExecuted) => Outcome::Unknown,
         }
     }
@@ -102,17 +102,17 @@ pub enum Fault {
     Refused,
     /// The server rolled the statement back (deadlock, lock wait time-out, a conflict found at COMMIT).
     RolledBack,
-    /// Not a loss: the server's answer to the statement, or a mistake of the caller. Surfaces at once.
+    /// Not a loss: the server's answer to the statement, or a mistake of the caller. It is returned at once.
     Other,
 }
 
 /// The meaning of an error: what happened, and what became of the statement in this attempt.
 ///
-/// The outcome goes with the fault. A lost connection, or a refusal, leaves `NotExecuted` (proved) or `Unknown`. What the
+/// The fault limits the outcome. A lost connection, or a refusal, leaves `NotExecuted` (proved) or `Unknown`. What the
 /// server rolled back is `NotExecuted`, or `Failed` where a part of it may have stayed. Every other error that the server
 /// answers with is `Failed`, unless it proves that nothing was executed.
 ///
-/// Made by the built-in table (the crate's documentation shows it), and by a function given to
+/// Made by the built-in [table](crate::docs::proofs#the-classification-table), and by a function given to
 /// [`RetryPolicyBuilder::classify_with`](crate::RetryPolicyBuilder::classify_with).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Classification {
@@ -136,13 +136,13 @@ impl Classification {
         Classification { fault: Fault::Refused, outcome }
     }
 
-    /// The server rolled the statement back: with `NotExecuted` it is sent again, with `Failed` or `Unknown` only if it
-    /// tolerates that.
+    /// The server rolled the statement back: with `NotExecuted` it is sent again, with `Failed` or `Unknown` only if it is
+    /// idempotent.
     pub const fn rolled_back(outcome: Outcome) -> Self {
         Classification { fault: Fault::RolledBack, outcome }
     }
 
-    /// Not a loss: surfaces at once, is never retried. [`Outcome::Failed`] for the server's answer to the statement.
+    /// Not a loss: returned at once, never retried. Use [`Outcome::Failed`] for the server's answer to the statement.
     pub const fn other(outcome: Outcome) -> Self {
         Classification { fault: Fault::Other, outcome }
     }
@@ -166,12 +166,12 @@ impl Classification {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Unavailable {
-    /// Nobody is there, or whoever accepts a connection closes it: refused, no route, no socket file, DNS, a proxy
+    /// No connection can be made, or an accepted one is closed at once: refused, no route, no socket file, DNS, a proxy
     /// without a server, shutting down.
     Unreachable,
-    /// It accepts, or does not even refuse, and then says nothing: a black hole, a stopped process.
+    /// It does not answer: a path that drops packets, a stopped process.
     Silent,
-    /// It has all the connections that it takes. Those that are open work.
+    /// It has reached its maximum of connections. Open connections work.
     Full,
     /// It is up and does not serve: a cluster node without quorum, offline mode, a host that is not let in.
     NotReady,
@@ -208,7 +208,7 @@ impl Unavailable {
         }
     }
 
-    /// Connections that are open are as good as ever.
+    /// Open connections can still be used.
     pub(crate) fn spares_open_connections(self) -> bool {
         match self {
             Unavailable::Unreachable | Unavailable::Full | Unavailable::ReadOnly => true,
@@ -217,7 +217,7 @@ impl Unavailable {
     }
 }
 
-/// Why there can be no other attempt, beside what the error says.
+/// Why there can be no other attempt, apart from what the error means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Obstacle {
     /// Rows of a stream had been handed out.
@@ -228,7 +228,7 @@ pub(crate) enum Obstacle {
     InSession,
     /// The transaction may have been committed in part, or the statement is one of a transaction.
     InTransaction,
-    /// COMMIT had no reply, and there is no token to find out with.
+    /// COMMIT had no reply, and there is no token that could resolve it.
     CommitLost,
     /// The transaction was ended in the middle.
     TransactionEnded,
@@ -238,7 +238,7 @@ pub(crate) enum Obstacle {
     Unfenced,
     /// The retry budget has nothing left.
     BudgetSpent,
-    /// The server has been down for longer than calls are to wait.
+    /// The server has been down for longer than `fail_fast_after`.
     DownForTooLong,
     /// The server is down, and the policy does not wait for it.
     NotWaited,
@@ -252,14 +252,14 @@ pub(crate) enum Obstacle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Retrying cannot fix this error: it is the server's answer to the statement (a duplicate key, a syntax error), or a mistake
-    /// of the caller's.
+    /// Retrying cannot fix this error: it is the server's answer to the statement (a duplicate key, a syntax error), or a
+    /// mistake of the caller's.
     NotALoss,
     /// The policy has retries switched off ([`RetryPolicy::none`](crate::RetryPolicy::none)), or this kind of error.
     SwitchedOff,
     /// The statement may have been executed, in whole or in part, and is not annotated as idempotent.
     NotIdempotent,
-    /// What the statement needs cannot be had twice: the data of a LOCAL INFILE.
+    /// The data that the statement sends can be read only once: LOCAL INFILE.
     OnceOnly,
     /// Rows of a stream had been handed out.
     RowsDelivered,
@@ -274,14 +274,14 @@ pub enum Reason {
     InTransaction,
     /// The reply to COMMIT was lost: what became of the transaction is not known.
     CommitLost,
-    /// The transaction was ended in the middle, by a statement (DDL, stored code that commits) or by the server: what came before
-    /// may be committed, and it is not run again.
+    /// The transaction was ended in the middle, by a statement (DDL, stored code that commits) or by the server: what came
+    /// before may be committed, and it is not run again.
     TransactionEnded,
     /// The transaction was rolled back, but not what it did to tables without transactions (MyISAM): it is not run again.
     NotRolledBack,
-    /// The session of a lost attempt may still be at work, and the policy does not replay a write then.
+    /// The session of a lost attempt may still be executing, and the policy does not replay a write then.
     Unfenced,
-    /// Too many statements had been sent again of late ([`RetryBudget`](crate::RetryBudget)).
+    /// The retry budget is empty ([`RetryBudget`](crate::RetryBudget)).
     BudgetExhausted,
     /// The server had been down for longer than [`fail_fast_after`](crate::Builder::fail_fast_after).
     FailFast,

@@ -66,7 +66,7 @@ const TURNED_DOWN: Condition = Condition { outcome: Outcome::NotExecuted, holds:
 
 const BEFORE: &str = "the server checks it before it executes a statement";
 
-/// What servers and proxies report. The first row that is met counts; rows by class come after all numbers.
+/// What servers and proxies report. The first row that fits counts; rows by class come after all numbers.
 pub(crate) static SERVER_ROWS: &[Condition] = &[
     // the connection is lost
     Condition {
@@ -338,7 +338,7 @@ pub(super) static FOREIGN: Condition = Condition {
     ..BASE
 };
 
-/// What is noticed on this side, for the documentation.
+/// The conditions that the client notices, for the documentation.
 #[cfg(test)]
 pub(super) static NOTICED_ROWS: [&Condition; 10] = [
     &CLOSED_BEFORE,

@@ -63,7 +63,7 @@ impl fmt::Display for Sentence<'_> {
             Fault::Other => {
                 Cause(failure.source.as_ref()).fmt(f)?;
                 if failure.lost_before {
-                    // it may be the cause of this error, of a duplicate key say
+                    // it may be the cause of this error, for example of a duplicate key
                     f.write_str("; an earlier attempt was lost")?;
                 } else if failure.outcome != Outcome::Unknown {
                     return Ok(());
@@ -99,7 +99,7 @@ impl Sentence<'_> {
             (Outcome::NotExecuted, _) if failure.transaction => {
                 "; the transaction was not committed, it is safe to run it again"
             }
-            // as the bare driver would say it
+            // the message of the bare driver
             (Outcome::Failed, _) => "; the server answered so, and nothing was lost on the way",
             (Outcome::Unknown, Delivery::ExactlyOnce) => {
                 "; it may have been committed, call again with the same token to find out"
@@ -124,7 +124,7 @@ impl Sentence<'_> {
                 write!(f, "{}{name}", if index == 0 { "" } else { ", " })?;
             }
         }
-        // the advice to use a guard is for those who do not
+        // the advice to use a guard is only for unguarded work
         let is_told = failure.reason == Reason::CommitLost && failure.delivery == Delivery::ExactlyOnce;
         if !matches!(failure.kind, Kind::Deadline | Kind::Busy { .. }) && !is_told {
             write!(f, "; {}", failure.reason)?;

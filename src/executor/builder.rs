@@ -1,4 +1,4 @@
-//! What an executor is made of.
+//! The builder of an executor.
 
 use std::time::Duration;
 
@@ -82,30 +82,30 @@ impl Builder {
     /// Pings a connection before it is used if it has idled for at least this long. Default 30 s; zero pings always,
     /// `None` never.
     ///
-    /// A closed connection is found without a ping, by a look at its socket. The ping is for paths that went dark
-    /// without a word: firewalls and load balancers forget idle connections after minutes.
+    /// A closed connection is found without a ping, by a check of its socket. The ping finds paths that drop packets:
+    /// firewalls and load balancers forget idle connections after minutes.
     pub fn ping_after(mut self, idle: impl Into<Option<Duration>>) -> Self {
         self.keeping.ping_after = idle.into();
         self
     }
 
     /// Retires connections at this age, and up to a tenth later at random, between statements. Default 30 minutes;
-    /// `None` never. Options that set the pool's own `abs_conn_ttl` come first.
+    /// `None` never. The pool's own option `abs_conn_ttl` takes precedence.
     ///
-    /// It is not needed against the server's `wait_timeout`: a connection that has idled for nearly that long is
-    /// replaced before it is used, by what the server itself says its `wait_timeout` is.
+    /// It is not needed because of the server's `wait_timeout`: the server is asked for that value, and a connection that
+    /// has idled for nearly as long is replaced before it is used.
     pub fn max_age(mut self, age: impl Into<Option<Duration>>) -> Self {
         self.keeping.max_age = age.into();
         self
     }
 
-    /// Statements that each new connection runs before anything else, and after a reset again, say `SET time_zone = '+00:00'`.
-    /// Replaces those of an earlier call.
+    /// Statements that each new connection runs before anything else, and again after a reset, for example `SET time_zone =
+    /// '+00:00'`. Replaces those of an earlier call.
     ///
-    /// If one fails, the statement that needed the connection does not run, and its error says so. The same if autocommit is off
-    /// afterwards (`SET autocommit = 0` here, in the driver's `init` or `setup`, in the server's `init_connect`, or the server's
-    /// own default): a statement that was answered with OK would never be committed. For a server whose default is off, give
-    /// `SET autocommit = 1`.
+    /// If one fails, the statement that needed the connection does not run, and its error says so. The same if autocommit is
+    /// off afterwards (`SET autocommit = 0` here, in the driver's `init` or `setup`, in the server's `init_connect`, or the
+    /// server's own default): a statement that was answered with OK would never be committed. For a server whose default is
+    /// off, give `SET autocommit = 1`.
     pub fn setup<S: Into<String>>(mut self, statements: impl IntoIterator<Item = S>) -> Self {
         self.keeping.setup = Setup::new(statements.into_iter().map(Into::into).collect());
         self
@@ -118,11 +118,11 @@ impl Builder {
         self
     }
 
-    /// The longest time between two probes of a server that is down, so that one that is back is noticed within it.
-    /// Default 250 ms.
+    /// The longest time between two probes of a server that is down. A server that is back is noticed within this time.
+    /// Default 250 ms. See [Outages](crate::docs::outages).
     ///
-    /// While the server is down, one task probes and all other calls wait for what it finds. The first probe is made at
-    /// once, the next after 20 ms, and then the time doubles up to this one. One that is full (1040) is probed at this
+    /// While the server is down, one task probes and all other calls wait for its result. The first probe is made at
+    /// once, the next after 20 ms, and then the time doubles up to this one. A server that is full (1040) is probed at this
     /// interval from the start.
     pub fn probe_interval(mut self, interval: Duration) -> Self {
         self.keeping.outage.probe_interval = interval;
@@ -136,49 +136,49 @@ impl Builder {
         self
     }
 
-    /// Whether a server that takes no writes will do as a target: for an executor that only reads, from replicas say.
-    /// Default `false`: of several targets one is left when it becomes read-only, and one that is read-only is not taken.
+    /// Whether a read-only server can be used as a target: for an executor that only reads, for example from replicas.
+    /// Default `false`: of several targets, a target that becomes read-only is left, and a read-only target is not used.
     pub fn accept_read_only(mut self, accept: bool) -> Self {
         self.keeping.outage.accept_read_only = accept;
         self
     }
 
-    /// An attempt that has heard nothing for this long is looked at from another connection, beside the pool, and from then
-    /// on again and again. Default 10 s; `None` never.
+    /// When an attempt has received nothing for this long, the server is asked about it over another connection, beside the
+    /// pool, and from then on repeatedly. Default 10 s; `None` never. See [Silence](crate::docs::outages#silence).
     ///
-    /// If the server has lost its session, or has not answered for [`give_up_after`](Self::give_up_after), or waits for a
-    /// request in that session and has done so for as long, the attempt counts as lost, with the outcome
-    /// [`Unknown`](crate::Outcome::Unknown). If the session is at work, it goes on for as long as it takes. So a black hole, a
-    /// server that hangs, a firewall that has forgotten the connection, and a connection that only the client believes in are
-    /// noticed, and a report that takes an hour is not cut. What has begun to arrive, and a request of more than 64 KiB, may
-    /// take their time although the server waits. An attempt with an
+    /// The attempt counts as lost, with the outcome [`Unknown`](crate::Outcome::Unknown), if the server does not have its
+    /// session any more, if the server has not answered for [`give_up_after`](Self::give_up_after), or if the session has
+    /// waited for a request for that long. If the session is executing, it goes on for as long as it takes. So a dead path, a
+    /// server that hangs, and a firewall that has forgotten the connection are noticed, and a report that takes an hour is
+    /// not cut. A session that waits for a request does not count once the reply has begun, or where the request is larger
+    /// than 64 KiB. An attempt with an
     /// [`attempt_timeout`](crate::RetryPolicyBuilder::attempt_timeout) is not watched.
     pub fn watch_after(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.keeping.watch.watch_after = time.into();
         self
     }
 
-    /// How long the server may fail to answer about a silent attempt, and how long (3 s at least) it may wait for a request
-    /// in its session. Default 5 s.
+    /// How long the server may fail to answer about a silent attempt, and how long (at least 3 s) the session of the attempt
+    /// may wait for a request. Default 5 s.
     pub fn give_up_after(mut self, time: Duration) -> Self {
         self.keeping.watch.give_up_after = time;
         self
     }
 
-    /// How much of the load may be statements that are sent again. Default: a fifth of those that succeed, and a reserve of
-    /// 500; `None` for no limit but that of each call.
+    /// The bound on replays, all calls together. Default: a fifth of the statements that succeed, and a reserve of 500;
+    /// `None` for no limit but that of each call. See [the retry budget](crate::docs::outages#the-retry-budget).
     pub fn retry_budget(mut self, budget: impl Into<Option<RetryBudget>>) -> Self {
         self.keeping.budget = budget.into();
         self
     }
 
-    /// Whether a text that depends on session state runs on the executor all the same. Default `false`: it is refused before
-    /// anything is sent, because each call may run on another connection, and what is set by one call is gone for the next.
+    /// Whether a text that depends on session state may run on the executor. Default `false`: it is refused before anything
+    /// is sent, because each call may run on another connection, and what one call sets is gone for the next.
     ///
-    /// A text is refused if it uses what it does not itself provide (`SELECT @a`, `COMMIT`, `SELECT LAST_INSERT_ID()`,
-    /// `SHOW WARNINGS`), or leaves what only a later text could use (`SET NAMES utf8mb4`, `USE shop`, `BEGIN`,
-    /// `SELECT GET_LOCK('a', 1)`, `CREATE TEMPORARY TABLE ..`). One that brings what it needs is not: `BEGIN; ..; COMMIT`.
-    /// Stored code and what is not recognised are not, either.
+    /// A text is refused if it uses what it does not itself provide (`SELECT @a`, `COMMIT`, `SELECT LAST_INSERT_ID()`, `SHOW
+    /// WARNINGS`), or leaves what only a later text could use (`SET NAMES utf8mb4`, `USE shop`, `BEGIN`, `SELECT
+    /// GET_LOCK('a', 1)`, `CREATE TEMPORARY TABLE ..`). A text that brings what it needs is not refused: `BEGIN; ..;
+    /// COMMIT`. Nor are calls of stored code, and texts that are not recognised.
     pub fn allow_session_text(mut self, allow: bool) -> Self {
         self.allow_session_text = allow;
         self
@@ -187,17 +187,17 @@ impl Builder {
     /// Whether a connection to a port of this machine may move to the server's unix socket, as the driver's `prefer_socket`
     /// does. Default `false`, whatever the options say: each connection goes to the address that they name.
     ///
-    /// The driver asks the server that answers at the port for its `@@socket`, and if there is such a file on this machine it
-    /// connects to that instead. Behind a proxy, a tunnel or the port of a container that file can belong to another server,
-    /// and the proxy is left out. With `true` the option of the driver decides. A socket that the options name is used in
-    /// either case.
+    /// The driver asks the server that answers at the port for its `@@socket`, and if there is such a file on this machine,
+    /// it connects to that instead. Behind a proxy, a tunnel or the port of a container, that file can belong to another
+    /// server, and the proxy is bypassed. With `true` the option of the driver decides. A socket that the options name is
+    /// used in either case.
     pub fn prefer_socket(mut self, prefer: bool) -> Self {
         self.prefer_socket = prefer;
         self
     }
 
-    /// Calls `hook` for each [`Event`]: on the task that made the call, but for those of an outage. A panic of the hook is a
-    /// panic of that task.
+    /// Calls `hook` for each [`Event`], on the task that made the call; events of an outage may come from another task. A
+    /// panic of the hook is a panic of that task.
     pub fn on_event<F>(mut self, hook: F) -> Self
     where
         F: Fn(&Event<'_>) + Send + Sync + 'static,
@@ -212,7 +212,7 @@ impl Builder {
     /// itself, when a statement may have changed session state.
     ///
     /// # Errors
-    /// The options make no sense, say a malformed URL; or a time is zero that must not be.
+    /// The options are invalid, for example a malformed URL, or a time that must not be zero is zero.
     pub fn build<O>(self, opts: O) -> Result<Executor>
     where
         Opts: TryFrom<O>,
@@ -223,7 +223,7 @@ impl Builder {
         self.build_opts(opts)
     }
 
-    /// As `build`, and the driver's error is the source of ours.
+    /// As `build`; the driver's error is the source of the returned one.
     pub(super) fn build_url(self, url: &str) -> Result<Executor> {
         let opts = Opts::from_url(url)
             .map_err(|error| Error::config(format!("the connection URL is bad: {error}"), Some(error.into())))?;
@@ -235,7 +235,8 @@ impl Builder {
     ///
     /// Statements go to the first target. When it is down, refuses writes (1290, 1836), or is not ready (1047, 3032), all
     /// are asked, and the first that is up and takes writes is used from then on, for reads as well. A target that is
-    /// preferred to the one in use is taken again when it is found able, without an outage.
+    /// preferred to the one in use is used again when it takes writes, without an outage. See
+    /// [several servers](crate::docs::outages#several-servers).
     ///
     /// Each target has a pool of its own. The number of connections in use at a time is bounded by the smallest of them.
     ///

@@ -9,12 +9,13 @@ use crate::{
     statement::Annotate as _,
 };
 
-/// So many tokens are removed by one statement.
+/// How many tokens one statement removes.
 const BATCH: u32 = 1000;
 
 /// The guard of exactly-once deliveries: a table in the user's database.
 impl Executor {
-    /// Creates the guard's table unless it is there. Your own migration can do it as well, with [`Executor::guard_ddl`].
+    /// Creates the guard's table if it does not exist. A migration can do it instead, with [`Executor::guard_ddl`]. See
+    /// [Guard](crate::docs::guard#the-table).
     ///
     /// # Errors
     /// As for any statement.
@@ -27,13 +28,13 @@ impl Executor {
         self.handle.guard_table().create()
     }
 
-    /// Removes the tokens that are older than `age`, a thousand at a time, and returns how many there were.
+    /// Removes the tokens that are older than `age`, a thousand at a time, and returns their number.
     ///
-    /// Work whose token is gone would be done again by whoever still comes with it. The tokens of work that was ended in the
-    /// middle stay, whatever their age: delete them when you have looked what is there.
+    /// A call that comes with a removed token does its work again. The tokens of work that was ended in the middle stay,
+    /// whatever their age: delete them by hand when you have checked what was done.
     ///
     /// # Errors
-    /// `age` is shorter than a call may last: than the longest deadline of this executor's policies so far.
+    /// `age` is shorter than a call may last: shorter than the longest deadline of this executor's policies so far.
     pub async fn purge_guard(&self, age: Duration) -> Result<u64> {
         let longest = self.handle.longest_deadline();
         if age < longest {

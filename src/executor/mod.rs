@@ -41,12 +41,12 @@ pub use builder::Builder;
 /// # Ok(()) }
 /// ```
 ///
-/// Each call may run on another connection, so a text that depends on session state is refused before anything is sent: `SET`
-/// of a session's or user's variable, `USE`, `BEGIN` and `COMMIT`, locks, temporary tables, a read of `@name` or
-/// `LAST_INSERT_ID()`. It belongs on a [`session`](Executor::session) or in a [`transaction`](Executor::transaction); the id
-/// of an inserted row is in the [`Summary`](crate::Summary::last_insert_id). A text that brings what it needs runs: `BEGIN; ..;
-/// COMMIT`, `SET @a = 1; SELECT @a`. [`Builder::allow_session_text`] lets all through. What a statement leaves behind is reset
-/// before the connection is used again.
+/// Each call may run on another connection, so a text that depends on session state is refused before anything is sent:
+/// `SET` of a session's or user's variable, `USE`, `BEGIN` and `COMMIT`, locks, temporary tables, a read of `@name` or
+/// `LAST_INSERT_ID()`. Run it on a [`session`](Executor::session) or in a [`transaction`](Executor::transaction); the id of
+/// an inserted row is in the [`Summary`](crate::Summary::last_insert_id). A text that brings what it needs runs: `BEGIN; ..;
+/// COMMIT`, `SET @a = 1; SELECT @a`. [`Builder::allow_session_text`] lets all through. What a statement leaves behind is
+/// reset before the connection is used again.
 ///
 /// Like the driver's pool, an executor belongs to one tokio runtime, the one on which it is first used; that needs
 /// its I/O and its timers enabled.
@@ -60,7 +60,7 @@ impl Executor {
     /// `Opts`. Nothing is connected yet.
     ///
     /// # Errors
-    /// The options make no sense, say a malformed URL.
+    /// The options are invalid, for example a malformed URL.
     pub fn new<O>(opts: O) -> Result<Self>
     where
         Opts: TryFrom<O>,
@@ -95,8 +95,8 @@ impl Executor {
         Executor { handle: self.handle.with_policy(policy) }
     }
 
-    /// The same executor for work that has to end by a certain time, say that of a request: calls are bounded by
-    /// `deadline` as well as by the policy's own. A call after it sends nothing.
+    /// The same executor for work that has to end by a certain time, for example an HTTP request: calls are bounded by
+    /// `deadline` as well as by the deadline of the policy. A call after `deadline` sends nothing.
     pub fn with_deadline(&self, deadline: Instant) -> Self {
         Executor { handle: self.handle.with_deadline(deadline) }
     }
@@ -118,8 +118,8 @@ impl Executor {
 
     /// Borrows a raw connection of the driver, verified alive, for what the executor does not cover.
     ///
-    /// What is done on it is outside this library's contract: nothing is retried or classified. Getting it is inside:
-    /// the policy's deadline and delays hold. It is reset and goes back to the pool when dropped.
+    /// What is done on it is neither retried nor classified. Getting it is: the deadline and the delays of the policy apply.
+    /// It is reset and returned to the pool when it is dropped.
     ///
     /// # Errors
     /// As for a statement that could not be sent.
@@ -127,7 +127,7 @@ impl Executor {
         let mut call = self.handle.call_for_a_connection();
         loop {
             let ((), mut lease) = call.run_leased(Untouched).await?;
-            // its last insert id and the like are another caller's
+            // its last insert id, for example, is that of another caller
             if lease.forget_callers(call.limits()).await {
                 return Ok(Connection::new(lease));
             }
@@ -163,25 +163,25 @@ impl Executor {
     /// The closure may run several times, so it must do nothing that a rollback does not undo. It is run again from its
     /// start, on another connection, when the transaction was certainly rolled back: the connection was lost before
     /// COMMIT was sent, a deadlock (1213), a lock wait time-out (1205) that the closure returns as an error. The policy
-    /// bounds that; the isolation level and the access mode are those asked for each time. A closure that swallows the
-    /// error of a statement and returns `Ok` has the others committed, unless the server rolled back the transaction with it:
-    /// then it is run again, or the error surfaces.
+    /// bounds that; the isolation level and the access mode are those asked for each time. If the closure ignores
+    /// the error of a statement and returns `Ok`, its other statements are committed, unless the server rolled back the
+    /// transaction with that error: then the closure is run again, or the error is returned.
     ///
     /// `Ok` means that all of the closure's work was committed, together. On a new connection a savepoint that is set where
-    /// the transaction begins and released where it is committed shows whether that is one and the same; it costs no round
-    /// trip, but the server two statements. After 16 whole transactions on a connection the server's status flags do without
-    /// it, unless its server is a Galera node. Then the savepoint is set, with a round trip of its own, only before a statement
-    /// that may end the transaction: `CALL`, DDL, a text of several statements with one of these. `BEGIN`, `COMMIT`
-    /// and `ROLLBACK` (not `ROLLBACK TO`) as text are refused before they are sent.
+    /// the transaction begins and released where it is committed shows that it is the same transaction. It costs no round
+    /// trip, but the server executes two more statements. After 16 complete transactions on a connection, the server's
+    /// status flags replace it, unless the server is a Galera node. From then on the savepoint is set, with a round trip of
+    /// its own, only before a statement that may end the transaction: `CALL`, DDL, a text of several statements with one of
+    /// these. `BEGIN`, `COMMIT` and `ROLLBACK` (not `ROLLBACK TO`) as text are refused before they are sent.
     ///
     /// # Errors
-    /// The closure's own error rolls the transaction back and is returned untouched. Ours is made into it by `From`: its
-    /// outcome is that of the whole transaction. A COMMIT whose reply was lost is
-    /// [`Unknown`](crate::Outcome::Unknown), and the closure is not run again. So is every loss after a statement that
-    /// may have committed (DDL, stored code), and a transaction that was ended in the middle, also if the closure returned
-    /// `Ok` ([`Reason::TransactionEnded`](crate::Reason::TransactionEnded)): what came before may be committed. Changes to
-    /// tables without transactions (MyISAM) cannot be rolled back: after a rollback that left some it is not run again
-    /// ([`Reason::NotRolledBack`](crate::Reason::NotRolledBack)).
+    /// The closure's own error rolls the transaction back and is returned unchanged. An error of this crate is converted by
+    /// `From`; its outcome is that of the whole transaction. A COMMIT whose reply was lost is
+    /// [`Unknown`](crate::Outcome::Unknown), and the closure is not run again. So is every loss after a statement that may
+    /// have committed (DDL, stored code), and a transaction that was ended in the middle, also if the closure returned `Ok`
+    /// ([`Reason::TransactionEnded`](crate::Reason::TransactionEnded)): what came before may be committed. Changes to tables
+    /// without transactions (MyISAM) cannot be rolled back: after a rollback that left some of them, the closure is not run
+    /// again ([`Reason::NotRolledBack`](crate::Reason::NotRolledBack)).
     pub fn transaction<'a, F, Fut, T, E>(&self, opts: TxOpts, work: F) -> Transaction<'a, F, T>
     where
         F: FnMut(Tx) -> Fut + Send + 'a,
@@ -201,10 +201,10 @@ impl Executor {
 
     /// Closes all connections, after the calls that are under way. Calls made afterwards fail.
     ///
-    /// Waits for borrowed connections and open streams. Dropping the last clone closes the idle connections too.
+    /// It waits for borrowed connections and open streams. Dropping the last clone closes the idle connections too.
     ///
     /// # Errors
-    /// The driver reports one; the connections are gone all the same.
+    /// The driver reported an error; the connections are closed anyway.
     pub async fn close(self) -> Result<()> {
         let call = self.handle.call_for_a_connection();
         self.handle.shared.close().await.map_err(|error| call.closing_failed(error))

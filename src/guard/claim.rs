@@ -1,8 +1,8 @@
-//! The claim of a run to its token: what its row says, and what others read there.
+//! The claim of a run to its token: what its row contains, and what others read in it.
 //!
-//! The first 12 bytes of `owner` identify the call, the last 4 the run. While a statement is under way that may commit, the
-//! owner is a mark instead: if something commits in the middle, the mark is what stays, and whoever comes with the token
-//! learns that its work was not done as a whole. The text that commits puts the owner back.
+//! The first 12 bytes of `owner` identify the call, the last 4 the run. While a statement is under way that may commit,
+//! `owner` is a mark instead. If something commits in the middle, the mark stays, and a later call with the token learns
+//! that the work was done only in part. The text that commits restores the owner.
 
 use std::sync::Arc;
 
@@ -14,20 +14,20 @@ use crate::{
     statement::{Token, random_bytes},
 };
 
-/// So many bytes of an owner are the call's.
+/// The number of bytes of `owner` that identify the call.
 const OF_CALL: usize = 12;
 
-/// The owner in the row of work that was not done as a whole. Legible for who looks at the table.
+/// The owner in the row of work that was done in part. It is readable text, for people who look at the table.
 pub(crate) const MARK: &[u8; 16] = b"mysql_retry:open";
 
 /// The guard of one call.
 pub(crate) struct Guard {
     token: Token,
-    /// Tells this call's rows from another's with the same token; the last bytes are the run's.
+    /// Distinguishes the rows of this call from those of others with the same token; the last bytes identify the run.
     owner: [u8; 16],
 }
 
-/// What a row of the guard's table says.
+/// The meaning of a row of the guard's table.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     /// This run of this call has written it: its lost COMMIT took effect.
@@ -48,7 +48,7 @@ impl Guard {
         Ok(Guard { token, owner: random_bytes() })
     }
 
-    /// Whose row it is; `None` of a row that cannot be read.
+    /// The meaning of the row; `None` if it cannot be read.
     fn read(&self, row: &Row) -> Option<Taken> {
         let owner: Vec<u8> = row.get_opt(0)?.ok()?;
         let payload: Option<Vec<u8>> = row.get_opt(1)?.ok()?;
@@ -91,7 +91,7 @@ impl Claim {
         Claim { guard: guard.clone(), table: table.clone(), run }
     }
 
-    /// On a cluster several lost COMMITs may be on their way, and the row is to tell which of them took effect.
+    /// On a cluster several lost COMMITs may still be applied, and the row shows which of them took effect.
     fn owner(&self) -> [u8; 16] {
         let mut owner = self.guard.owner;
         owner[OF_CALL..].copy_from_slice(&self.run.to_be_bytes());
@@ -107,22 +107,22 @@ impl Claim {
         self.table.find(&self.guard.token)
     }
 
-    /// Stores what later callers get.
+    /// Stores the payload for later callers.
     pub(crate) fn note(&self, payload: &[u8]) -> String {
         self.table.note(&self.guard.token, payload)
     }
 
-    /// Marks the row: what is committed from now on is not whole.
+    /// Marks the row: what is committed from now on is only a part of the work.
     pub(crate) fn mark(&self) -> String {
         self.table.own(&self.guard.token, MARK, None)
     }
 
-    /// Takes the mark back.
+    /// Restores the owner.
     pub(crate) fn settle(&self, payload: Option<&[u8]>) -> String {
         self.table.own(&self.guard.token, &self.owner(), payload)
     }
 
-    /// Writes a row with the mark unless there is one, in a transaction of its own.
+    /// Writes a row with the mark if there is no row, in a transaction of its own.
     pub(crate) fn spoil(&self) -> String {
         self.table.spoil(&self.guard.token, MARK)
     }
@@ -132,7 +132,7 @@ impl Claim {
         self.table.is_named_in(text)
     }
 
-    /// What the row of the token says; `None` if it cannot be read.
+    /// The meaning of the row of the token; `None` if it cannot be read.
     pub(crate) fn read(&self, row: &Row) -> Option<Taken> {
         self.guard.read(row)
     }
@@ -141,17 +141,17 @@ impl Claim {
         self.guard.read(row) == Some(Taken::ByUs(self.run))
     }
 
-    /// What is said where the row of the token cannot be read.
+    /// The message for a row of the token that cannot be read.
     pub(crate) fn unreadable(&self) -> String {
         format!("the guard's table {} has other columns than those of guard_ddl()", self.table)
     }
 
-    /// What is said where a closure has removed the row.
+    /// The message for a row that the closure has removed.
     pub(crate) fn removed(&self) -> String {
         format!("the work has removed or changed the row of its own token in {}: nothing was committed", self.table)
     }
 
-    /// What is said where the row has the mark.
+    /// The message for a row with the mark.
     pub(crate) fn in_part(&self) -> String {
         format!(
             "the work of this token was ended in the middle, by a statement that committed or rolled back on its own: check \
@@ -160,7 +160,7 @@ impl Claim {
         )
     }
 
-    /// What to do about a table that is not there.
+    /// The message for a table that does not exist.
     pub(crate) fn missing(&self) -> String {
         format!(
             "the guard's table {} does not exist: create it with create_guard_table(), or as guard_ddl() says",

@@ -1,4 +1,4 @@
-//! The guard's table: what is sent about it.
+//! The guard's table: the texts of the statements on it.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::statement::Token;
 pub(super) const LONGEST_TOKEN: usize = 255;
 pub(super) const LONGEST_PAYLOAD: usize = 4096;
 
-/// The table, by its name, and the database that it is in if that was named or is known.
+/// The table: its name, and its database if that was named or is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Table {
     database: Option<String>,
@@ -37,7 +37,7 @@ impl Table {
         Table { database: database.map(str::to_owned), name: name.to_owned(), quoted: parts.join(".") }
     }
 
-    /// The same table, of this database unless it was named with one: a `USE` of the caller's does not lead elsewhere.
+    /// The same table in this database, unless it was named with one. So a `USE` of the caller does not change the table.
     pub(crate) fn in_database(&self, database: Option<&str>) -> Self {
         match (&self.database, database) {
             (None, Some(_)) => Table::of(database, &self.name),
@@ -74,24 +74,24 @@ impl Table {
         format!("SELECT owner, payload FROM {} WHERE token = {}", self.quoted, hex(token.as_bytes()))
     }
 
-    /// Makes somebody the owner of a token's row.
+    /// Changes the owner of a token's row.
     pub(super) fn own(&self, token: &Token, owner: &[u8; 16], payload: Option<&[u8]>) -> String {
         let payload = payload.map_or(String::new(), |payload| format!(", payload = {}", hex(payload)));
         format!("UPDATE {} SET owner = {}{payload} WHERE token = {}", self.quoted, hex(owner), hex(token.as_bytes()))
     }
 
-    /// Writes a row unless there is one.
+    /// Writes a row if there is none.
     pub(super) fn spoil(&self, token: &Token, owner: &[u8; 16]) -> String {
         format!("INSERT IGNORE INTO {} (token, owner) VALUES ({}, {})", self.quoted, hex(token.as_bytes()), hex(owner))
     }
 
-    /// Removes some of the tokens that are older than so many seconds. Rows with the mark of work that is not whole stay.
+    /// Removes up to `limit` tokens that are older than `seconds`. Rows with the mark of work that was done in part stay.
     ///
-    /// The time is counted in seconds of UTC: an interval of local time is another one across the beginning and the end of
-    /// summer time. The first comparison is for the index; in the hour that is repeated in autumn its point of local time stands
-    /// for two, which the second one tells apart.
+    /// The age is counted in seconds of UTC, because local time jumps at the beginning and the end of summer time. The first
+    /// comparison is for the index. In the hour that is repeated in autumn a local time stands for two points in time, which
+    /// the second comparison distinguishes.
     pub(crate) fn purge(&self, seconds: u64, but_of: &[u8; 16], limit: u32) -> String {
-        // enough for ever, and no overflow
+        // 35,000 years, without overflow
         let seconds = seconds.min(1 << 40);
         let before = format!("CAST(UNIX_TIMESTAMP() AS SIGNED) - {seconds}");
         format!(
@@ -112,7 +112,7 @@ impl Table {
         )
     }
 
-    /// Why a table of this kind and engine is no good.
+    /// Why a table of this kind and engine cannot be used.
     pub(crate) fn objection(&self, definition: &str) -> Option<String> {
         let (kind, engine) = definition.rsplit_once('/')?;
         match kind {
@@ -126,7 +126,7 @@ impl Table {
     }
 }
 
-/// A literal that no `sql_mode` reads in another way.
+/// A literal that means the same under each `sql_mode`.
 fn text(name: &str) -> String {
     format!("CONVERT({} USING utf8)", hex(name.as_bytes()))
 }
@@ -137,12 +137,12 @@ impl std::fmt::Display for Table {
     }
 }
 
-/// A literal that no `sql_mode` and no character set reads in another way.
+/// A literal that means the same under each `sql_mode` and character set.
 fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2 + 3);
     text.push_str("x'");
     for byte in bytes {
-        // a string takes everything
+        // writing to a string cannot fail
         let _ = write!(text, "{byte:02x}");
     }
     text.push('\'');

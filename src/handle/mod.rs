@@ -27,7 +27,7 @@ pub(crate) struct Handle {
     pub(crate) until: Option<Instant>,
     /// The session or transaction whose statements it runs.
     bound: Bound,
-    /// Text that needs a session runs all the same.
+    /// Text that needs a session is let through.
     allow_session_text: bool,
 }
 
@@ -131,7 +131,7 @@ impl Handle {
     }
 
     pub(crate) fn note_good_guard(&self, target: usize, table: Arc<Table>) {
-        // whoever came first has found the same
+        // another call may have set it first, to the same value
         let _ = self.shared.guards[target].set(table);
     }
 

@@ -1,8 +1,8 @@
 //! Text that needs a session is not run on an executor.
 //!
-//! Each call of an executor may run on another connection. A `SET`, a `BEGIN`, a `GET_LOCK()` there is answered and means
-//! nothing; a `LAST_INSERT_ID()` there may be the id of another caller's row. So such a text is refused before anything is
-//! sent. What is refused is told by the text alone, and only where that is certain; a text that brings what it needs runs.
+//! Each call of an executor may run on another connection. A `SET`, a `BEGIN` or a `GET_LOCK()` there succeeds without a
+//! use, and a `LAST_INSERT_ID()` may return the id of another caller's row. So such a text is refused before anything is
+//! sent. Only the text decides, and only where it is certain. A text that brings what it needs runs.
 
 use super::Handle;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     sql::{Reading, StateKinds},
 };
 
-/// What the caller wrote, for each kind of state.
+/// Examples of what a text contains, for each kind of state.
 const SEEN: [(StateKinds, &str); 13] = [
     (StateKinds::TRANSACTION, "the control of a transaction: BEGIN, COMMIT, SAVEPOINT, SET TRANSACTION, autocommit"),
     (StateKinds::USER_VARIABLES, "a user variable: @name"),

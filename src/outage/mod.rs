@@ -1,11 +1,10 @@
 //! What all clones of an executor know of an outage.
 //!
-//! Without it each task finds out for itself that the server is down, and that it is back: a hundred tasks make a hundred
-//! connection attempts again and again, all wait out delays of their own when it returns, and then arrive together. Here
-//! the first to find out tells the others. From then on one task probes, the others wait for what it finds, each within
-//! its own deadline, and are released together.
+//! Without it each task would notice by itself that the server is down and that it is back: a hundred tasks would make a
+//! hundred connection attempts repeatedly, each with delays of its own. Here the first call that notices starts the outage
+//! for all. Then one task probes, the others wait for its result, each until its own deadline, and are released together.
 //!
-//! Only making connections stops. Statements that are running run on, and connections that are open are used.
+//! Only the making of connections stops. Running statements go on, and open connections are used.
 
 use std::{
     io,
@@ -35,14 +34,14 @@ mod waiting;
 pub(crate) use question::{Answer, Question, ask};
 use waiting::Waiting;
 
-/// What is asked of an outage's handling.
+/// The settings of outages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tuning {
     /// The longest time between two probes.
     pub(crate) probe_interval: Duration,
-    /// Calls fail at once when it has lasted for so long.
+    /// Calls fail at once when an outage has lasted for this long.
     pub(crate) fail_fast_after: Option<Duration>,
-    /// A read-only server will do.
+    /// A read-only server can be used.
     pub(crate) accept_read_only: bool,
 }
 
@@ -53,7 +52,7 @@ impl Tuning {
     }
 }
 
-/// What a call wants of a server.
+/// What a call needs of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     Read,
@@ -64,7 +63,7 @@ pub(crate) enum Need {
 #[derive(Debug)]
 pub(crate) struct Outage {
     pub(crate) tuning: Tuning,
-    /// Whether anything is wrong: all that is looked at while nothing is.
+    /// Whether there is an outage. Without one, only this flag is read.
     troubled: AtomicBool,
     /// The target that statements go to.
     current: AtomicUsize,
@@ -81,23 +80,23 @@ struct State {
     down: Option<Spell>,
     /// Writes are refused.
     read_only: Option<Spell>,
-    /// When a call last wanted to know.
+    /// When a call last asked for a connection.
     asked: Option<Instant>,
     /// When a probe last found that nothing has changed.
     confirmed: Option<Instant>,
     /// When the last outage ended.
     ended: Option<Instant>,
     closed: bool,
-    /// The last task that probed came to a bad end.
+    /// The probe task panicked.
     failed: bool,
 }
 
-/// A time of trouble.
+/// A period in which connections cannot be had, or writes are refused.
 #[derive(Debug)]
 struct Spell {
     since: Instant,
     why: Unavailable,
-    /// The last that was heard, and when.
+    /// The last error, and when it was seen.
     error: Error,
     heard: Instant,
 }
@@ -117,7 +116,7 @@ pub(crate) struct Closed {
 pub(crate) enum Plan {
     /// Find a target that can be used.
     Probe(Unavailable),
-    /// Nothing is wrong, or nobody wants to know.
+    /// There is no outage, or no call that waits for its end.
     Rest,
 }
 
@@ -131,7 +130,7 @@ pub(crate) struct Recovery {
     pub(crate) refused: bool,
 }
 
-/// For so long after the last call that wanted to know, a server that is down goes on being probed.
+/// How long a server that is down is probed after the last call that asked for a connection.
 const INTEREST: Duration = Duration::from_secs(30);
 
 impl Outage {
@@ -169,21 +168,21 @@ impl Outage {
         self.waiting.load(Relaxed)
     }
 
-    /// No connection will be given to anybody any more: there is nothing to wait for.
+    /// No connection will be given out any more: the calls that wait are woken.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_waiters();
     }
 
-    /// A connection has come back: somebody may have it.
+    /// A connection was returned: one call that waits may have it.
     pub(crate) fn wake_one(&self) {
         self.changed.notify_one();
     }
 
-    /// An attempt that began at `started` has found the target in this condition: `true` if that is news.
+    /// An attempt that began at `started` has found the target in this condition. `true` if that begins or changes an outage.
     pub(crate) fn note(&self, target: usize, why: Unavailable, error: &Error, started: Instant) -> bool {
         let mut state = self.lock();
-        // of a target that was left, or from before the end of the last outage: nothing that is true now
+        // about a target that was left, or from before the end of the last outage: out of date
         if target != self.current() || state.ended.is_some_and(|ended| started <= ended) {
             return false;
         }
@@ -250,7 +249,7 @@ impl Outage {
             waiting.get_or_insert_with(|| Waiting::new(&self.waiting));
             attend();
             let _ = timeout_at(until.into(), changed).await;
-            // what has just been returned has not reached the pool yet
+            // a connection that has just been returned has not reached the pool yet
             tokio::task::yield_now().await;
         }
     }
@@ -266,7 +265,7 @@ impl Outage {
         self.changed.notify_waiters();
     }
 
-    /// Whether the last task that probed came to a bad end. Told once.
+    /// Whether the probe task has panicked. Reported once.
     pub(crate) fn take_failed(&self) -> bool {
         std::mem::take(&mut self.lock().failed)
     }
@@ -296,7 +295,7 @@ impl Outage {
         self.lock().ended.map(|ended| ended.elapsed())
     }
 
-    /// A round of probes has found nothing that can be used; this was said, if anything was.
+    /// A round of probes has found no target that can be used; `said` is the last answer, if there was one.
     pub(crate) fn confirm(&self, said: Option<(Unavailable, Error)>) {
         let mut state = self.lock();
         let now = Instant::now();
@@ -306,7 +305,7 @@ impl Outage {
             (spell.why, spell.error, spell.heard) = (why, error, now);
         }
         drop(state);
-        // those who want an answer at once wait for a fresh one only
+        // calls that do not wait for the end only wait for a fresh answer
         if was_stale {
             self.changed.notify_waiters();
         }
@@ -334,7 +333,7 @@ impl Outage {
         Some(Recovery { lasted, left: moves.then_some(current), refused: refusing.is_some() })
     }
 
-    /// A server came back and takes no writes: those wait on.
+    /// A server is back and takes no writes: writes go on waiting.
     pub(crate) fn note_read_only(&self) {
         let mut state = self.lock();
         if state.read_only.is_none() {
@@ -346,7 +345,7 @@ impl Outage {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // no code of a user runs under the lock
+        // no foreign code runs under the lock
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -365,7 +364,7 @@ impl State {
         down.or(self.read_only.as_ref().filter(|_| need == Need::Write))
     }
 
-    /// Whether what is known has been known for so short a time that a call can be refused for it.
+    /// Whether the last answer is so recent that a call can be refused because of it.
     fn is_fresh(&self, now: Instant, limit: Duration) -> bool {
         self.confirmed.is_some_and(|confirmed| now.saturating_duration_since(confirmed) < limit)
     }

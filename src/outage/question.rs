@@ -1,4 +1,4 @@
-//! The question to a server that is to be used again, or for the first time: can it?
+//! The question whether a server can be used, for the first time or again.
 //!
 //! That a connection can be made is not enough: a cluster node without quorum takes logins, pings and `SELECT 1`, and a
 //! demoted primary takes everything but writes.
@@ -10,25 +10,25 @@ use tokio::time::timeout;
 
 use crate::{conditions::unavailable_at_connect, driver::timed_out, verdict::Unavailable};
 
-/// What a probe has found out.
+/// The result of a probe.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// It is up, and takes writes as far as it tells.
+    /// It is up, and takes writes as far as can be seen.
     Able,
     /// It is up, and takes no writes.
     ReadOnly,
     /// It cannot be used, and may be later.
     Unable(Unavailable, Error),
-    /// It is there and does not let us in: a wrong password, an unknown database. Waiting does not help.
+    /// It is up and refuses the login: a wrong password, an unknown database. Waiting does not help.
     Objects(Error),
 }
 
-/// How much a probe wants to know.
+/// What a probe asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
-    /// Whether it lets us in.
+    /// Whether it accepts a login.
     Login,
-    /// Whether it serves, too, and takes writes.
+    /// Also whether it is ready, and takes writes.
     Condition,
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn ask(opts: Opts, question: Question, limit: Duration) -> Answ
 
 /// What is wrong with a server that answers; `None` if nothing is.
 async fn condition(conn: &mut Conn) -> Result<Option<Unavailable>, Error> {
-    // a server that is no cluster's node is never 'ready' either
+    // a server without a cluster is not 'ready' either
     let node: Option<Row> = answered(conn.query_first("SELECT @@global.wsrep_on").await)?;
     if node.is_some_and(|row| row.as_ref(0).is_some_and(is_on)) {
         let ready: Option<Row> = answered(conn.query_first("SHOW GLOBAL STATUS LIKE 'wsrep_ready'").await)?;
@@ -68,12 +68,12 @@ async fn condition(conn: &mut Conn) -> Result<Option<Unavailable>, Error> {
     Ok(flags.unwrap_or_default().iter().any(is_set).then_some(Unavailable::ReadOnly))
 }
 
-/// Each of them keeps an ordinary account, or everybody, from writing. Asked for so that a server that does not know one of
-/// them still tells about the others.
+/// Each of these variables prevents writes, of ordinary accounts or of all. The question works also on a server that does not
+/// know some of them.
 const READ_ONLY_FLAGS: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
     ('read_only', 'super_read_only', 'innodb_read_only', 'transaction_read_only', 'tx_read_only')";
 
-/// What stands in front of a server need not know the question: then logging in has to do.
+/// A proxy in front of a server may not know the question: then a login counts as enough.
 fn answered<T>(answer: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
     match answer {
         Err(Error::Server(_)) => Ok(None),

@@ -1,8 +1,7 @@
 //! How many statements may be sent again while the server is up but keeps losing them.
 //!
-//! A server that fails each statement after a while gets each of them several times over from clients that replay: the
-//! load that it cannot bear is multiplied. So replays are paid for: each statement that succeeds earns a share of one,
-//! and what was not needed is kept, up to a reserve.
+//! Replays multiply the load of a server that already fails under it. So replays are bounded: each statement that succeeds
+//! earns a share of one replay, and what is not used is kept, up to a reserve.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,12 +10,13 @@ use crate::error::{Error, Result};
 /// The share of an executor's load that may be replays. A token bucket, shared by all clones.
 ///
 /// Each statement that succeeds puts `share` of a token into the bucket, which holds at most `reserve` and is full at the
-/// beginning. Sending a statement again after its connection was lost takes one; when none is left, the loss surfaces at
-/// once, with [`Reason::BudgetExhausted`](crate::Reason::BudgetExhausted). So in the long run replays are never more than
-/// `share` of the statements that succeed.
+/// beginning. Sending a statement again after its connection was lost takes one token. When none is left, the loss is
+/// returned at once, with [`Reason::BudgetExhausted`](crate::Reason::BudgetExhausted). So in the long run replays are never
+/// more than `share` of the statements that succeed.
 ///
-/// A loss that belongs to an outage, which the call waited for, costs nothing: when the server is back, each call has its
-/// replay. Neither does a refusal (read-only, node not ready), or a deadlock.
+/// A loss that belongs to an outage costs nothing, so that each call has its replay when the server is back. A refusal
+/// (read-only, node not ready) and a deadlock cost nothing either. See
+/// [the retry budget](crate::docs::outages#the-retry-budget).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryBudget {
     share: f64,
@@ -27,7 +27,7 @@ impl RetryBudget {
     /// A budget of this share of the statements that succeed, from 0 to 1, and this reserve.
     ///
     /// # Errors
-    /// The share is outside 0 to 1, or no number.
+    /// The share is outside 0 to 1, or not a number.
     pub fn new(share: f64, reserve: u32) -> Result<Self> {
         if (0.0..=1.0).contains(&share) {
             return Ok(RetryBudget { share, reserve });
@@ -51,7 +51,7 @@ pub(crate) struct Budget {
 
 struct State {
     tokens: f64,
-    /// So many successes have been paid in.
+    /// The number of successes that have been counted.
     successes: u64,
 }
 
@@ -60,7 +60,7 @@ impl Budget {
         Budget { limits, state: Mutex::new(State { tokens: limits.reserve.into(), successes: 0 }) }
     }
 
-    /// Takes a token, when there have been so many successes; `false` if there is none.
+    /// Takes a token, after `successes` statements have succeeded; `false` if there is none.
     pub(crate) fn take(&self, successes: u64) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.pay_in(self.limits, successes);

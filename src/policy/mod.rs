@@ -1,4 +1,4 @@
-//! How long and how often the executor tries.
+//! The policy: how long and how often a call tries.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -55,7 +55,7 @@ pub(crate) struct Settings {
     pub(crate) classifier: Option<Arc<Classifier>>,
 }
 
-/// A user's own classification: gets the driver's error and what the built-in table says of it.
+/// A classification of the user: gets the driver's error and its classification by the built-in table.
 pub(crate) type Classifier = dyn Fn(&mysql_async::Error, Classification) -> Classification + Send + Sync;
 
 /// The shape of the delays between attempts.
@@ -73,14 +73,14 @@ impl RetryPolicy {
         RetryPolicyBuilder(Settings::default())
     }
 
-    /// A policy that never sends a statement twice: each error surfaces at once, classified.
+    /// A policy that never sends a statement twice: each error is returned at once, classified.
     ///
-    /// Connections are still checked before they are used, and the time-outs and the deadline hold.
+    /// Connections are still checked before they are used, and the time-outs and the deadline apply.
     pub fn none() -> Self {
         RetryPolicy(Arc::new(Settings { retries: false, ..Settings::default() }))
     }
 
-    /// Begins another policy with the values of this one, say for a handle that differs in one of them.
+    /// Begins another policy with the values of this one, for example for a handle that differs in one of them.
     ///
     /// ```
     /// # fn f(exec: mysql_retry::Executor) -> mysql_retry::Result<()> {
@@ -143,26 +143,27 @@ impl Default for Settings {
     }
 }
 
-/// Builds a [`RetryPolicy`]; [`build`](RetryPolicyBuilder::build) refuses values that make no sense.
+/// Builds a [`RetryPolicy`]; [`build`](RetryPolicyBuilder::build) refuses invalid values.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RetryPolicyBuilder(Settings);
 
 impl RetryPolicyBuilder {
-    /// The time, counted from the call, after which nothing is waited for and nothing sent again. Default 30 s.
+    /// The time, counted from the start of the call, after which it neither waits nor sends anything again. Default 30 s. See
+    /// [Limits](crate::docs::limits).
     ///
     /// It covers the wait for a free connection of the pool, connecting, and the delays. A statement that is running
-    /// is not cut by it: a report that takes an hour takes an hour, while it is watched
-    /// ([`Builder::watch_after`](crate::Builder::watch_after)). To cut one, set
+    /// is not cut by it: a report may take an hour. Meanwhile it is watched
+    /// ([`Builder::watch_after`](crate::Builder::watch_after)). To cut a statement, set
     /// [`attempt_timeout`](Self::attempt_timeout).
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.0.deadline = deadline;
         self
     }
 
-    /// How often a statement may be sent again after its connection was lost with it. Default 3.
+    /// How often a statement may be sent again after its connection was lost under it. Default 3.
     ///
-    /// It bounds the harm of a statement that kills the server each time it runs. Attempts that got no connection,
+    /// It bounds the damage of a statement that stops the server each time it runs. Attempts that got no connection,
     /// and refusals of the server (read-only, node not ready), do not count: the deadline bounds those.
     pub fn max_replays(mut self, replays: u32) -> Self {
         self.0.max_replays = replays;
@@ -170,9 +171,9 @@ impl RetryPolicyBuilder {
     }
 
     /// Cuts an attempt that has not ended after this time and treats its connection as lost. Default: off, because
-    /// a drop-in must not cut a long report.
+    /// it would cut a long report.
     ///
-    /// Accepts a [`Duration`] or an `Option<Duration>`. When it strikes, what became of the statement is
+    /// Accepts a [`Duration`] or an `Option<Duration>`. The outcome of an attempt that it ends is
     /// [`Unknown`](crate::Outcome::Unknown), so that only an idempotent statement is replayed. For a stream it covers
     /// the time to the first row.
     pub fn attempt_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
@@ -181,15 +182,15 @@ impl RetryPolicyBuilder {
     }
 
     /// Bounds the making of a connection, and the ping or reset of one. Default 10 s. Accepts a [`Duration`] or an
-    /// `Option<Duration>`; with `None` only the deadline ends a connect to a server that says nothing.
+    /// `Option<Duration>`; with `None` only the deadline ends a connect to a silent server.
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.0.connect_timeout = timeout.into();
         self
     }
 
-    /// The delay before the third attempt to run a statement; the second follows the first loss at once. Default 20 ms.
+    /// The delay before the third attempt of a call; the second follows the first loss at once. Default 20 ms.
     ///
-    /// A server that is down is not waited for with these delays: one task probes it for all calls, see
+    /// These delays do not apply while a server is down: one task probes it for all calls, see
     /// [`Builder::probe_interval`](crate::Builder::probe_interval).
     pub fn initial_delay(mut self, delay: Duration) -> Self {
         self.0.delays.initial = delay;
@@ -218,8 +219,8 @@ impl RetryPolicyBuilder {
     /// Whether a single statement that the server rolled back, as the victim of a deadlock (1213) or of a lock wait
     /// time-out (1205), is sent again. Default: yes.
     ///
-    /// A statement that changes rows of transactional tables had no effect then, and is sent again whatever its delivery. Of
-    /// DDL, of stored code and of a table that is not transactional a part may have stayed: the outcome is
+    /// A statement that changes rows of transactional tables had no effect then, and is sent again with every delivery. A
+    /// part of DDL, of stored code, and of changes to a table that is not transactional may have stayed: the outcome is
     /// [`Failed`](crate::Outcome::Failed), and only an idempotent statement is sent again.
     pub fn resend_rolled_back(mut self, resend: bool) -> Self {
         self.0.resend_rolled_back = resend;
@@ -230,22 +231,23 @@ impl RetryPolicyBuilder {
     /// Default: yes, with an [`Event::Unfenced`](crate::Event::Unfenced).
     ///
     /// Before a write is replayed, the session of the lost attempt is killed and seen gone, so that its copy of the
-    /// statement cannot be executed after the replay, and undo what others did in between. Where that cannot be done,
+    /// statement cannot be executed after the replay and undo what others did in between. Where that is not possible,
     /// because another server answers now or the session may not be killed, `false` makes the call fail instead, with
-    /// the outcome [`Unknown`](crate::Outcome::Unknown).
+    /// the outcome [`Unknown`](crate::Outcome::Unknown). See
+    /// [the page on outages](crate::docs::outages#replays-wait-for-their-lost-attempt).
     pub fn replay_unfenced(mut self, replay: bool) -> Self {
         self.0.replay_unfenced = replay;
         self
     }
 
-    /// A classification of your own, asked for each error of the driver after the built-in table (see
-    /// [`Classification`]). Return the second argument to leave the table's answer as it is.
+    /// A classification of your own, called for each error of the driver. Its second argument is the classification by the
+    /// [built-in table](crate::docs::proofs#the-classification-table); return it to leave it unchanged.
     ///
-    /// It is shown the driver's errors only, each once, those of making a connection included. It is not shown what this crate
-    /// finds out itself: a time-out of an attempt or of a connect, a silent attempt that is given up, a busy pool, a session
+    /// It gets the driver's errors only, each once, those of making a connection included. It does not get the errors that
+    /// this crate makes: a time-out of an attempt or of a connect, a silent attempt that is given up, a busy pool, a session
     /// that has lost its state.
     ///
-    /// It can widen the table, say for an error number of your proxy, and narrow it. A wrong
+    /// It can widen the table, for example by an error number of your proxy, and narrow it. A wrong
     /// [`NotExecuted`](crate::Outcome::NotExecuted) lets a statement run twice. A wrong [`Failed`](crate::Outcome::Failed)
     /// tells the caller that nothing was lost: return it for an answer of the server, not with a lost connection.
     ///
@@ -273,8 +275,8 @@ impl RetryPolicyBuilder {
     /// The policy.
     ///
     /// # Errors
-    /// Names the value that makes no sense: a deadline or a time-out of zero, a delay of zero, an initial delay over
-    /// the maximum, a multiplier under 1, a jitter outside 0 to 1, or a number that is none.
+    /// Names the invalid value: a deadline or a time-out of zero, a delay of zero, an initial delay over
+    /// the maximum, a multiplier under 1, a jitter outside 0 to 1, or NaN.
     pub fn build(self) -> Result<RetryPolicy, Error> {
         let settings = self.0;
         let delays = settings.delays;

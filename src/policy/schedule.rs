@@ -1,7 +1,7 @@
 //! The delays between attempts: exponential, capped, with jitter.
 //!
-//! The only module that knows the `backoff` crate, and it uses its arithmetic alone: that crate has no bound on the
-//! number of attempts, ends by a clock of its own after 15 minutes, validates nothing, and its jitter exceeds the
+//! This is the only module that uses the `backoff` crate, and it uses only its arithmetic. That crate (0.4.0) has no bound
+//! on the number of attempts, ends after 15 minutes by a clock of its own, and validates nothing. Its jitter can exceed the
 //! maximum interval by half.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use backoff::{Clock, ExponentialBackoff, backoff::Backoff as _};
 
 use crate::policy::Delays;
 
-/// 136 years. Beyond that the arithmetic of floating point overflows, and nobody waits.
+/// 136 years. Longer delays would overflow the floating-point arithmetic.
 const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// The delays of one call, in order.
@@ -47,7 +47,7 @@ impl Schedule {
     pub(crate) fn next(&mut self) -> Duration {
         let before = self.backoff.current_interval;
         let delay = self.backoff.next_backoff().map_or(self.maximum, |delay| delay.min(self.maximum));
-        // An interval of a few nanoseconds would be rounded down to itself, or to nothing, for ever.
+        // An interval of a few nanoseconds would be rounded down to itself, or to zero, at each step.
         if self.backoff.multiplier > 1.0 && self.backoff.current_interval <= before {
             self.backoff.current_interval = (before + Duration::from_nanos(1)).min(self.backoff.max_interval);
         }

@@ -14,7 +14,7 @@ use crate::{
     verdict::Unavailable,
 };
 
-/// A time-out that came sooner was the caller's, whose deadline was short: it tells nothing of the server.
+/// A time-out that came sooner was caused by a short deadline of the caller, and proves nothing about the server.
 const SILENCE: Duration = Duration::from_secs(1);
 
 impl Shared {
@@ -25,14 +25,14 @@ impl Shared {
         passing.await.map_err(NoConnection::Closed)
     }
 
-    /// Whether connections are not to be asked for at the moment.
+    /// Whether no connection may be asked for at the moment.
     pub(super) fn is_shut(&self, need: Need) -> bool {
         self.outage.is_troubled() && !self.outage.is_open(need, self.current().1.has_idle())
     }
 
-    /// Sees to it that somebody probes while anything is wrong.
+    /// Starts the probe task if there is an outage and no probe task.
     fn attend(self: &Arc<Self>) {
-        // without a runtime the program is at its end
+        // without a runtime the program is about to end
         if let Ok(runtime) = tokio::runtime::Handle::try_current()
             && self.outage.is_wrong()
             && self.probing.begins()
@@ -41,7 +41,7 @@ impl Shared {
         }
     }
 
-    /// No connection could be made, for this reason, which is worth another try: the others need not try.
+    /// Notes that no connection could be made, for a reason that can end. Other calls then wait instead of trying.
     pub(crate) fn note_failure(
         self: &Arc<Self>,
         target: usize,
@@ -49,7 +49,7 @@ impl Shared {
         started: Instant,
         limits: Limits,
     ) {
-        // what the table calls no loss is one by the user's own classification
+        // the table calls it no loss, and the user's classification a loss
         let why = unavailable_at_connect(error, self.targets.len() > 1).unwrap_or(Unavailable::NotReady);
         if why != Unavailable::Silent || started.elapsed() >= limits.connect_within(SILENCE) {
             self.note(target, why, error, started);
@@ -64,12 +64,12 @@ impl Shared {
         }
     }
 
-    /// A server has refused a statement for its own condition: its connections are not used any more.
+    /// A server has refused a statement because of its own condition: its connections are not used any more.
     pub(crate) fn note_refusal(self: &Arc<Self>, target: usize, error: &mysql_async::Error, started: Instant) {
         if let Some(why) = unavailable_at_statement(error)
             && self.note(target, why, error, started)
         {
-            // what answers at the address may have changed
+            // another server may answer at the address now
             self.leave(target);
         }
     }
@@ -102,7 +102,7 @@ impl Shared {
         let Some(Recovery { lasted, left, refused }) = self.outage.end(target, read_only) else {
             return false;
         };
-        // what reads were given meanwhile may lead to the server before
+        // connections that reads were given meanwhile may lead to the server before
         if refused && left.is_none() {
             self.leave(target);
         }
@@ -120,7 +120,7 @@ impl Shared {
         true
     }
 
-    /// The pooled connections to a target are not used again: closes those that idle, in the background.
+    /// The pooled connections to a target are not used again. Closes the idle ones in the background.
     fn leave(self: &Arc<Self>, target: usize) {
         self.targets[target].records.renounce();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -136,7 +136,7 @@ impl Shared {
         {
             let lease = Lease::new(conn, &self, index);
             if target.records.is_current(lease.connection()) {
-                // made since: that was the last of the others
+                // this one was made since: all older ones are closed
                 lease.put_by();
                 return;
             }
@@ -147,7 +147,7 @@ impl Shared {
     /// Ends a session that is on another target than the one in use, from a connection made for it.
     pub(crate) async fn end_elsewhere(&self, session: &Backend, wait: bool, limits: Limits) -> Fate {
         let target = &self.targets[session.target()];
-        // the replay waits for it, and it may be gone for good
+        // the replay waits for this, and the server may be gone for good
         let limit = limits.connect_within(self.outage.tuning.patience());
         let hurried = Limits { connect_timeout: Some(limit), ..limits };
         let ending = session.end_from_outside(target.opts.clone(), wait, hurried);

@@ -1,16 +1,16 @@
 //! Which session of which server a connection is, and how to be sure that one has ended.
 //!
-//! A connection that is lost to us may live on at the server: a statement that waits for a row lock stays until it gets
+//! A connection that the client has lost may live on at the server: a statement that waits for a row lock stays until it gets
 //! it, and then commits (seen on MariaDB and MySQL). The id of a session does not identify it: ids start again when a
-//! server restarts, and two servers behind one address share them. So each session takes a user-level lock with a name
-//! that nobody else has. Who holds it is visible without any privilege, on that server alone; and the server releases
-//! it when the session has ended, after its statement was rolled back or committed.
+//! server restarts, and two servers behind one address use the same ids. So each session takes a user-level lock with a
+//! unique name. The holder of a lock is visible without any privilege, on that server only. The server releases the lock when
+//! the session has ended, after its statement was rolled back or committed.
 //!
-//! Both the mark and the questions are worth something only if the session that answers is the one that the statements go to. A
+//! The mark and the questions prove something only if the session that answers is the one that the statements go to. A
 //! router that sends by statement breaks that. So the mark is taken in one text with the question for CONNECTION_ID(), which
-//! has to be the id in the greeting; and before a session is ended, or counts as gone, a lock is taken or released by a
-//! command and looked at by a question. What remains: a router that sends neither locks nor questions elsewhere, but certain
-//! tables; and locks that are released by a trigger, or in a view, where no text shows it.
+//! has to be the id in the greeting. Before a session is ended, or counts as gone, a lock is taken or released by a command
+//! and read by a question. Two cases are not noticed: a router that sends only certain tables elsewhere, and locks that are
+//! released by a trigger or in a view, which no text shows.
 
 use std::{
     collections::HashMap,
@@ -53,18 +53,18 @@ pub(crate) struct Backend {
     mark: Mark,
     /// The connection's id, which is not proof of anything: ids start again with the server.
     id: u64,
-    /// What tells one server from another, whatever address they are behind.
+    /// Identifies the server, whatever address it is behind.
     server: Arc<str>,
     /// The target that it was reached at.
     target: usize,
-    /// It may have released the lock: that nobody holds it proves nothing.
+    /// It may have released the lock: a free lock proves nothing.
     pub(super) doubtful: bool,
 }
 
 /// What became of an old session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It has ended: its statement is done or rolled back, and nothing of it will happen any more.
+    /// It has ended: its statement was committed or rolled back, and has no further effect.
     Gone,
     /// It was on another server than the one that could be asked.
     OtherServer,
@@ -83,17 +83,17 @@ pub(crate) enum Fate {
 pub(crate) enum Doing {
     /// It has ended.
     Gone,
-    /// It waits for a command, and no command has begun for so long: in whole seconds, which the server rounds as it likes.
+    /// It waits for a command, and no command has begun for this time, in whole seconds that the server rounds up or down.
     Nothing { since: Duration },
-    /// It is at work, as far as can be seen.
+    /// It is executing, as far as can be seen.
     Something,
 }
 
-/// Tells one server from another.
+/// An expression that identifies the server.
 pub(super) const SERVER: &str = "CONCAT_WS('/', @@hostname, @@port, @@server_id, @@datadir)";
 
-/// What sessions do, asked from a connection to whatever server answers at their target; `None` of one that was never marked,
-/// is on another server, or does not tell.
+/// What sessions do, asked over a connection to the server that answers at their target. `None` for a session that was never
+/// marked, that is on another server, or whose server does not show it.
 pub(crate) async fn doing(sessions: &[Option<Backend>], from: &mut Conn) -> mysql_async::Result<Vec<Option<Doing>>> {
     let mut all = Vec::with_capacity(sessions.len());
     for some in sessions.chunks(AT_ONCE) {
@@ -102,7 +102,7 @@ pub(crate) async fn doing(sessions: &[Option<Backend>], from: &mut Conn) -> mysq
     Ok(all)
 }
 
-/// So many sessions are asked about in one question.
+/// How many sessions one question asks about.
 const AT_ONCE: usize = 100;
 
 async fn doing_of_some(sessions: &[Option<Backend>], from: &mut Conn) -> mysql_async::Result<Vec<Option<Doing>>> {
@@ -119,7 +119,7 @@ async fn doing_of_some(sessions: &[Option<Backend>], from: &mut Conn) -> mysql_a
     let Some(Answer { server, row }) = asking.ask(from, &locks).await? else { return Ok(nothing) };
     let mut asked = Vec::with_capacity(sessions.len());
     for (index, session) in sessions.iter().enumerate() {
-        // what cannot be read is not the same as that nobody holds the lock
+        // a value that cannot be read does not mean that the lock is free
         let holder: Option<Option<u64>> = row.get_opt(ASKED + index).and_then(Result::ok);
         let here = session.as_ref().filter(|session| *session.server == *server);
         asked.push(here.and_then(|session| Some((holder?, session.id))));
@@ -141,7 +141,7 @@ async fn doing_of_some(sessions: &[Option<Backend>], from: &mut Conn) -> mysql_a
 }
 
 /// Which of these sessions are there, and for how long those that wait for a command have begun none; `None` if this server
-/// does not tell. Each can see its own user's without a privilege.
+/// does not show it. A user can see its own sessions without a privilege.
 async fn processes(
     ids: &[u64],
     server: &str,
@@ -176,11 +176,11 @@ async fn processes(
     }
 }
 
-/// How a connection asks about other sessions, and how it is known that a session of one server answers all it sends.
+/// How a connection asks about other sessions, and checks that one session answers all that it sends.
 ///
 /// A router that sends by statement may send a question to one server and a command to another, and the id in its greeting
-/// may by chance be that of the session that answers. So before the first question a lock is taken or released by a
-/// command, and the question has to see that.
+/// may by chance be that of the session that answers. So before the first question a command takes or releases a lock, and
+/// the question has to show that.
 pub(super) struct Asking {
     /// The lock, and whether it marks the session of this connection.
     mark: Mark,
@@ -257,7 +257,7 @@ impl Backend {
         self.target
     }
 
-    /// What tells its server from others.
+    /// Identifies its server.
     pub(crate) fn server(&self) -> &Arc<str> {
         &self.server
     }

@@ -1,4 +1,4 @@
-//! Getting a connection: the permission to have one, one that idles or a new one, and whether it is fit for use.
+//! Checkout: a permit, an idle connection or a new one, and the check that it is fit for use.
 
 use std::{
     future::{Future, poll_fn},
@@ -27,7 +27,7 @@ use crate::{
     outage::{Closed, Need},
 };
 
-/// After so long without a returned connection the sockets of the idle ones are looked at anew.
+/// When no connection was returned for this long, the sockets of the idle ones are checked again.
 const QUIET: Duration = Duration::from_micros(100);
 
 /// Why there is no connection.
@@ -37,9 +37,9 @@ pub(crate) enum NoConnection {
     Busy { size: usize },
     /// No connection could be asked for.
     Shut(mysql_async::Error),
-    /// It could not be made, or was of no use; that was tried from `started` on.
+    /// It could not be made, or could not be used. The attempt began at `started`.
     Failed { error: mysql_async::Error, target: usize, started: Instant },
-    /// The server is down, and that has been known; nothing was tried.
+    /// The server was known to be down; nothing was tried.
     Closed(Closed),
 }
 
@@ -56,12 +56,12 @@ impl Shared {
                 Box::pin(self.pass(need, limits)).await?;
             }
             let permit = self.permit(limits.deadline).await?;
-            // while it waited for its turn: the permit is for one who can use it
+            // if an outage has begun meanwhile, the permit is released for a call that can use it
             if self.is_shut(need) {
                 continue;
             }
-            // The pool's look at a socket sees what the runtime's I/O driver has told it. A task that kept its thread busy
-            // with other work kept the driver from looking too; this lets it look. It costs nothing in a busy executor.
+            // The pool's check of a socket depends on the runtime's I/O driver. A task that blocked its thread has blocked
+            // the driver, too. Yielding lets the driver run. It costs nothing in a busy executor.
             if self.quiet(now) >= QUIET {
                 yield_now().await;
             }
@@ -71,7 +71,7 @@ impl Shared {
                 let (conn, started) = if target.has_idle() || target.is_complete() {
                     (connect(target, limits).await, now)
                 } else {
-                    // what is rare is boxed
+                    // the rare path is boxed, which keeps the future small
                     match Box::pin(self.make(target, need, limits)).await? {
                         Some(made) => made,
                         None => continue 'gate,
@@ -92,7 +92,8 @@ impl Shared {
         }
     }
 
-    /// Makes a connection, when it is its turn; with the time at which that was begun. `None` if an outage has begun first.
+    /// Makes a connection when it has a permit for that; also returns the time at which it began. `None` if an outage has
+    /// begun first.
     async fn make(
         &self,
         target: &Target,
@@ -107,7 +108,7 @@ impl Shared {
         Ok(Some((connect(target, limits).await, started)))
     }
 
-    /// The leave to make a connection.
+    /// The permit to make a connection.
     async fn turn(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, NoConnection> {
         match timeout_at(deadline.into(), self.handshakes.acquire()).await {
             Ok(Ok(turn)) => Ok(turn),
@@ -128,7 +129,7 @@ impl Shared {
         Ok(Permit(self))
     }
 
-    /// Learns what a new connection is, and makes it what the program expects.
+    /// Asks a new connection what it is, and runs the set-up.
     async fn introduce(&self, lease: &mut Lease, limits: Limits) -> mysql_async::Result<()> {
         let index = lease.target_index();
         let asking = introduce(lease.conn(), index);
@@ -141,7 +142,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Whether the connection is fit for use. An error is one of a new connection; an old one is just replaced.
+    /// Whether the connection is fit for use. An error comes from a new connection; an old one is replaced without one.
     async fn verify(&self, lease: &mut Lease, now: Instant, limits: Limits) -> mysql_async::Result<bool> {
         let target = lease.target();
         match target.records.condition(lease.connection(), now) {

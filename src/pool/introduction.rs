@@ -1,12 +1,13 @@
-//! What a new connection tells of itself, and how it is made the same again after its use.
+//! What a new connection says about itself, and how it is restored to that after its use.
 //!
 //! `COM_RESET_CONNECTION` does not make a session new (seen on MariaDB 10.11 and 11.8, and MySQL 9.7): the role and the
 //! current database stay; MySQL sets the character sets to the server's defaults, which need not be those of the login;
 //! MariaDB keeps the statements of SHOW PROFILES, MySQL those of the optimizer trace. So what is known is restored after a
-//! reset, and the session is compared with what it was. One that differs, or cannot be seen, is closed: so are all whose
-//! questions are answered by another session than the one that greeted, as behind a proxy that shares its connections.
+//! reset, and the session is compared with what it was. A connection whose session differs, or cannot be compared, is
+//! closed. So is a connection whose questions are answered by another session than the one that greeted, as behind a proxy
+//! that shares its connections.
 //!
-//! What else was tried is gone after a reset on these servers: each session variable that can be set (173 on MariaDB 10.11,
+//! A reset removes all else that was tried on these servers: each session variable that can be set (173 on MariaDB 10.11,
 //! 181 on 11.8, 142 on MySQL 9.7), user variables, temporary tables, prepared statements, handlers, all locks, the
 //! transaction and its characteristics, the last insert id, the seeds of RAND(), the resource group.
 
@@ -19,32 +20,32 @@ use mysql_async::{
 
 use super::backend::{Backend, Mark, SERVER};
 
-/// What a new connection tells of itself.
+/// What a new connection says about itself.
 #[derive(Debug, Default)]
 pub(crate) struct Introduction {
     /// In seconds.
     pub(crate) wait_timeout: Option<u64>,
-    /// `max_allowed_packet`, in bytes: what the driver keeps to where its options do not say otherwise.
+    /// `max_allowed_packet`, in bytes: the driver's limit unless its options set another one.
     pub(crate) max_allowed_packet: Option<usize>,
     /// The largest packet that the server takes, in bytes.
     pub(crate) packet_limit: Option<usize>,
-    /// `None` if the server, or a proxy in front of it, does not go along, or if the question was answered by another
-    /// session than the one that greeted.
+    /// `None` if the server, or a proxy in front of it, does not support the mark, or if another session than the one that
+    /// greeted has answered.
     pub(crate) session: Option<Backend>,
-    /// What `@@autocommit` says, if it says anything. MySQL 9.7 that was started with `--autocommit=0` sets the status flag all
-    /// the same.
+    /// The value of `@@autocommit`, if it is known. MySQL 9.7 that was started with `--autocommit=0` sets the status flag
+    /// nevertheless.
     pub(crate) autocommit: Option<bool>,
-    /// Whether the server commits by certification (Galera): it aborts a transaction for another node's, at any time. `None`
-    /// if it does not tell.
+    /// Whether the server commits by certification (Galera): it can abort a transaction at any time because of
+    /// one of another node. `None` if it is not known.
     pub(crate) certifies: Option<bool>,
-    /// `None` if it cannot be told what the session is like.
+    /// `None` if the state of the session cannot be read.
     pub(crate) shape: Option<Shape>,
 }
 
-/// What a session is like, as far as a reset may fail to restore it.
+/// The state of a session that a reset may fail to restore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
-    /// What tells the server from others: a router may send the text of a reset elsewhere.
+    /// Identifies the server: a router may send the text of a reset elsewhere.
     server: Option<String>,
     client: String,
     results: Option<String>,
@@ -67,7 +68,8 @@ enum Role {
     Some(String),
 }
 
-/// A server takes a packet as large as its buffer, whatever `max_allowed_packet` says (seen on MariaDB 10.11 and MySQL 9.7).
+/// A server takes a packet as large as its buffer, whatever the value of `max_allowed_packet` (seen on MariaDB 10.11 and
+/// MySQL 9.7).
 const LIMITS: &str = "@@wait_timeout, @@max_allowed_packet, GREATEST(@@max_allowed_packet, @@net_buffer_length)";
 
 const REST: &str = "CONCAT_WS('/', CURRENT_USER(), USER(), @@character_set_database, @@collation_database, \
@@ -79,8 +81,8 @@ const REST: &str = "CONCAT_WS('/', CURRENT_USER(), USER(), @@character_set_datab
 /// MariaDB does not execute what is in a comment for MySQL 8, nor MySQL what is in one for MariaDB.
 const ROLE: &str = "/*!80000 , CURRENT_ROLE() *//*M!100005 , CURRENT_ROLE() */";
 
-/// What tells a node of a cluster that commits by certification. MariaDB has a variable for it, unless it was built without;
-/// the others say it in their version (Percona XtraDB Cluster, Codership's builds).
+/// Shows whether it is a node of a cluster that commits by certification. MariaDB has a variable for it, unless it was built
+/// without; for the others it is in the version (Percona XtraDB Cluster, Codership's builds).
 const MAKE: &str = "CONCAT_WS(' ', VERSION(), @@version_comment)";
 const MAKE_AND_WSREP: &str =
     "CONCAT_WS(' ', VERSION(), @@version_comment/*M!100104 , IF(@@global.wsrep_on, 'wsrep', '') */)";
@@ -104,7 +106,7 @@ fn lock(mark: Mark) -> String {
 /// Asks a new connection to this target for its limits and its shape, and marks its session, in one round trip.
 pub(crate) async fn introduce(conn: &mut Conn, target: usize) -> mysql_async::Result<Introduction> {
     let mark = Mark::new();
-    // a server or proxy that does not go along with all of this is still one that answers
+    // a server or proxy that rejects a part of this can still be used
     let texts = [
         question(&lock(mark), "0", MAKE_AND_WSREP),
         question(&lock(mark), "0", MAKE),
@@ -121,7 +123,7 @@ pub(crate) async fn introduce(conn: &mut Conn, target: usize) -> mysql_async::Re
     Ok(Introduction::default())
 }
 
-/// Restores the session of a connection after a reset, and marks it anew: `None` if it is not as it was.
+/// Restores the session of a connection after a reset, and marks it again. `None` if it is not as it was.
 pub(crate) async fn restore(
     conn: &mut Conn,
     shape: &Shape,
@@ -209,7 +211,7 @@ impl Shape {
             "SET character_set_client = {}, character_set_results = {results}, collation_connection = {}; ",
             self.client, self.collation
         );
-        // there is no way to have no database again: that shows when the shapes are compared
+        // a session cannot go back to having no database: the comparison of the shapes finds that
         if let Some(name) = &self.database {
             write!(text, "USE `{}`; ", name.replace('`', "``")).expect("a string takes everything");
         }

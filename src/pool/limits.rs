@@ -13,7 +13,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// The connect time-out, but no longer than this.
+    /// The connect time-out, at most `longest`.
     pub(crate) fn connect_within(&self, longest: Duration) -> Duration {
         self.connect_timeout.map_or(longest, |limit| limit.min(longest))
     }

@@ -1,8 +1,8 @@
 //! The pool, and what is known of each of its connections.
 //!
-//! A connection is leased for one call: checked out alive, used, and given back, or closed if anything went wrong
-//! with it. A lease that is dropped half-way (the caller's future was cancelled) closes its connection too: the
-//! driver would hand the rows of the abandoned statement to the next one.
+//! A connection is leased for one call: checked out alive, used, and returned, or closed if anything went wrong with it. A
+//! lease that is dropped before its end (the caller's future was cancelled) closes its connection too: the next statement on
+//! it would read the reply of the abandoned one.
 
 use std::{
     future::Future,
@@ -58,7 +58,7 @@ pub(crate) struct Keeping {
     pub(crate) ping_after: Option<Duration>,
     /// Retire a connection at this age; `None` never.
     pub(crate) max_age: Option<Duration>,
-    /// Give up a reset after this time, and a probe.
+    /// A reset, and a probe, are given up after this time.
     pub(crate) reset_timeout: Duration,
     /// The table of the guard.
     pub(crate) guard: Table,
@@ -95,13 +95,13 @@ pub(crate) struct Shared {
     pub(crate) listeners: Listeners,
     setup: Setup,
     pub(crate) guard: Table,
-    /// The table of the guard at each target, with its database, once it has been looked at and found good.
+    /// The table of the guard at each target, with its database, once it has been checked.
     pub(crate) guards: Box<[OnceLock<Arc<Table>>]>,
     /// In milliseconds.
     pub(crate) longest_deadline: AtomicU64,
 }
 
-/// So many connections may be in the making at the same time: a server that comes back is not met by all clients at once.
+/// How many connections may be in the making at the same time, so that not all calls connect at once when a server is back.
 const HANDSHAKES: usize = 16;
 
 impl Shared {
@@ -110,7 +110,7 @@ impl Shared {
         let size = targets.iter().map(|opts| opts.pool_opts().constraints().max()).min().unwrap_or_default();
         let caches_statements = targets.iter().all(|opts| opts.stmt_cache_size() > 0);
         let tls = targets.iter().any(|opts| opts.ssl_opts().is_some());
-        // a callback may give a connection a handler of its own
+        // a callback may set a handler for local files on a connection
         let reads_local_files =
             targets.iter().any(|opts| opts.local_infile_handler().is_some() || opts.after_connect().is_some());
         let guards = targets.iter().map(|_| OnceLock::new()).collect();
@@ -150,7 +150,7 @@ impl Shared {
         &self.current().1.address
     }
 
-    /// Closes the idle connections, and the others when their calls end. Nothing is handed out any more.
+    /// Closes the idle connections, and the others when their calls end. No connection is given out any more.
     pub(crate) async fn close(&self) -> mysql_async::Result<()> {
         self.permits.close();
         self.handshakes.close();
@@ -173,7 +173,7 @@ impl Shared {
         &self.targets[place.target].records
     }
 
-    /// How long no connection has gone back to the pool.
+    /// For how long no connection has been returned to the pool.
     fn quiet(&self, now: Instant) -> Duration {
         let last_return = Duration::from_micros(self.last_return.load(Relaxed));
         now.saturating_duration_since(self.made).saturating_sub(last_return)
@@ -184,13 +184,13 @@ impl Shared {
         self.last_return.store(micros.try_into().unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// A session was left with a statement under way: ends it, in the background.
+    /// Ends a session that was left with a statement under way, in the background.
     pub(crate) fn abandon(self: &Arc<Self>, session: Backend) {
         Orphans::add(self, session);
     }
 }
 
-/// Runs a piece of driver work that has no time-out of its own, until the connect time-out or the deadline.
+/// Runs work of the driver, which has no time-out of its own, until the connect time-out or the deadline.
 async fn bounded<T>(
     work: impl Future<Output = mysql_async::Result<T>>,
     what: &str,

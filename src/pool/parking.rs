@@ -1,4 +1,4 @@
-//! The tasks that wait for an answer, noted beside their connections, so that somebody can look after the silent ones.
+//! The tasks that wait for an answer, noted beside their connections, so that the watch can find the silent ones.
 
 use std::{
     io, mem,
@@ -21,36 +21,36 @@ pub(crate) struct Place {
 #[derive(Clone, Debug)]
 pub(super) struct Parked {
     waker: Waker,
-    /// When it was first seen waiting, by who looks after the silent ones.
+    /// When the watch first saw it waiting.
     since: Option<Instant>,
-    /// When its session was first seen to do nothing.
+    /// When the watch first saw its session idle.
     idle: Option<Instant>,
-    /// Why it need not wait any longer.
+    /// Why it should stop waiting.
     given_up: Option<GivenUp>,
 }
 
-/// Why a task need not wait for its answer any longer.
+/// Why a task should stop waiting for its answer.
 #[derive(Clone, Debug)]
 pub(crate) enum GivenUp {
-    /// Nobody is there who could give it.
+    /// The server or the session is gone.
     Lost(io::ErrorKind, Arc<str>),
-    /// It is not being worked on, nor was it for some time: unless it is on its way, it will not come.
+    /// The session has been idle for some time: unless the answer is on its way, it will not come.
     Idle(Arc<str>),
 }
 
-/// What was found out about a silent connection.
+/// What the server says about a silent connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Finding {
-    /// Its session is at work, or does not tell: it is asked again later.
+    /// Its session is executing, or its state is not known: it is asked again later.
     Works,
-    /// Its session waits for a command, and has begun none for so long.
+    /// Its session waits for a command, and has begun none for this time.
     Idles(Duration),
-    /// Nobody will answer. The kind of error tells a time-out from a session that has ended.
+    /// There will be no answer. The kind of error distinguishes a time-out from a session that has ended.
     Lost(io::ErrorKind, Arc<str>),
 }
 
 impl Records {
-    /// The task waits for an answer on this connection: why it should not, if it should not.
+    /// Notes that the task waits for an answer on this connection. Returns why it should stop, if it should.
     pub(crate) fn park(&self, place: Place, waker: &Waker) -> Option<GivenUp> {
         let mut inner = self.lock();
         let record = inner.by_connection.get_mut(&place.key)?;
@@ -60,13 +60,13 @@ impl Records {
         };
         let given_up = parked.given_up.clone();
         let before = (!parked.waker.will_wake(waker)).then(|| mem::replace(&mut parked.waker, waker.clone()));
-        // what a waker does when it goes is nobody's business under the lock
+        // the waker is dropped outside the lock: its `Drop` may run foreign code
         drop(inner);
         drop(before);
         given_up
     }
 
-    /// The answer is there.
+    /// The answer has arrived.
     pub(crate) fn unpark(&self, place: Place) {
         let mut inner = self.lock();
         let parked = inner.by_connection.get_mut(&place.key).and_then(|record| record.parked.take());
@@ -90,8 +90,8 @@ impl Records {
         (any, silent)
     }
 
-    /// Ends the wait on a connection that has been silent since then, or sees to it that it is looked at again. A session
-    /// that idles is given up when it has done so for `patience`.
+    /// Ends the wait on a connection that has been silent since then, or has it asked again later. An idle
+    /// session is given up when it has been idle for `patience`.
     pub(crate) fn judge(&self, place: Place, since: Instant, finding: Finding, patience: Duration) {
         let now = Instant::now();
         let mut inner = self.lock();
@@ -119,11 +119,10 @@ impl Records {
     }
 }
 
-/// Whether a session that was seen to idle twice, so long apart, has begun no command in between, the last one so long
-/// ago; and the time is long enough.
+/// Whether a session that was seen idle twice has begun no command in between, and has been idle for long enough.
 ///
-/// The server tells whole seconds, one too many or one too few. (And not since when it idles: a MySQL 9.7 counts from the
-/// beginning of the last command, so that a report of an hour seems to have idled for an hour when it ends.)
+/// The server returns whole seconds, up to one too many or too few. MySQL 9.7 counts from the beginning of the last command,
+/// so that after a report of an hour the session seems to have been idle for an hour.
 fn has_idled_throughout(seen: Duration, time: Duration, patience: Duration) -> bool {
     seen >= patience.max(Duration::from_secs(3)) && time.as_secs() + 1 >= seen.as_secs()
 }
@@ -145,7 +144,7 @@ mod tests {
         assert!(!idled(4.9, 3_600, 5), "a report of an hour may just have ended");
         // a batch of many small commands, each of them answered
         assert!(!idled(60.0, 0, 5) && !idled(60.0, 58, 5));
-        // whole seconds say nothing about fractions
+        // whole seconds do not show fractions
         assert!(!idled(2.9, 3, 1) && idled(3.0, 2, 1));
     }
 }

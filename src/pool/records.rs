@@ -1,4 +1,4 @@
-//! What is known of the physical connections, kept beside them.
+//! What is known of each physical connection.
 
 use std::{
     collections::HashMap,
@@ -26,24 +26,24 @@ pub(super) struct Record {
     idle_limit: Duration,
     /// `max_allowed_packet` of the server.
     max_allowed_packet: Option<usize>,
-    /// The largest packet that the server takes on it, if it told.
+    /// The largest packet that the server takes on it, if that is known.
     packet_limit: Option<usize>,
     /// The autocommit mode that it began with.
     autocommit: bool,
-    /// Its session as others can find it; `None` if the server does not go along.
+    /// Its session, as it can be found from another connection; `None` if it has no mark.
     pub(super) session: Option<Backend>,
-    /// What its session was like when it was new; `None` if that cannot be told.
+    /// The state of its session when it was new; `None` if that is not known.
     shape: Option<Arc<Shape>>,
-    /// Whether its server commits by certification; `None` if it did not tell.
+    /// Whether its server commits by certification; `None` if that is not known.
     certifies: Option<bool>,
-    /// How many transactions in a row were whole by their savepoint.
+    /// How many transactions in a row were complete, as their savepoint shows.
     whole: u8,
     /// When it is too old to be used again; `None` never.
     expires: Option<Instant>,
     new: bool,
-    /// No statement of a caller's has run on it since it was made or reset.
+    /// No statement of a caller has run on it since it was made or reset.
     pristine: bool,
-    /// It is in use: its record is needed, however long that takes.
+    /// It is in use: its record must be kept.
     leased: bool,
     /// Connections of an earlier generation are not used again.
     generation: u64,
@@ -51,11 +51,11 @@ pub(super) struct Record {
     pub(super) parked: Option<Parked>,
 }
 
-/// How a connection comes back.
+/// How a connection is returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Returned {
     AsItBegan,
-    /// The server's status flags say that its session is not as it began.
+    /// The server's status flags show that its session is not as it began.
     Changed,
     /// The last answer was an error, which has no status flags.
     Unseen,
@@ -63,7 +63,7 @@ pub(super) enum Returned {
     Over,
 }
 
-/// Whether a connection is fit for use, as far as its record tells.
+/// Whether a connection is fit for use, judged by its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
     /// It has not been used yet.
@@ -74,7 +74,7 @@ pub(super) enum Condition {
     Over,
 }
 
-/// `wait_timeout` where the server does not tell: the default of MySQL and MariaDB.
+/// `wait_timeout` where the server's value is not known: the default of MySQL and MariaDB.
 const DEFAULT_WAIT_TIMEOUT: Duration = Duration::from_secs(28_800);
 
 impl Record {
@@ -140,7 +140,7 @@ pub(super) struct Inner {
 }
 
 /// Identifies a living connection: the driver keeps its inner part on the heap, which does not move. Ids of the
-/// server would not do: they start again when it restarts, and two servers behind one address share them.
+/// server cannot be used: they start again when it restarts, and two servers behind one address use the same ones.
 pub(super) type Key = usize;
 
 pub(super) fn key(conn: &Conn) -> Key {
@@ -153,7 +153,7 @@ impl Records {
         Records { limit: connections.saturating_mul(2).max(32), max_age, inner: Mutex::default() }
     }
 
-    /// Of a connection that has just been made. Replaces what a dead connection may have left at its place.
+    /// Makes the record of a new connection. Replaces a record that a dead connection may have left at its address.
     pub(crate) fn insert_new(&self, conn: &Conn) {
         let generation = self.lock().generation;
         self.insert(key(conn), Record::new(self.max_age, generation));
@@ -169,7 +169,7 @@ impl Records {
         })
     }
 
-    /// The connection has answered for the first time, and told what it is.
+    /// Notes what a connection has said about itself in its first answer.
     pub(super) fn introduce(&self, conn: &Conn, introduction: Introduction) {
         let autocommit = Status::of(conn).is_none_or(|status| status.autocommit);
         if let Some(record) = self.lock().by_connection.get_mut(&key(conn)) {
@@ -185,7 +185,7 @@ impl Records {
         }
     }
 
-    /// Before a connection goes back to the pool, after so many statements of a caller's.
+    /// Called before a connection is returned to the pool, after `answers` statements of a caller.
     pub(super) fn give_back(&self, conn: &Conn, now: Instant, answers: u64) -> Returned {
         let status = Status::of(conn);
         let mut inner = self.lock();
@@ -204,27 +204,27 @@ impl Records {
             Some(it) if !it.in_transaction && it.autocommit == record.autocommit => Returned::AsItBegan,
             Some(_) => Returned::Changed,
         };
-        // what a waker does when it goes is nobody's business under the lock
+        // the waker is dropped outside the lock: its `Drop` may run foreign code
         drop(inner);
         drop(parked);
         returned
     }
 
-    /// Whether the status flags alone tell what becomes of a transaction on it (see [`savepoint`]).
+    /// Whether the status flags alone show what becomes of a transaction on it (see [`savepoint`]).
     pub(super) fn is_known_well(&self, conn: &Conn) -> bool {
         self.lock().by_connection.get(&key(conn)).is_some_and(|record| {
             record.certifies == Some(false) && record.session.is_some() && record.whole >= savepoint::TRIALS
         })
     }
 
-    /// The savepoint of a transaction has told whether it was whole.
+    /// Notes whether a transaction was complete, as its savepoint shows.
     pub(super) fn note_transaction(&self, conn: &Conn, whole: bool) {
         if let Some(record) = self.lock().by_connection.get_mut(&key(conn)) {
             record.whole = if whole { record.whole.saturating_add(1) } else { 0 };
         }
     }
 
-    /// Whether no statement of a caller's has run on the connection since it was made or reset.
+    /// Whether no statement of a caller has run on the connection since it was made or reset.
     pub(super) fn is_pristine(&self, conn: &Conn) -> bool {
         self.lock().by_connection.get(&key(conn)).is_some_and(|record| record.pristine)
     }
@@ -234,12 +234,12 @@ impl Records {
         self.lock().answers
     }
 
-    /// The connections that there are will not be used again.
+    /// The present connections will not be used again.
     pub(super) fn renounce(&self) {
         self.lock().generation += 1;
     }
 
-    /// Whether the connection may be used as far as its generation goes.
+    /// Whether the connection is of the present generation.
     pub(super) fn is_current(&self, conn: &Conn) -> bool {
         let inner = self.lock();
         inner.by_connection.get(&key(conn)).is_some_and(|record| record.generation == inner.generation)
@@ -255,27 +255,27 @@ impl Records {
         self.lock().by_connection.get(&key(conn)).map(|record| record.made)
     }
 
-    /// `max_allowed_packet` of the server, if it told.
+    /// `max_allowed_packet` of the server, if it is known.
     pub(super) fn max_allowed_packet(&self, conn: &Conn) -> Option<usize> {
         self.lock().by_connection.get(&key(conn))?.max_allowed_packet
     }
 
-    /// The largest packet that the server takes on this connection, if it told.
+    /// The largest packet that the server takes on this connection, if it is known.
     pub(super) fn packet_limit(&self, conn: &Conn) -> Option<usize> {
         self.lock().by_connection.get(&key(conn))?.packet_limit
     }
 
-    /// The session of a connection, as others can find it.
+    /// The session of a connection, as it can be found from another one.
     pub(super) fn session(&self, conn: &Conn) -> Option<Backend> {
         self.lock().by_connection.get(&key(conn))?.session.clone()
     }
 
-    /// What the session was like when it was new.
+    /// The state of the session when it was new.
     pub(super) fn shape(&self, conn: &Conn) -> Option<Arc<Shape>> {
         self.lock().by_connection.get(&key(conn))?.shape.clone()
     }
 
-    /// The session was made as new, and marked anew.
+    /// The session was restored, and marked again.
     pub(super) fn remark(&self, conn: &Conn, session: Option<Backend>) {
         if let Some(record) = self.lock().by_connection.get_mut(&key(conn)) {
             record.session = session;
@@ -307,8 +307,9 @@ impl Records {
     fn insert(&self, key: Key, record: Record) {
         let records = &mut self.lock().by_connection;
         if records.len() >= self.limit {
-            // The pool drops dead connections without a word. Their records are the oldest of those that are not leased,
-            // which are half at most. A living one that loses its record is replaced before it is used again.
+            // The pool does not report the dead connections that it drops. Their records are the oldest of those that are not
+            // leased. At most half of these are dropped here. A living connection that loses its record is replaced
+            // before it is used again.
             let idle = records.values().filter(|record| !record.leased);
             let mut times: Vec<Instant> = idle.map(|record| record.last_used).collect();
             times.sort_unstable();
@@ -320,12 +321,12 @@ impl Records {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
-        // no code of a user runs under the lock, and each change is one call
+        // no foreign code runs under the lock, and each change is one call
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What the server's last OK packet says of the session. MySQL and MariaDB send it with every one.
+/// The status flags of the server's last OK packet. MySQL and MariaDB send them with each one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Status {
     pub(crate) autocommit: bool,

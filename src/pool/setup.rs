@@ -1,4 +1,4 @@
-//! Statements that make each new connection what the program expects.
+//! The statements that run on each new connection.
 
 use mysql_async::{Conn, prelude::Queryable};
 

@@ -12,9 +12,9 @@ use mysql_async::{Metrics, Opts, OptsBuilder, Pool, PoolOpts};
 
 use super::records::Records;
 
-/// A server, or whatever stands in front of several.
+/// A server, or a proxy in front of several.
 pub(crate) struct Target {
-    /// The user's own: what is opened beside the pool is made with these.
+    /// The user's options. Connections beside the pool are made with these.
     pub(crate) opts: Opts,
     pub(super) pool: Pool,
     metrics: Arc<Metrics>,
@@ -22,18 +22,18 @@ pub(crate) struct Target {
     pub(crate) records: Arc<Records>,
     /// Host and port, or socket: for messages. No user, no password.
     pub(crate) address: String,
-    /// A reset leaves a connection as a new one is. Not so where something is to run once on each new connection
+    /// Whether a reset leaves a connection as a new one is. It does not where something runs once on each new connection
     /// (`init`, `after_connect`): the driver's reset does not run that again.
     pub(super) resettable: bool,
     made: Instant,
-    /// What has idled since before this time, in microseconds after `made`, idled through an outage.
+    /// A connection that has idled since before this time, in microseconds after `made`, was idle during an outage.
     doubted: AtomicU64,
 }
 
 impl Target {
     pub(super) fn new(opts: Opts, max_age: Option<Duration>) -> Self {
         let size = opts.pool_opts().constraints().max();
-        // an age that the options set is the driver's to keep
+        // the driver itself keeps an age that the options set
         let max_age = max_age.filter(|_| opts.pool_opts().abs_conn_ttl().is_none());
         let records = Arc::new(Records::new(size, max_age));
         let pool = Pool::new(pool_opts(&opts, &records));
@@ -55,17 +55,17 @@ impl Target {
         self.metrics.connections_in_pool.load(Relaxed) > 0
     }
 
-    /// Whether the pool has all the connections that it may have: who asks for one waits for the return of another's.
+    /// Whether the pool has its maximum of connections: a call that needs one waits for the return of another.
     pub(super) fn is_complete(&self) -> bool {
         self.metrics.connection_count.load(Relaxed) >= self.size
     }
 
-    /// What idles now has idled through an outage, and is pinged before it is used.
+    /// Notes an outage: connections that are idle now are pinged before they are used.
     pub(crate) fn doubt(&self) {
         self.doubted.store(self.micros(Instant::now()), Relaxed);
     }
 
-    /// Whether what has idled for so long has idled through an outage.
+    /// Whether a connection that has idled for this long was idle during an outage.
     pub(super) fn is_doubtful(&self, idle: Duration, now: Instant) -> bool {
         let doubted = self.doubted.load(Relaxed);
         doubted != 0 && now.checked_sub(idle).is_none_or(|since| self.micros(since) <= doubted)
@@ -76,8 +76,8 @@ impl Target {
     }
 }
 
-/// The pool's options: the user's, but without the pool's own reset of returned connections (a round trip and the
-/// statement cache each time, and it hangs for ever in a black hole), and with a record of each new connection.
+/// The pool's options: those of the user, but without the pool's own reset of returned connections, and with a record of
+/// each new connection. That reset costs a round trip and the statement cache, and never ends on a dead path.
 fn pool_opts(opts: &Opts, records: &Arc<Records>) -> OptsBuilder {
     let pool_opts: PoolOpts = opts.pool_opts().clone().with_reset_connection(false);
     // zero: off. The driver would look at the clock several times for each call; the idle limit is kept here

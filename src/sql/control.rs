@@ -1,9 +1,10 @@
 //! What a text does to the transaction that it runs in.
 //!
 //! The server's status flags show when a transaction has ended, but not after an error, not after a loss, and not where
-//! another one began at once. So the text is asked as well: a statement counts as committing unless it is known to leave the
-//! transaction alone. Known is what the chapters 'Statements That Cause an Implicit Commit' of both manuals do not list, tried
-//! on MariaDB 10.11, MariaDB 11.8 and MySQL 9.7 with a savepoint before it and its release behind it.
+//! another one began at once. So the text is read as well: a statement counts as committing unless it is known not to
+//! affect the transaction. These are the statements that the chapters 'Statements That Cause an Implicit Commit' of both
+//! manuals do not list. They were tried on MariaDB 10.11, MariaDB 11.8 and MySQL 9.7, with a savepoint before the statement
+//! and its release after it.
 
 use super::lexer::Lexer;
 
@@ -26,7 +27,7 @@ pub(crate) enum Control {
 /// What follows the end of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
-    /// Nothing, unless the variable `completion_type` says otherwise.
+    /// Nothing, unless the variable `completion_type` demands it.
     Ends,
     /// `AND CHAIN`: another transaction begins at once.
     Chains,
@@ -49,7 +50,7 @@ pub(super) struct Notes {
     // The current statement.
     /// It leaves the transaction alone.
     kept: bool,
-    /// It would commit after all if a part of it were something else than it seems.
+    /// It commits if a part of it is something else than it seems.
     kept_if_plain: bool,
 }
 
@@ -59,7 +60,7 @@ impl Notes {
         self.joined |= ended;
     }
 
-    /// The statement that is at hand names another one, which begins here.
+    /// The current statement names another one, which begins here.
     pub(super) fn begins_within(&mut self) {
         self.joined = true;
         self.forget();
@@ -88,7 +89,7 @@ impl Notes {
         self.commits = true;
     }
 
-    /// The statement calls a stored procedure: what that does is not the statement's own.
+    /// The statement calls a stored procedure, which may do anything.
     pub(super) fn calls(&mut self) {
         self.calls = true;
         self.kept = true;
@@ -113,7 +114,7 @@ impl Notes {
         self.control = control;
     }
 
-    /// It looked as if it did.
+    /// It does not begin one, although it seemed to.
     pub(super) fn begins_none(&mut self) {
         self.begins = false;
         self.control = Control::None;
@@ -203,7 +204,7 @@ pub(super) fn keeps(word: &[u8]) -> bool {
     )
 }
 
-/// Global variables whose assignment does more than to set a value.
+/// Global variables whose assignment does more than setting a value.
 pub(super) fn is_momentous(variable: &[u8]) -> bool {
     matches!(variable, b"READ_ONLY" | b"SUPER_READ_ONLY" | b"OFFLINE_MODE") || variable.starts_with(b"GTID")
 }

@@ -1,28 +1,28 @@
 //! What a statement does to the transaction that it runs in, by its text.
 //!
-//! It is the second line: the server's status flags and the savepoint tell the truth wherever the server can be asked.
+//! It is used where the server cannot be asked. Elsewhere its status flags and the savepoint decide.
 
 use crate::sql::{Control, Reading, StateKinds, Then};
 
 /// What a statement does to the transaction that it runs in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// It leaves it alone.
+    /// It does not affect it.
     #[default]
     Keeps,
     /// It begins another one. The command ends at this byte, if the text is that command and no other.
     Begins(Option<usize>),
-    /// It commits it. With `true` it does so and no more, so that another command can stand before it.
+    /// It commits it. With `true` it does nothing else, so that another command can be put before it.
     Commits(bool),
-    /// It rolls it back, and not to a savepoint only.
+    /// It rolls it back, not only to a savepoint.
     RollsBack,
-    /// It shapes it (`SET autocommit`).
+    /// It changes its mode (`SET autocommit`).
     Shapes,
-    /// It commits it beside what it does (DDL).
+    /// It commits it as a side effect (DDL).
     CommitsImplicitly,
-    /// It is several statements, and one of them begins, ends or shapes a transaction, or sets a savepoint.
+    /// It is several statements, and one of them begins or ends a transaction, changes its mode, or sets a savepoint.
     Several,
-    /// It may do anything: stored code, what is not recognised.
+    /// It may do anything: stored code, or a text that is not recognised.
     MayDoAnything,
 }
 
@@ -44,7 +44,7 @@ impl Effect {
         }
     }
 
-    /// Whether the text itself says that the transaction ends or another one begins, or may say so.
+    /// Whether the text itself ends the transaction or begins another one, or may do so.
     pub(crate) fn is_explicit(self) -> bool {
         match self {
             Effect::Begins(_) | Effect::Commits(_) | Effect::RollsBack | Effect::Several => true,

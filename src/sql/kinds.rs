@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-/// A set of kinds of session state, small enough to be copied about.
+/// A set of kinds of session state, small enough to be copied.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct StateKinds(u16);
 
-/// Each kind by itself, in the order in which [`StateKinds::names`] tells them.
+/// Each kind by itself, in the order in which [`StateKinds::names`] returns them.
 const NAMED: [(StateKinds, &str); 14] = [
     (StateKinds::USER_VARIABLES, "user variables"),
     (StateKinds::SESSION_VARIABLES, "session variables"),
@@ -27,7 +27,7 @@ const NAMED: [(StateKinds, &str); 14] = [
 impl StateKinds {
     /// Nothing is left behind.
     pub(crate) const NONE: Self = Self(0);
-    /// `@name`, set or read: a read is worth nothing on another connection.
+    /// `@name`, set or read: a read on another connection returns another value.
     pub(crate) const USER_VARIABLES: Self = Self(1);
     /// `SET ..`, and `LAST_INSERT_ID(expr)`.
     pub(crate) const SESSION_VARIABLES: Self = Self(1 << 1);
@@ -43,34 +43,34 @@ impl StateKinds {
     pub(crate) const PREPARED: Self = Self(1 << 6);
     /// `HANDLER t OPEN` and the rest of it.
     pub(crate) const HANDLER: Self = Self(1 << 7);
-    /// Begins, ends or shapes a transaction, `SET autocommit` included.
+    /// Begins or ends a transaction or changes its mode, `SET autocommit` included.
     pub(crate) const TRANSACTION: Self = Self(1 << 8);
     /// `SET ROLE`
     pub(crate) const ROLE: Self = Self(1 << 10);
     /// Not recognised as neutral: it may leave anything.
     pub(crate) const UNKNOWN: Self = Self(1 << 9);
 
-    /// What `LAST_INSERT_ID()` tells.
+    /// What `LAST_INSERT_ID()` returns.
     pub(crate) const INSERT_ID: Self = Self(1 << 11);
-    /// What `LASTVAL(s)` and `PREVIOUS VALUE FOR s` tell.
+    /// What `LASTVAL(s)` and `PREVIOUS VALUE FOR s` return.
     pub(crate) const SEQUENCE: Self = Self(1 << 12);
-    /// What `FOUND_ROWS()`, `ROW_COUNT()` and `SHOW WARNINGS` tell.
+    /// What `FOUND_ROWS()`, `ROW_COUNT()` and `SHOW WARNINGS` return.
     pub(crate) const DIAGNOSTICS: Self = Self(1 << 13);
-    /// What nearly every statement leaves, and only those miss that ask for it. No reason to reset a connection.
+    /// What nearly every statement leaves, and only statements that ask for it depend on. No reason to reset a connection.
     pub(crate) const TOLD: Self = Self::INSERT_ID.union(Self::SEQUENCE).union(Self::DIAGNOSTICS);
     pub(super) const ALL: Self = Self(u16::MAX);
 
-    /// True if nothing is left behind, but for what nearly every statement leaves.
+    /// True if nothing is left behind except what nearly every statement leaves.
     pub(crate) const fn is_neutral(self) -> bool {
         self.0 & !Self::TOLD.0 == 0
     }
 
-    /// The kinds that a later statement may miss without asking for them.
+    /// The kinds that a later statement may depend on without asking for them.
     pub(crate) const fn lasting(self) -> Self {
         self.without(Self::TOLD)
     }
 
-    /// The kinds that only matter to those that ask for them.
+    /// The kinds that only statements that ask for them depend on.
     pub(crate) const fn told(self) -> Self {
         self.intersection(Self::TOLD)
     }

@@ -1,8 +1,8 @@
-//! Where does a word, a string, a comment of an SQL text begin and end, if the server's settings are not known?
+//! Where words, strings and comments of an SQL text begin and end, without knowing the server's settings.
 //!
 //! `sql_mode` decides what a backslash in a string does (`NO_BACKSLASH_ESCAPES`) and whether `"` quotes a string or a
-//! name (`ANSI_QUOTES`); the connection's character set decides which bytes belong together. The lexer does not
-//! know either. Where the text means the same under all of them it yields tokens. Where it does not, or where the
+//! name (`ANSI_QUOTES`); the connection's character set decides which bytes belong together. The lexer knows
+//! neither. Where the text means the same under all of them it yields tokens. Where it does not, or where the
 //! text is not SQL, it sets [`Lexer::odd`], and nothing that was read can be relied upon.
 //!
 //! The rules are those of the chapters 'Lexical Structure', 'Comments' and 'String Literals' of the MySQL manual.

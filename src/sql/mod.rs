@@ -1,20 +1,20 @@
-//! What does the text of a call say: what does it leave behind in its session, what does it need there, what does it do to a
-//! transaction, and is it one statement at all?
+//! Reads the text of a call: the state that it leaves in its session, the state that it needs, what it does to a transaction,
+//! and whether it is one statement.
 //!
-//! One pass over the text answers all of it, without allocating ([`read`]):
+//! One pass over the text answers all of that, without allocating ([`read`]):
 //!
-//! * **What it leaves** ([`Reading::state`]). A connection that goes back to the pool with a user variable, a lock or another
-//!   database on it hands one caller's state to the next. A reset (`COM_RESET_CONNECTION`) prevents that, for a round trip and
-//!   the statement cache each time, so it is left out where the text proves that there is nothing to reset.
-//! * **Whether it is one statement** ([`Reading::several`]). A refusal by the server proves that nothing was executed only if it is.
-//! * **Whether it stands alone** ([`Reading::needs`], [`Reading::leaves_for_others`]; `ties`). What uses a variable or commits a
-//!   transaction that no part of it has set or begun, means nothing on a connection that happens to be free.
+//! * **What it leaves** ([`Reading::state`]). A connection that is returned to the pool with a user variable, a lock or
+//!   another database on it passes the state of one caller to the next. A reset (`COM_RESET_CONNECTION`) prevents that. It
+//!   costs a round trip and the statement cache, so it is left out where the text proves that there is nothing to reset.
+//! * **Whether it is one statement** ([`Reading::several`]). Only then a refusal by the server proves that nothing was executed.
+//! * **Whether it stands alone** ([`Reading::needs`], [`Reading::leaves_for_others`]; `ties`). A text that uses a variable or
+//!   commits a transaction that no part of it has set or begun has no meaning on an arbitrary connection.
 //! * **What it does to its transaction** ([`Reading::may_commit`], [`Reading::control`]; `effect`).
 //!
-//! It does not parse SQL, it recognises what is harmless. Every statement that begins with an unknown word, every
+//! It does not parse SQL. It recognises what is harmless. Every statement that begins with an unknown word, every
 //! call of a function that is not on a list, every text whose extent depends on `sql_mode` is [`StateKinds::UNKNOWN`]:
-//! a reset too many costs a round trip, a reset too few leaks. In doubt a text may commit, and in doubt it stands alone: only
-//! what certainly needs a session is refused.
+//! an unnecessary reset costs a round trip, a missing one leaks state. In doubt a text may commit. In doubt it stands alone:
+//! only a text that certainly needs a session is refused.
 //!
 //! What no text can show: triggers and views. An `INSERT` whose trigger sets a user variable, a `SELECT` from a view that
 //! calls a stored function, a stored function that bears the name of a function built into another version of the
@@ -42,7 +42,7 @@ pub(crate) use control::{Control, Then};
 pub(crate) use effect::Effect;
 pub(crate) use kinds::StateKinds;
 
-/// What the text of a call says about its effects.
+/// What is known of a call from its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reading {
     state: StateKinds,
@@ -68,13 +68,13 @@ impl Reading {
         self.several
     }
 
-    /// True if the server will ask for a file of the client's (`LOAD DATA LOCAL`).
+    /// True if the server will ask for a file of the client (`LOAD DATA LOCAL`).
     pub(crate) const fn local_infile(self) -> bool {
         self.local_infile
     }
 
-    /// True if the text names a prepared statement of SQL's own, to execute it or to free it: that there is none (1243) then
-    /// says nothing of the statements that the driver has prepared.
+    /// True if the text names a prepared statement of SQL's own, to execute it or to free it: the error that there is none
+    /// (1243) is then not about the statements that the driver has prepared.
     pub(crate) const fn names_prepared(self) -> bool {
         self.names_prepared
     }
@@ -96,12 +96,12 @@ impl Reading {
         self.leaves_for_others
     }
 
-    /// What the call gives a later `LAST_INSERT_ID()`, `ROW_COUNT()` .. to tell. In doubt it does.
+    /// What a later `LAST_INSERT_ID()`, `ROW_COUNT()` .. returns because of this call. In doubt all.
     pub(crate) const fn gives(self) -> StateKinds {
         self.gives
     }
 
-    /// False only if the call certainly leaves the transaction that it runs in alone: neither commits nor ends it.
+    /// False only if the call certainly neither commits nor ends the transaction that it runs in.
     pub(crate) const fn may_commit(self) -> bool {
         self.effect.is_committing() || self.effect.is_calling()
     }

@@ -2,7 +2,7 @@
 
 use super::lists::{FUNCTIONS, KEYWORDS, MARIADB_FUNCTIONS, MYSQL_FUNCTIONS, SPACED_FUNCTIONS};
 
-/// What `word (` is, as far as the word tells.
+/// What `word (` is, judged by the word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name {
     /// A keyword, or a built-in function that leaves nothing behind.
@@ -15,13 +15,13 @@ pub(super) enum Name {
     ReleaseLock,
     /// Frees all user-level locks.
     ReleaseAllLocks,
-    /// Looks at a user-level lock.
+    /// Reads the state of a user-level lock.
     UserLock,
-    /// Sets the session's value if it has an argument, else tells it.
+    /// Sets the session's value if it has an argument, else returns it.
     LastInsertId,
-    /// Tells of the statement before.
+    /// Returns something about the statement before.
     Diagnostics,
-    /// Tells the last value of a sequence.
+    /// Returns the last value of a sequence.
     LastValue,
     /// Advances or sets a sequence, which outlives the session.
     Writes,
@@ -74,7 +74,7 @@ const fn table() -> [Option<(&'static str, Name)>; SLOTS] {
     table
 }
 
-/// Five bytes and the length tell the names apart well enough. Case does not count: it is the bit that is masked.
+/// Five bytes and the length distinguish the names well enough. Case does not count: it is the bit that is masked.
 const fn slot(word: &[u8]) -> usize {
     let length = word.len();
     if length == 0 {

@@ -1,6 +1,6 @@
 //! One pass over the tokens: statements, calls, variables.
 //!
-//! Most tokens only move a little state along. A word is looked up when `(` follows it, when it is the first of its
+//! Most tokens only update a few fields. A word is looked up when `(` follows it, when it is the first of its
 //! statement, or when the statement is of a kind whose further words matter (see `verbs`).
 
 use super::Reading;
@@ -55,7 +55,7 @@ pub(super) struct Reader<'a> {
     pub(super) ended: bool,
     /// What the statements so far do to a transaction.
     pub(super) effect: Notes,
-    /// What they have to do with their session.
+    /// What they need of their session and leave in it.
     pub(super) ties: Ties,
 
     // The current statement.
@@ -187,7 +187,7 @@ impl<'a> Reader<'a> {
         self.lexer.text(token.start() + 1, token.end().saturating_sub(1))
     }
 
-    /// The statement makes what later ones can use.
+    /// The statement makes something that later ones can use.
     pub(super) fn makes(&mut self, kind: StateKinds) {
         self.leaves(kind);
         if !self.lexer.odd {
@@ -195,7 +195,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The statement begins what has to be ended.
+    /// The statement begins something that has to be ended.
     pub(super) fn opens(&mut self, kind: StateKinds) {
         self.leaves(kind);
         if !self.lexer.odd {
@@ -203,7 +203,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The statement uses what earlier ones have made.
+    /// The statement uses something that earlier ones have made.
     pub(super) fn uses(&mut self, kind: StateKinds) {
         self.leaves(kind);
         self.ties.uses(kind);
@@ -297,7 +297,7 @@ impl<'a> Reader<'a> {
         is(ahead.text(start, ahead.end()), word)
     }
 
-    /// Some words end the hope that a query changes nothing.
+    /// Some words show that a query may change something.
     #[inline(always)]
     fn read_on(&mut self, token: Token) {
         let writes = match token.length() {
@@ -332,7 +332,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `@@name`, `@@session.name`: some tell of the statements before.
+    /// `@@name`, `@@session.name`: some return something about the statements before.
     fn system_variable(&mut self) {
         if self.mode == Mode::SetTarget {
             return;

@@ -1,4 +1,4 @@
-//! What is created, altered, dropped or set? The verb alone does not tell what such a statement leaves behind.
+//! What is created, altered, dropped or set. The verb alone does not show what such a statement leaves behind.
 
 use super::control;
 use super::kinds::StateKinds;
@@ -9,7 +9,7 @@ use super::variables::Role;
 use super::verbs::Mode;
 
 impl Reader<'_> {
-    /// `CREATE`, `ALTER`, `DROP`, `RENAME`: passes what may stand before the object, until its kind is named.
+    /// `CREATE`, `ALTER`, `DROP`, `RENAME`: skips the options before the object, until its kind is named.
     pub(super) fn object(&mut self, kind: Kind, word: &[u8]) {
         // `ALGORITHM = MERGE`, `DEFINER = name@host`, `DEFINER = CURRENT_USER()`
         let value = matches!(kind, Kind::Word | Kind::Text | Kind::Backquoted | Kind::DoubleQuoted)

@@ -1,11 +1,11 @@
-//! Does a text need a session, or does it bring what it needs?
+//! Whether a text needs a session, or brings what it needs.
 //!
-//! A text *needs* a kind of state that it uses before any part of it has provided it: `SELECT @a`, `COMMIT`,
-//! `SELECT LAST_INSERT_ID()`. It *leaves* a kind for later statements if nothing in it makes use of that: a transaction or a
-//! lock that it does not end, a variable that its last statement sets. All else brings what it needs: `SET @a = 1; SELECT @a`,
-//! `BEGIN; ..; COMMIT`.
+//! A text *needs* a kind of state that it uses before any part of it has provided it: `SELECT @a`, `COMMIT`, `SELECT
+//! LAST_INSERT_ID()`. It *leaves* a kind for later statements if nothing in it makes use of that: a transaction or a lock
+//! that it does not end, a variable that its last statement sets. Every other text brings what it needs: `SET @a = 1; SELECT
+//! @a`, `BEGIN; ..; COMMIT`.
 //!
-//! Only what is certain counts. What is not recognised may provide everything, and a text whose parts cannot be told apart
+//! Only what is certain counts. What is not recognised may provide everything, and a text whose parts cannot be distinguished
 //! (the body of a routine, a text that depends on `sql_mode`) has no ties. The names of tables, locks and prepared statements
 //! are not compared: a text that makes one and uses another counts as one that brings its own.
 
@@ -25,12 +25,12 @@ pub(super) struct Ties {
     locks: u8,
     /// What only a later statement can use, of the current statement, or of the last one.
     left: StateKinds,
-    /// What the text gives a later `LAST_INSERT_ID()`, `ROW_COUNT()` .. to tell.
+    /// What a later `LAST_INSERT_ID()`, `ROW_COUNT()` .. returns because of the text.
     gives: StateKinds,
     pub(super) variables: Variables,
     /// The current statement may provide anything.
     unsure: bool,
-    /// The parts of the text cannot be told apart.
+    /// The parts of the text cannot be distinguished.
     blind: bool,
 }
 
@@ -104,13 +104,13 @@ impl Ties {
         self.ends(StateKinds::USER_LOCK);
     }
 
-    /// The statement gives later ones something to tell.
+    /// Later statements return something about this one.
     #[inline]
     pub(super) fn gives(&mut self, kind: StateKinds) {
         self.gives = self.gives.union(kind);
     }
 
-    /// The statement gives something that it can use itself.
+    /// The statement provides something that it can use itself.
     pub(super) fn provides(&mut self, kind: StateKinds) {
         self.gives(kind);
         self.provided = self.provided.union(kind);

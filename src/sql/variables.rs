@@ -1,4 +1,4 @@
-//! User variables: is one read that the text itself has not set?
+//! User variables: whether one is read that the text itself has not set.
 //!
 //! The names are kept as bits of their hashes, so that nothing is allocated. Two names that share a bit count as one; then a
 //! variable may be taken for one that the text has set.
@@ -25,9 +25,9 @@ pub(super) struct Variables {
     targets: u64,
     /// The last one was set in a derived table.
     in_derived: bool,
-    /// So many names that follow are dealt with already.
+    /// How many of the following names have been handled already.
     skip: u32,
-    /// What `@name` is where nothing else tells.
+    /// What `@name` is where nothing else decides.
     pub(super) role: Role,
 }
 
@@ -121,7 +121,7 @@ impl Reader<'_> {
         } else if role == Role::Column && self.depth == 1 && in_list {
             variables.set |= name;
         } else if role == Role::Argument && in_list && variables.set & name == 0 {
-            // Whoever does not ask for it later has no use for it.
+            // It is of no use unless a later statement reads it.
             variables.set |= name;
         } else if assigned || (kind == Kind::Equals && matches!(role, Role::Target | Role::Diagnostics)) {
             let own = reads_itself(ahead, name);

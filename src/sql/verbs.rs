@@ -59,7 +59,7 @@ pub(super) enum Mode {
     FlushTables,
     Show,
     ShowCreate,
-    /// Nothing but `WORK`.
+    /// Only `WORK`.
     Begin,
     /// How `COMMIT` and `ROLLBACK` go on.
     Ending,
@@ -268,7 +268,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The statement ends: what did it still lack?
+    /// The statement ends: handles what was still expected.
     pub(super) fn finish(&mut self) {
         match self.mode {
             Mode::Create
@@ -311,7 +311,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The statement leaves a transaction alone, whatever else it holds.
+    /// The statement does not affect a transaction, whatever else it contains.
     #[inline]
     pub(super) fn keeps(&mut self) {
         self.effect.keeps(self.lexer.odd);

@@ -1,7 +1,7 @@
 //! A statement and what it tolerates.
 //!
-//! Whether a statement may run twice is a property of the statement, known to the person who writes it and to
-//! nobody else. So it is written beside the text, once, and travels with it.
+//! Whether a statement may run twice is a property of the statement, and only its author knows it. So the delivery is
+//! written beside the text, and is passed on with it.
 
 use std::{borrow::Cow, fmt};
 
@@ -23,8 +23,8 @@ pub enum Delivery {
     /// Replayed until it succeeds or the policy ends; may be executed more than once. Asked for with
     /// [`idempotent`](Annotate::idempotent).
     AtLeastOnce,
-    /// Executed once, also when the reply, or the reply to COMMIT, was lost: a token in a guard's table tells. Asked for with
-    /// [`exactly_once`](Annotate::exactly_once), or that of a [`Transaction`](crate::Transaction::exactly_once).
+    /// Executed once, also when the reply, or the reply to COMMIT, was lost: a token in the guard's table decides. Asked for
+    /// with [`exactly_once`](Annotate::exactly_once), or that of a [`Transaction`](crate::Transaction::exactly_once).
     ExactlyOnce,
 }
 
@@ -83,7 +83,7 @@ impl<Q> Statement<Q> {
 /// Annotations for everything that the driver takes as a query: `&str`, `String`, `Vec<u8>`, `Cow<str>` and so on.
 pub trait Annotate: AsQuery + Sized {
     /// Declares that running the statement twice does no more than running it once, so that it may be replayed
-    /// when its connection was lost and nobody knows whether it ran.
+    /// when its connection was lost and it is not known whether it ran.
     ///
     /// Reads are idempotent, and so are `UPDATE .. SET x = 7`, `DELETE .. WHERE id = 3`, `REPLACE`, and
     /// `INSERT .. ON DUPLICATE KEY UPDATE` with fixed values. `SET x = x + 1` is not, nor is a plain `INSERT`
@@ -104,7 +104,8 @@ pub trait Annotate: AsQuery + Sized {
     /// token into the guard's table ([`Executor::create_guard_table`](crate::Executor::create_guard_table)).
     ///
     /// For `query_drop` and `exec_drop`, on an executor or a session;
-    /// [`Summary::was_done_before`](crate::Summary::was_done_before) tells what was found. The others refuse it.
+    /// [`Summary::was_done_before`](crate::Summary::was_done_before) says whether it had been done before. The other methods
+    /// refuse it. See [Guard](crate::docs::guard).
     ///
     /// ```
     /// use mysql_retry::Annotate;

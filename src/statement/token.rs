@@ -6,15 +6,15 @@ use crate::random::random;
 
 /// The name of a piece of work that is to be done exactly once: an order number, the id of a message.
 ///
-/// A name of the caller's own holds across processes and restarts: whoever comes with it, the work is done once. A
-/// [random](Token::random) one holds within the call.
+/// A name that the caller chooses holds across processes and restarts: the work is done once, whichever process comes with
+/// the name. A [random](Token::random) one holds within one call.
 ///
 /// At most 255 bytes, which are compared as they are.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Token(Vec<u8>);
 
 impl Token {
-    /// A name that nobody else has.
+    /// A random name, different from all others.
     pub fn random() -> Self {
         Token(random_bytes().to_vec())
     }
@@ -66,7 +66,7 @@ impl From<u64> for Token {
     }
 }
 
-// By hand: a token may be a secret of the caller's.
+// Not derived: a token may be a secret.
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Token({} bytes)", self.0.len())

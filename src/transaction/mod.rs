@@ -21,7 +21,7 @@ pub use tx::Tx;
 
 use crate::{error::Error, handle::Handle, statement::Token};
 
-/// A transaction that is about to be run, made by [`Executor::transaction`]. It runs when it is awaited.
+/// A transaction that is about to be run, made by [`Executor::transaction`](crate::Executor::transaction). It runs when it is awaited.
 #[must_use = "a transaction does nothing unless it is awaited"]
 pub struct Transaction<'a, F, T> {
     handle: Handle,
@@ -39,7 +39,7 @@ impl<'a, F, T> Transaction<'a, F, T> {
 
     /// Guards it with a token: whatever is lost, it is committed once, and the result tells whether that was now or before.
     ///
-    /// The token is written into the guard's table ([`Executor::create_guard_table`]) in the same transaction. Of several
+    /// The token is written into the guard's table ([`Executor::create_guard_table`](crate::Executor::create_guard_table)) in the same transaction. Of several
     /// calls with one token at once, one does the work, the others wait for it and learn that it was done.
     ///
     /// The closure's own error is returned untouched, as without a guard, with one exception: while it is not known whether

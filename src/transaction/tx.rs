@@ -20,9 +20,9 @@ use crate::{
     verdict::Outcome,
 };
 
-/// A transaction that is under way, given to the closure of [`Executor::transaction`].
+/// A transaction that is under way, given to the closure of [`Executor::transaction`](crate::Executor::transaction).
 ///
-/// It has the statement methods of an [`Executor`]; all statements run on its one connection, and none of them is sent
+/// It has the statement methods of an [`Executor`](crate::Executor); all statements run on its one connection, and none of them is sent
 /// again alone, whatever its annotation: after a loss the closure is run again. The transaction is committed when the
 /// closure returns `Ok`, and rolled back when it returns `Err` or panics.
 pub struct Tx {

@@ -1,4 +1,4 @@
-//! One task for all: of a kind of work that any call may ask for, one task at a time does what there is.
+//! Keeps one task for a kind of work that any call may ask for: at most one such task runs at a time.
 
 use std::sync::{
     Weak,
@@ -7,18 +7,18 @@ use std::sync::{
 
 use crate::pool::Shared;
 
-/// Whether a task is at work.
+/// Whether the task is running.
 #[derive(Debug, Default)]
 pub(crate) struct Keeper(AtomicBool);
 
 impl Keeper {
-    /// Whether the caller is to start the task. To be asked when there is work to find for it.
+    /// Whether the caller has to start the task. Called after work was left for it.
     pub(crate) fn begins(&self) -> bool {
         !self.0.load(SeqCst) && !self.0.swap(true, SeqCst)
     }
 
-    /// The task has found nothing to do. It ends with `true`; with `false` it goes on, because work has come since, whose
-    /// caller found the task still there.
+    /// Called by the task when it has found no work. With `true` it ends. With `false` it goes on, because work was left
+    /// meanwhile by a caller that saw the task running.
     pub(crate) fn ends(&self, is_work_left: impl FnOnce() -> bool) -> bool {
         self.0.store(false, SeqCst);
         !is_work_left() || !self.begins()
@@ -29,8 +29,8 @@ impl Keeper {
     }
 }
 
-/// Held by the task: if that ends in another way than by [`Keeper::ends`] (a hook of the user's may panic), the next call
-/// starts another one.
+/// Held by the task: if it ends in another way than by [`Keeper::ends`] (a hook of the user may panic), the next call
+/// starts another task.
 pub(super) struct Turn {
     shared: Weak<Shared>,
     keeper: fn(&Shared) -> &Keeper,

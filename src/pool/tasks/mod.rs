@@ -1,4 +1,4 @@
-//! What runs beside the calls, one task for all of them.
+//! The tasks that run beside the calls: one task of each kind for all calls.
 
 pub(super) mod keeper;
 pub(super) mod orphans;

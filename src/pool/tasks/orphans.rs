@@ -1,8 +1,7 @@
 //! Sessions that were left with a statement under way.
 //!
 //! A caller that drops a future (a time-out, a `select!`) leaves its statement behind: the server does not notice and
-//! goes on, so that time-outs pile up abandoned scans. They are ended from another connection, by one task however many
-//! there are.
+//! goes on, so that abandoned statements would accumulate. One task ends all of them from another connection.
 
 use std::{
     mem,
@@ -56,11 +55,11 @@ async fn end_orphans(shared: &Arc<Shared>) {
         let now = Instant::now();
         let deadline = now.checked_add(shared.reset_timeout).unwrap_or(now);
         let limits = Limits { deadline, connect_timeout: Some(shared.reset_timeout), waits: true };
-        // not among the calls that wait
+        // it does not count as a call that waits
         while shared.is_shut(Need::Read) && Instant::now() < deadline {
             tokio::time::sleep(PAUSE).await;
         }
-        // best effort: a server that cannot be reached has lost its clients too, or will notice
+        // best effort: a server that cannot be reached will notice by itself that its clients are gone
         let Ok(mut lease) = shared.checkout(now, limits, Need::Read).await else {
             continue;
         };

@@ -1,9 +1,9 @@
-//! The one task that looks whether a server is back, while the others wait for what it finds.
+//! The probe task: asks whether a server is back, while the calls wait for the result.
 //!
 //! It probes in rounds, on a backoff schedule. In a round each target is asked, and the first in order that can be used is
-//! taken. A server that says nothing keeps its probe for as long as the connect time-out allows, because it may just be
-//! slow, and is asked anew in each round all the same, because what was sent into a black hole is not answered when that
-//! ends: so two probes are under way at most, a patient one and a fresh one.
+//! taken. A probe that is not answered is kept for as long as the connect time-out allows, because the server may be slow. A
+//! new one is sent in each round nevertheless, because a probe that was sent into a dead path is not answered when the path is
+//! back. So at most two probes to a target are under way, an old one and a new one.
 
 use std::{
     collections::VecDeque,
@@ -28,7 +28,7 @@ use crate::{
     verdict::Unavailable,
 };
 
-/// Probes until a target can be used, or nobody wants to know any more.
+/// Probes until a target can be used, or no call waits for it any more.
 pub(in crate::pool) async fn probe(shared: Weak<Shared>) {
     let mut turn = Turn::new(&shared, |shared| &shared.probing, |shared| shared.outage.note_failed_probe());
     let Some(mut prober) = shared.upgrade().map(|shared| Prober::new(&shared)) else {
@@ -38,7 +38,7 @@ pub(in crate::pool) async fn probe(shared: Weak<Shared>) {
         tokio::time::sleep(pause).await;
     }
     loop {
-        // not kept while it waits: the last handle of the executor may be dropped then
+        // not held while it waits, so that the last handle of the executor can be dropped
         let pause = match shared.upgrade() {
             Some(shared) => match shared.outage.plan() {
                 Plan::Probe(why) => prober.begin_round(&shared, why),
@@ -53,18 +53,18 @@ pub(in crate::pool) async fn probe(shared: Weak<Shared>) {
             Some(shared) => prober.conclude(&shared, found),
             None => return,
         };
-        // what was known before is no reason for a round that comes sooner
+        // an answer from before this round does not cut it short
         if !is_news {
             sleep_until(until.into()).await;
         }
     }
 }
 
-/// What a round has found.
+/// The result of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
     Nothing,
-    /// This target can be used; `read_only`, for reads.
+    /// This target can be used; only for reads if `read_only`.
     Target {
         index: usize,
         read_only: bool,
@@ -74,11 +74,11 @@ enum Found {
 struct Prober {
     interval: Duration,
     schedule: Schedule,
-    /// For a server that is full: it is there, and each probe is a load to it.
+    /// For a server that is full: it is up, and each probe adds to its load.
     gentle: Schedule,
     accept_read_only: bool,
     current: usize,
-    /// A login that fails in this way is worth another try, by the user's own classification.
+    /// The error of a login that the user's classification calls a loss: it is tried again.
     patient_with: Option<Error>,
     asking: JoinSet<(usize, Answer)>,
     targets: Vec<Asked>,
@@ -91,7 +91,7 @@ struct Asked {
     under_way: VecDeque<AbortHandle>,
     /// It was asked in this round, and has not answered.
     is_awaited: bool,
-    /// It does not let us in, and is not asked again.
+    /// It refuses the login, and is not asked again.
     objects: bool,
     said: Option<(Unavailable, Error)>,
     address: String,
@@ -99,9 +99,9 @@ struct Asked {
 
 /// The first delay of the schedule.
 const FIRST: Duration = Duration::from_millis(20);
-/// So much of each delay is random. The delays are upper bounds: a server that is back is noticed within the last.
+/// The random share of each delay. The delays are upper bounds: a server that is back is noticed within the longest.
 const JITTER: f64 = 0.2;
-/// An outage that begins so soon after the last one is its continuation.
+/// An outage that begins this soon after the last one continues it.
 const FLAPPING: Duration = Duration::from_secs(1);
 
 impl Prober {
@@ -126,20 +126,20 @@ impl Prober {
         }
     }
 
-    /// The first probe is sent at once, unless the last one has only just been wrong, or its task has failed.
+    /// The first probe is sent at once, unless an outage has just ended, or the last probe task has panicked.
     fn first_pause(&self, shared: &Weak<Shared>) -> Option<Duration> {
         let outage = &shared.upgrade()?.outage;
         let again = outage.take_failed() || outage.since_last().is_some_and(|since| since < FLAPPING);
         again.then(|| self.interval.mul_f64(1.0 - JITTER * random::share()))
     }
 
-    /// Asks the targets, and returns the time that the round has.
+    /// Asks the targets, and returns the duration of the round.
     fn begin_round(&mut self, shared: &Shared, why: Unavailable) -> Duration {
         self.current = shared.outage.current();
         let alone = self.targets.len() == 1;
         self.patient_with = shared.outage.patient_with(!alone);
         let question = match why {
-            // the server is the one that it was
+            // the server has not changed
             Unavailable::Unreachable | Unavailable::Silent | Unavailable::Full if alone => Question::Login,
             Unavailable::Unreachable
             | Unavailable::Silent
@@ -171,7 +171,7 @@ impl Prober {
         }
     }
 
-    /// Hears what the targets say until one can be used, or the round is over.
+    /// Waits for the answers of the targets until one can be used, or the round is over.
     async fn listen(&mut self, until: Instant) -> Found {
         let mut found = Found::Nothing;
         loop {
@@ -190,7 +190,7 @@ impl Prober {
         }
     }
 
-    /// What a server says that does not let us in, as the user sees it.
+    /// The answer of a server that refuses the login, after the user's classification.
     fn by_the_user(&self, verdict: Answer) -> Answer {
         match (verdict, &self.patient_with) {
             (Answer::Objects(error), Some(expected)) if is_the_same(&error, expected) => {
@@ -200,7 +200,7 @@ impl Prober {
         }
     }
 
-    /// The better of what was found and what has been said now.
+    /// The better of the result so far and this answer.
     fn weigh(&mut self, found: Found, index: usize, verdict: Answer) -> Found {
         let alone = self.targets.len() == 1;
         let verdict = self.by_the_user(verdict);
@@ -209,14 +209,14 @@ impl Prober {
         let now = match verdict {
             Answer::Able => Found::Target { index, read_only: false },
             Answer::ReadOnly if self.accept_read_only => Found::Target { index, read_only: false },
-            // reads go on where they went: elsewhere they might see less than before
+            // reads stay at their target: another one may lag behind what they have seen
             Answer::ReadOnly if alone || index == self.current => Found::Target { index, read_only: true },
             Answer::ReadOnly => {
                 let why = Unavailable::ReadOnly;
                 asked.said = Some((why, io::Error::other(why.to_string()).into()));
                 Found::Nothing
             }
-            // the statements will be told by the server itself
+            // the statements will get the error from the server itself
             Answer::Objects(_) if alone => Found::Target { index, read_only: false },
             Answer::Objects(error) => {
                 (asked.objects, asked.said) = (true, Some((Unavailable::NotReady, error)));
@@ -243,7 +243,7 @@ impl Prober {
         }
     }
 
-    /// Tells the others: `true` if anything has changed.
+    /// Notes the result for all calls: `true` if anything has changed.
     fn conclude(&mut self, shared: &Arc<Shared>, found: Found) -> bool {
         if let Found::Target { index, read_only } = found {
             if read_only && self.targets.len() > 1 {
@@ -257,7 +257,7 @@ impl Prober {
         false
     }
 
-    /// What was last said, by all targets.
+    /// The last answers of all targets, for messages.
     fn said(&mut self) -> Option<(Unavailable, Error)> {
         if let [only] = &mut self.targets[..] {
             return only.said.take();

@@ -9,10 +9,10 @@ use crate::{
     pool::Shared,
 };
 
-/// A preferred target is looked at after so many probe intervals, and later after up to ten times as many.
+/// After how many probe intervals a preferred target is asked; later after up to ten times as many.
 const INTERVALS: u32 = 4;
 
-/// Looks at the targets before the current one until one of them can be used, and takes it.
+/// Asks the targets before the current one until one of them can be used, and moves to it.
 pub(in crate::pool) async fn retake(shared: Weak<Shared>) {
     let Some(mut schedule) = shared.upgrade().map(|shared| schedule(shared.outage.tuning.probe_interval)) else {
         return;
@@ -37,7 +37,7 @@ pub(in crate::pool) async fn retake(shared: Weak<Shared>) {
             }
             index += 1;
         }
-        // no executor any more, or the first target again
+        // the executor is gone, or the first target is in use
         let Some(shared) = shared.upgrade() else { return };
         let is_elsewhere = || shared.outage.current() > 0;
         if !is_elsewhere() && turn.ends(&shared, is_elsewhere) {

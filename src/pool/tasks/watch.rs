@@ -1,11 +1,11 @@
-//! Looks after attempts that have heard nothing for a long time.
+//! The watch: asks the server about attempts that have received nothing for a long time.
 //!
-//! A statement that takes an hour and one whose server has vanished look the same from here: silence. Cutting both after a
-//! while would kill the report, waiting for both would hang for ever. So a silent attempt is looked at from the side, from
-//! another connection: is the server there, does it still have the session, and is that at work? Only if not is it given up.
+//! A statement that takes an hour and a statement whose server has vanished look the same to the client. Cutting both after
+//! some time would end the report, waiting for both would never end. So the server is asked over another connection whether it
+//! still has the session, and whether that is executing. Only if not, the attempt is given up.
 //!
-//! It costs a quick statement nothing but a note of who waits: no timer is set up for it. One task looks at the notes of
-//! all from time to time, while there are any.
+//! A quick statement only notes that it waits: no timer is set for it. One task reads the notes at intervals, while there are
+//! any.
 
 use std::{
     future::Future,
@@ -26,12 +26,12 @@ use crate::{
     pool::{Backend, Doing, Finding, GivenUp, Place, Shared, doing},
 };
 
-/// What is asked of the watch.
+/// The settings of the watch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tuning {
-    /// An attempt that has heard nothing for so long is looked at; `None` never.
+    /// The server is asked about an attempt that has received nothing for this long; `None` never.
     pub(crate) watch_after: Option<Duration>,
-    /// It is given up when its server has not answered for so long.
+    /// It is given up when its server has not answered for this long.
     pub(crate) give_up_after: Duration,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Watch {
     keeper: Keeper,
 }
 
-/// The notes are looked at so often in the time after which an attempt is watched: it may be watched an eighth later.
+/// How often the notes are read within `watch_after`. So an attempt may be watched up to an eighth of that time late.
 const LOOKS: u32 = 8;
 /// The pause between two questions to a server that does not answer.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -52,15 +52,16 @@ impl Watch {
     }
 }
 
-/// A request of so many bytes has left for the server long before its attempt is watched.
+/// A request of at most this many bytes has been sent long before its attempt is watched.
 pub(crate) const BRIEF: usize = 64 * 1024;
 
-/// Waits for an answer, and no longer than there is somebody who can give it.
+/// Waits for an answer, for as long as the server can still give one.
 ///
-/// A session that idles does not answer a request that it has received, and will not receive one that got lost. But what
-/// is long takes its time on the way: so this counts only while `is_unheard`, where nothing can be on its way any more.
+/// An idle session will not answer: it has answered what it has received, and a request that was lost does not arrive any
+/// more. But a long request or reply may still be on its way. So an idle session counts only while `is_unheard`, where nothing
+/// can be on its way.
 ///
-/// The note of who waits is left behind: it goes when the connection is given back, or with [`Lease::unpark`].
+/// The note stays until the connection is returned, or until [`Lease::unpark`].
 ///
 /// [`Lease::unpark`]: crate::pool::Lease::unpark
 pub(crate) async fn watched<T>(
@@ -104,7 +105,7 @@ fn begin_to_look(shared: &Arc<Shared>) {
     }
 }
 
-/// Looks at the notes while there are any.
+/// Reads the notes while there are any.
 async fn look_after(shared: Weak<Shared>, after: Duration) {
     let mut turn = Turn::new(&shared, |shared| &shared.watch.keeper, |_| {});
     loop {
@@ -146,7 +147,7 @@ async fn look(shared: &Arc<Shared>, target: usize, silent: Vec<Silent>) {
         let error = match timeout(left, ask(shared, target, &silent)).await {
             Ok(Ok(doing)) => break Ok(doing),
             Ok(Err(error)) if unavailable_at_connect(&error, false).is_some_and(|why| !why.is_there()) => error,
-            // it is there, and will not be asked
+            // it is up, and cannot be asked
             Ok(Err(_)) => break Ok(vec![None; silent.len()]),
             Err(_) => timed_out(format!("no answer to another connection within {patience:.3?}")),
         };
@@ -178,7 +179,7 @@ fn finding(doing: Option<Doing>) -> Finding {
     }
 }
 
-/// What each session does; `None` if the server does not tell.
+/// What each session does; `None` if the server does not show it.
 async fn ask(shared: &Shared, target: usize, silent: &[Silent]) -> mysql_async::Result<Vec<Option<Doing>>> {
     let sessions: Vec<_> = silent.iter().map(|silent| silent.session.clone()).collect();
     let mut conn = Conn::new(shared.targets[target].opts.clone()).await?;

@@ -1,0 +1,119 @@
+//! Outages, failover, silent paths, the retry budget, and how a replay waits for its lost attempt.
+//!
+//! # One outage for all clones
+//!
+//! All clones of an executor share one view of its server. The first call that finds that no connection can be made starts the
+//! outage. Then one task probes the server: at once, after 20 ms, and then after doubling delays up to
+//! [`probe_interval`](crate::Builder::probe_interval) (250 ms). The other calls wait for its result, each until its own
+//! deadline. They are released together when the server is back. At most 16 connections are being made at a time.
+//!
+//! So the number of connection attempts depends on the length of the outage and not on the number of callers. The end of the
+//! outage is noticed within one probe interval.
+//!
+//! | what is seen | state of the server | what happens |
+//! |---|---|---|
+//! | refused, unreachable, no socket file, DNS failure; accepted and closed; 2003 from a router; shutting down | down | calls that need a new connection wait; idle connections that are alive are used |
+//! | no answer to a connect within `connect_timeout` | down, silent | all calls that need a connection wait; a connection that was idle meanwhile is pinged before its next use |
+//! | 9001, 9501 from a proxy at the login, every other number of the SQLSTATE class 08 | down | the same |
+//! | 1040, 1203, 1226 at the login | full | as down, probed at the interval from the start; a waiting call also gets a connection that another call returns |
+//! | 1047, 3032, 6400, 4094 | not ready | the statement was not executed; the pooled connections to the server are dropped; calls wait until the server says that it is ready |
+//! | 1815, 3168 at the login (Vitess) | not ready | calls wait, one task probes |
+//! | 1290 with `read-only`, 1792, 1836, 1874, 1036 | read-only | the statement was not executed; pooled connections are dropped, because another server may answer at the address now; writes wait, reads go on |
+//! | 1792 in a session or transaction that the caller made read-only | no outage | `Failed`: it is the answer to the statement |
+//! | 1129, 1130 (this host is not let in) at one of several targets | not ready | another target is used; with a single target the error is returned at once |
+//! | wrong password, unknown database, TLS that does not fit, a broken `init_connect` | no outage | the error is returned at once, also to the calls that wait |
+//! | all connections of the pool in use | no outage | the call waits until its deadline; then it is `NotExecuted` with [`Error::is_busy`](crate::Error::is_busy), unless an attempt before was lost |
+//!
+//! What each number means stands in the [classification table](crate::docs::proofs#the-classification-table).
+//!
+//! At the deadline the error is [`NotExecuted`](crate::Outcome::NotExecuted), unless an attempt before the outage was lost. It
+//! names the address, the last cause and the length of the outage ([`Error::down_for`](crate::Error::down_for)). With
+//! [`fail_fast_after`](crate::Builder::fail_fast_after), calls fail at once when the outage has lasted that long.
+//! [`RetryPolicy::none`](crate::RetryPolicy::none) never waits for the end of an outage.
+//!
+//! [`Event::Down`](crate::Event::Down), [`Probing`](crate::Event::Probing), [`Back`](crate::Event::Back) and
+//! [`Moved`](crate::Event::Moved) are emitted once for all clones. [`Counters`](crate::Counters) has the number of calls that
+//! wait, and what is left of the retry budget.
+//!
+//! # Several servers
+//!
+//! [`Builder::build_targets`](crate::Builder::build_targets) takes the servers of one logical database in order of preference:
+//!
+//! ```
+//! use mysql_retry::{Event, Executor};
+//!
+//! # fn f() -> mysql_retry::Result<()> {
+//! let exec = Executor::builder()
+//!     .on_event(|event| match event {
+//!         Event::Down { address, why, .. } => eprintln!("{address} is down: {why}"),
+//!         Event::Moved { from, to, .. } => eprintln!("from {from} to {to}"),
+//!         Event::Back { address, lasted, .. } => eprintln!("{address} is back after {lasted:?}"),
+//!         _ => {}
+//!     })
+//!     .build_targets(["mysql://app:secret@db1.example/shop", "mysql://app:secret@db2.example/shop"])?;
+//! # Ok(()) }
+//! # f().unwrap();
+//! ```
+//!
+//! * Statements go to the first target.
+//! * When it is down, not ready or read-only, all targets are asked. The first that is up and says that it takes writes is
+//!   used from then on. It is used for reads too, because a replica may lag behind what the caller has seen.
+//! * While no target takes writes, reads go on at the target in use, as long as it is up.
+//! * A preferred target that is back is used again when it says that it takes writes. It is asked every four probe intervals,
+//!   later up to ten times less often. While nothing is wrong, nothing is asked.
+//! * An executor that only reads can use a read-only server:
+//!   [`Builder::accept_read_only`](crate::Builder::accept_read_only).
+//!
+//! A single address whose server changes behind it (a proxy, DNS, a virtual address) needs no configuration. Names are resolved
+//! again for each connection, and a refusal drops the connections to the server before.
+//!
+//! # What a failover cannot keep
+//!
+//! * Before a write is replayed on another server, its old session is ended on its own server, over a connection made for that.
+//!   If that server cannot be reached within four probe intervals (at least a second, at most the `connect_timeout`), the first
+//!   copy may still be executed there. Then [`Event::Unfenced`](crate::Event::Unfenced) is emitted, or, with
+//!   [`replay_unfenced(false)`](crate::RetryPolicyBuilder::replay_unfenced), the call ends as `Unknown`.
+//! * Asynchronous replication can lose the last commits, also after their callers got `Ok`: the promoted server never had them.
+//!   No client can prevent that. The guard's rows are lost with their work, so that a call with the same token does it again.
+//! * With synchronous replication (a Galera cluster), exactly-once work is done once across all nodes.
+//! * Start the servers of a pair read-only, and make the primary writable by hand or by your failover tool. A crashed primary
+//!   that comes back writable counts as one that takes writes: there are two primaries then.
+//!
+//! # Silence
+//!
+//! A statement that takes an hour and a statement whose server has vanished look the same to the client. When an attempt has
+//! received nothing for [`watch_after`](crate::Builder::watch_after) (10 s), a connection beside the pool asks the server
+//! whether the session still exists and what it is doing. The attempt counts as lost, with the outcome `Unknown`, if
+//!
+//! * the server has not answered for [`give_up_after`](crate::Builder::give_up_after) (5 s),
+//! * the server does not have the session any more, or
+//! * the session has waited for a request for as long as `give_up_after` (at least 3 s). That happens when a firewall has
+//!   dropped the connection. It does not count once the reply has begun or more than 64 KiB were sent, because such data may
+//!   still be on the way.
+//!
+//! A session that is executing goes on for as long as it takes. Where sessions cannot be identified, or where another server
+//! answers at the address, only the first condition applies. Set an
+//! [`attempt_timeout`](crate::RetryPolicyBuilder::attempt_timeout) there.
+//!
+//! # The retry budget
+//!
+//! A server that is up and keeps losing connections receives each statement several times from clients that replay. A
+//! [`RetryBudget`](crate::RetryBudget) bounds that: replays are at most a fifth of the statements that succeed, after a reserve
+//! of 500. When it is empty, losses are returned at once with
+//! [`Reason::BudgetExhausted`](crate::Reason::BudgetExhausted). Losses that belong to an outage cost nothing.
+//!
+//! # Replays wait for their lost attempt
+//!
+//! A server does not notice that its client is gone while it executes. A lost `UPDATE` that waits for a row lock goes on
+//! waiting and runs when the lock is free, perhaps after its own replay and after the writes of others.
+//!
+//! So each new connection takes a user-level lock with a name of its own (`GET_LOCK('mysql_retry:..', 0)`). Before a write is
+//! replayed, the session that holds the lock of the lost attempt is killed, and the replay waits until the lock is free. Then
+//! that session has ended, and its statement was rolled back or committed. This needs no privilege. It cannot kill another
+//! session, even where connection ids are reused.
+//!
+//! * Where it cannot be done, [`Event::Unfenced`](crate::Event::Unfenced) says why.
+//!   [`replay_unfenced`](crate::RetryPolicyBuilder::replay_unfenced) decides whether the replay is made.
+//! * `RELEASE_ALL_LOCKS()` also releases this lock, and counts it. A call that names that function, or that may call stored
+//!   code, cannot be fenced if it is lost.
+//! * Reads are replayed without waiting. Their old sessions are killed too, as are the statements of dropped futures.
