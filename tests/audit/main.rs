@@ -27,21 +27,18 @@ mod transactions;
 use std::{env, process::ExitCode, time::Instant};
 
 use cases::Selection;
-use mysql_retry_fixture::each;
+use mysql_retry_fixture::each::{self, Tally as _};
 use table::Findings;
 
 /// One of so many cases runs with the other tests.
 const THIN: usize = 61;
 
 fn main() -> ExitCode {
-    // the harness of the other targets would look for a test of this name, or list them
-    let mut arguments = env::args().skip(1);
-    if arguments.any(|argument| argument == "--list" || !(argument.starts_with('-') || "audit".contains(&*argument))) {
+    if !each::is_asked_for("audit") {
         return ExitCode::SUCCESS;
     }
     judge::assert_that_it_can_fail();
-    let one = env::var("AUDIT_CASE").ok().filter(|number| !number.is_empty());
-    let one = one.map(|number| number.parse().unwrap_or_else(|_| panic!("AUDIT_CASE is `{number}`, and no number")));
+    let one = each::number_from("AUDIT_CASE");
     let share = env::var("AUDIT_SHARE").ok().and_then(|share| share.parse().ok()).unwrap_or(THIN);
     let all = env::var("AUDIT").is_ok_and(|which| which == "all");
     let started = Instant::now();
@@ -49,7 +46,10 @@ fn main() -> ExitCode {
         (Some(number), _) => on_this_server(Selection::One(number)),
         (None, false) => on_this_server(Selection::Thin(share)),
         (None, true) if each::is_child() => on_this_server(Selection::All),
-        (None, true) => on_each(),
+        (None, true) => {
+            table::print_head();
+            each::on_all()
+        }
     };
     if each::is_child() {
         println!("{}", findings.to_line());
@@ -58,16 +58,6 @@ fn main() -> ExitCode {
         println!("{findings}");
     }
     if findings.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Plays everything on each server, one after the other, and adds up.
-fn on_each() -> Findings {
-    table::print_head();
-    let mut sum = Findings::default();
-    for server in each::chosen() {
-        sum.add(each::on(server.as_deref(), Findings::from_line));
-    }
-    sum
 }
 
 fn on_this_server(selection: Selection) -> Findings {

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use mysql_async::{Conn, OptsBuilder, PoolConstraints, PoolOpts, prelude::Queryable as _};
+use mysql_async::{Conn, OptsBuilder, prelude::Queryable as _};
 use mysql_retry::{Executor, RetryPolicy};
-use mysql_retry_fixture::{Proxy, Server};
+use mysql_retry_fixture::{Proxy, Server, pool_of};
 
 use crate::{corpus, snapshot::Snapshot};
 
@@ -64,8 +64,7 @@ impl Stage {
         let policy = RetryPolicy::builder().deadline(deadline).connect_timeout(ms(500)).max_replays(5);
         let policy = policy.initial_delay(ms(1)).max_delay(ms(5)).build().expect("a good policy");
         let builder = Executor::builder().policy(policy).ping_after(None).retry_budget(None);
-        let constraints = PoolConstraints::new(1, connections).expect("at least one connection");
-        let opts = opts.db_name(Some(&self.database)).pool_opts(PoolOpts::default().with_constraints(constraints));
+        let opts = pool_of(connections, opts.db_name(Some(&self.database)));
         // the server is to meet each text
         builder.allow_session_text(true).probe_interval(ms(5)).build(opts).expect("good options")
     }

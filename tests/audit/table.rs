@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use mysql_retry_fixture::each::Tally;
+
 use crate::judge::Crime;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,31 +25,17 @@ pub struct Findings {
     pub unseen: u64,
 }
 
-const COUNTS: &str = "counts: ";
+impl Tally for Findings {
+    fn counts(&mut self) -> Vec<&mut u64> {
+        let Findings { forms, states, transactions, errors, prepared, leaks, half, wrong, .. } = self;
+        let Findings { duplicates, panics, unknown, unseen, .. } = self;
+        vec![forms, states, transactions, errors, prepared, leaks, half, wrong, duplicates, panics, unknown, unseen]
+    }
+}
 
 impl Findings {
-    fn numbers(&mut self) -> [&mut u64; 12] {
-        let Findings {
-            forms,
-            states,
-            transactions,
-            errors,
-            prepared,
-            leaks,
-            half,
-            wrong,
-            duplicates,
-            panics,
-            unknown,
-            unseen,
-        } = self;
-        [forms, states, transactions, errors, prepared, leaks, half, wrong, duplicates, panics, unknown, unseen]
-    }
-
-    pub fn add(&mut self, mut other: Findings) {
-        for (mine, more) in self.numbers().into_iter().zip(other.numbers()) {
-            *mine += *more;
-        }
+    pub fn add(&mut self, other: Findings) {
+        Tally::add(self, other);
     }
 
     pub fn note(&mut self, crime: &Crime) {
@@ -63,21 +51,6 @@ impl Findings {
     pub fn is_good(&self) -> bool {
         let played = self.states + self.transactions + self.errors + self.prepared;
         [self.leaks, self.half, self.wrong, self.duplicates, self.panics] == [0; 5] && played > 0
-    }
-
-    /// For another process to read.
-    pub fn to_line(mut self) -> String {
-        let numbers = self.numbers().map(|count| count.to_string());
-        format!("{COUNTS}{}", numbers.join(" "))
-    }
-
-    pub fn from_line(line: &str) -> Option<Findings> {
-        let numbers = line.strip_prefix(COUNTS)?.split(' ').map(|number| number.parse().ok());
-        let mut findings = Findings::default();
-        for (count, number) in findings.numbers().into_iter().zip(numbers) {
-            *count = number?;
-        }
-        Some(findings)
     }
 }
 
@@ -114,20 +87,8 @@ pub fn print_head() {
 
 pub fn print_rows(server: &str, rows: &BTreeMap<&'static str, Findings>) {
     for (area, findings) in rows {
-        let Findings {
-            forms,
-            states,
-            transactions,
-            errors,
-            prepared,
-            leaks,
-            half,
-            wrong,
-            duplicates,
-            panics,
-            unknown,
-            unseen,
-        } = findings;
+        let Findings { forms, states, transactions, errors, prepared, leaks, half, wrong, .. } = findings;
+        let Findings { duplicates, panics, unknown, unseen, .. } = findings;
         println!(
             "{server:<18} {area:<22} {forms:>5} {states:>6} {transactions:>12} {prepared:>8} {errors:>6} {unknown:>7} {unseen:>6} {leaks:>5} \
              {half:>4} {wrong:>5} {duplicates:>10} {panics:>6}"

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use mysql_async::{OptsBuilder, PoolConstraints, PoolOpts};
+use mysql_async::OptsBuilder;
 use mysql_retry::{Executor, RetryPolicy};
-use mysql_retry_fixture::Proxy;
+use mysql_retry_fixture::{Proxy, pool_of};
 
 use crate::{
     case::{Case, Situation},
@@ -35,8 +35,7 @@ fn builder() -> mysql_retry::Builder {
 impl Executors {
     pub fn new(proxy: &Proxy, wire: Wire, connections: usize) -> Self {
         let opts_of = |connections| {
-            let constraints = PoolConstraints::new(1, connections).expect("at least one connection");
-            let opts = wire.of(proxy.opts()).pool_opts(PoolOpts::default().with_constraints(constraints));
+            let opts = pool_of(connections, wire.of(proxy.opts()));
             opts.local_infile_handler(Some(mysql_async::WhiteListFsHandler::new([parts_file()])))
         };
         let opts = || opts_of(connections);

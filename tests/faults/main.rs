@@ -15,7 +15,6 @@ mod matrix;
 mod opaque;
 mod places;
 mod play;
-mod servers;
 mod statement;
 mod table;
 mod transactions;
@@ -27,30 +26,30 @@ mod work;
 use std::{env, process::ExitCode, time::Instant};
 
 use field::Selection;
-use mysql_retry_fixture::each;
+use mysql_retry_fixture::each::{self, Tally as _};
 use table::{Counts, Findings};
 
 /// The cases that run with the other tests.
 const THIN: usize = 1500;
 
 fn main() -> ExitCode {
-    // the harness of the other targets would look for a test of this name, or list them
-    let mut arguments = env::args().skip(1);
-    if arguments.any(|argument| argument == "--list" || !(argument.starts_with('-') || "faults".contains(&*argument))) {
+    if !each::is_asked_for("faults") {
         return ExitCode::SUCCESS;
     }
     if fuzz::is_asked_for() {
         return if fuzz::run() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    let one = env::var("FAULTS_CASE").ok().filter(|number| !number.is_empty());
-    let one = one.map(|number| number.parse().unwrap_or_else(|_| panic!("FAULTS_CASE is `{number}`, and no number")));
+    let one = each::number_from("FAULTS_CASE");
     let all = env::var("FAULTS").is_ok_and(|which| which == "all");
     let started = Instant::now();
     let findings = match (one, all) {
         (Some(number), _) => on_this_server(Selection::One(number)),
         (None, false) => on_this_server(Selection::Thin(THIN)),
         (None, true) if each::is_child() => on_this_server(Selection::All),
-        (None, true) => servers::on_each(),
+        (None, true) => {
+            table::print_head();
+            each::on_all()
+        }
     };
     if each::is_child() {
         println!("{}", findings.to_line());

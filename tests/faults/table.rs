@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use mysql_retry_fixture::each::Tally;
+
 use crate::{
     judge::Crime,
     play::{Played, Told},
@@ -27,17 +29,30 @@ pub struct Counts {
     pub undecided: u64,
 }
 
-impl Counts {
-    fn all(&mut self) -> [&mut u64; 12] {
+impl Tally for Counts {
+    fn counts(&mut self) -> Vec<&mut u64> {
         let Counts { cases, success, not_executed, failed, unknown, wrong, duplicates, lost, stuck, .. } = self;
         let Counts { avoidable, unharmed, undecided, .. } = self;
-        [cases, success, not_executed, failed, unknown, wrong, duplicates, lost, stuck, avoidable, unharmed, undecided]
+        vec![
+            cases,
+            success,
+            not_executed,
+            failed,
+            unknown,
+            wrong,
+            duplicates,
+            lost,
+            stuck,
+            avoidable,
+            unharmed,
+            undecided,
+        ]
     }
+}
 
-    pub fn add(&mut self, mut other: Counts) {
-        for (mine, more) in self.all().into_iter().zip(other.all()) {
-            *mine += *more;
-        }
+impl Counts {
+    pub fn add(&mut self, other: Counts) {
+        Tally::add(self, other);
     }
 
     pub fn note(&mut self, Played { case, told, struck }: &Played, crime: Option<Crime>) {
@@ -78,39 +93,28 @@ pub struct Findings {
     pub extra_round_trips: u64,
 }
 
-impl Findings {
-    pub fn add(&mut self, other: Findings) {
+impl Tally for Findings {
+    fn counts(&mut self) -> Vec<&mut u64> {
+        let Findings { all, guarded, extra_round_trips } = self;
+        all.counts().into_iter().chain(guarded.counts()).chain([extra_round_trips]).collect()
+    }
+
+    fn add(&mut self, other: Findings) {
         self.all.add(other.all);
         self.guarded.add(other.guarded);
         self.extra_round_trips = self.extra_round_trips.max(other.extra_round_trips);
+    }
+}
+
+impl Findings {
+    pub fn add(&mut self, other: Findings) {
+        Tally::add(self, other);
     }
 
     pub fn is_good(&self) -> bool {
         self.all.is_good() && self.all.cases > 0 && self.extra_round_trips == 0
     }
-
-    /// For another process to read.
-    pub fn to_line(mut self) -> String {
-        let numbers = self.numbers().map(|count| count.to_string());
-        format!("{COUNTS}{}", numbers.join(" "))
-    }
-
-    pub fn from_line(line: &str) -> Option<Findings> {
-        let numbers = line.strip_prefix(COUNTS)?.split(' ').map(|number| number.parse().ok());
-        let mut findings = Findings::default();
-        for (count, number) in findings.numbers().into_iter().zip(numbers) {
-            *count = number?;
-        }
-        Some(findings)
-    }
-
-    fn numbers(&mut self) -> [&mut u64; 25] {
-        let mut numbers = self.all.all().into_iter().chain(self.guarded.all()).chain([&mut self.extra_round_trips]);
-        std::array::from_fn(|_| numbers.next().expect("so many"))
-    }
 }
-
-const COUNTS: &str = "counts: ";
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,8 +1,7 @@
 //! Transfers of money and guarded statements: how they are run, and what a guard costs.
 
-use mysql_async::{PoolConstraints, PoolOpts};
 use mysql_retry::{Annotate as _, Done, Error, Executor, TxOpts};
-use mysql_retry_fixture::{Proxy, Server};
+use mysql_retry_fixture::{Proxy, Server, pool_of};
 
 use crate::{
     case::Case,
@@ -83,9 +82,7 @@ pub async fn guarded_insert(exec: &Executor, case: &Case) -> Result<Option<Strin
 pub async fn extra_round_trips(server: &Server) -> u64 {
     let proxy = Proxy::start(server).await;
     // the next one waits for the connection, and opens none of its own
-    let constraints = PoolConstraints::new(1, 1).expect("one connection");
-    let opts = proxy.opts().pool_opts(PoolOpts::default().with_constraints(constraints));
-    let exec = Executor::new(opts).expect("good options");
+    let exec = Executor::new(pool_of(1, proxy.opts())).expect("good options");
     let mut sent = Vec::new();
     // the first of each kind connects, and has the guard's table looked at
     for (number, manner) in TRIAL.zip([Manner::Plain, Manner::Guarded, Manner::Plain, Manner::Guarded]) {

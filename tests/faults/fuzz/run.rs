@@ -3,9 +3,9 @@
 use std::{cell::Cell, sync::Arc, time::Duration};
 
 use futures_util::StreamExt as _;
-use mysql_async::{OptsBuilder, PoolConstraints, PoolOpts, prelude::Queryable as _};
+use mysql_async::prelude::Queryable as _;
 use mysql_retry::{Annotate as _, Error, Event, Executor, Outcome, RetryPolicy};
-use mysql_retry_fixture::{Fault, Proxy, Server};
+use mysql_retry_fixture::{Fault, Proxy, Server, pool_of};
 use tokio::{task::JoinSet, time::timeout};
 
 use super::script::{Act, Blow, Script, Setup, Step};
@@ -95,10 +95,7 @@ fn note(event: &Event<'_>) {
 }
 
 fn executor(proxy: &Proxy, setup: &Setup) -> Executor {
-    let constraints = PoolConstraints::new(1, setup.connections).expect("at least one connection");
-    let opts: OptsBuilder = proxy
-        .opts()
-        .pool_opts(PoolOpts::default().with_constraints(constraints))
+    let opts = pool_of(setup.connections, proxy.opts())
         .stmt_cache_size(setup.cache)
         .local_infile_handler(Some(mysql_async::WhiteListFsHandler::new([crate::work::parts_file()])));
     let policy = if setup.retries { RetryPolicy::builder() } else { RetryPolicy::none().to_builder() };
