@@ -4,11 +4,11 @@ use mysql_async::prelude::Queryable as _;
 use mysql_retry::{Annotate as _, Unavailable};
 use mysql_retry_fixture::{
     Events, Flavour, Pair, Recorded, Server,
-    failover::{Call, Load, in_time, until_counters, until_true, wait_moved_to},
+    failover::{Call, in_time, until_counters, until_true, wait_moved_to},
     skip::skip,
 };
 
-use crate::support::{CALLERS, over, settle};
+use crate::support::{CALLERS, begin_load, over, settle};
 
 /// Makes the primary answer a COMMIT only when the replica has it. False where the servers cannot do that.
 async fn make_semi_synchronous(pair: &Pair) -> bool {
@@ -67,8 +67,7 @@ async fn a_primary_killed_under_load_is_left_for_the_promoted_replica_and_every_
     }
     let events = Events::default();
     let exec = over(&pair, &events);
-    Load::lay_out("killed-under-load", pair.first(), &exec, CALLERS).await;
-    let load = Load::begin("killed-under-load", &exec, CALLERS, true);
+    let load = begin_load("killed-under-load", &pair, &exec).await;
     load.reach(200).await;
     pair.first().kill().await;
     until_counters(&exec, |it| it.waiting >= u64::from(CALLERS) / 2).await;
@@ -97,8 +96,7 @@ async fn a_killed_primary_that_comes_back_as_a_replica_is_taken_again_only_when_
     let pair = Pair::start().await;
     let events = Events::default();
     let exec = over(&pair, &events);
-    Load::lay_out("killed-and-back", pair.first(), &exec, CALLERS).await;
-    let load = Load::begin("killed-and-back", &exec, CALLERS, true);
+    let load = begin_load("killed-and-back", &pair, &exec).await;
     load.reach(150).await;
     let pause = load.pause().await;
     pair.catch_up(1).await;

@@ -3,12 +3,12 @@
 use mysql_async::{Conn, Error, prelude::Queryable as _};
 use mysql_retry_fixture::{
     Events, Flavour, Pair,
-    failover::{Call, Load, until_counters},
+    failover::{Call, until_counters},
     ms,
     skip::skip,
 };
 
-use crate::support::{CALLERS, over, shorten_lock_waits};
+use crate::support::{begin_load, over, shorten_lock_waits};
 
 #[tokio::test]
 async fn a_server_that_went_offline_ends_open_sessions_executes_nothing_and_tells_new_ones() {
@@ -47,8 +47,7 @@ async fn a_server_that_went_offline_is_left() {
     pair.start_replication(1).await;
     let events = Events::default();
     let exec = over(&pair, &events);
-    Load::lay_out("offline", pair.first(), &exec, CALLERS).await;
-    let load = Load::begin("offline", &exec, CALLERS, true);
+    let load = begin_load("offline", &pair, &exec).await;
     load.reach(150).await;
     pair.first().query_drop("SET GLOBAL offline_mode = ON").await;
     until_counters(&exec, |it| it.waiting > 0).await;

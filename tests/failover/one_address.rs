@@ -3,10 +3,10 @@
 use mysql_retry::Annotate as _;
 use mysql_retry_fixture::{
     Events, Pair, Proxy,
-    failover::{Load, in_time, until_counters},
+    failover::{in_time, until_counters},
 };
 
-use crate::support::{CALLERS, builder, shorten_lock_waits};
+use crate::support::{begin_load, builder, shorten_lock_waits};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_caller_notices_that_the_address_leads_to_the_promoted_replica_from_now_on() {
@@ -15,8 +15,7 @@ async fn no_caller_notices_that_the_address_leads_to_the_promoted_replica_from_n
     let proxy = Proxy::start(pair.first()).await;
     let events = Events::default();
     let exec = builder(&events).build(pair.as_app(proxy.opts())).expect("good options");
-    Load::lay_out("one-address", pair.first(), &exec, CALLERS).await;
-    let load = Load::begin("one-address", &exec, CALLERS, true);
+    let load = begin_load("one-address", &pair, &exec).await;
     load.reach(150).await;
     pair.demote(0).await;
     until_counters(&exec, |it| it.waiting > 0).await;

@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use mysql_retry::{Builder, Event, Executor, RetryPolicy, Unavailable};
-use mysql_retry_fixture::{Events, Haproxy, Pair, Proxy, Recorded, failover::PATIENCE, ms, skip::is_available};
+use mysql_retry_fixture::{
+    Events, Haproxy, Pair, Proxy, Recorded,
+    failover::{Load, PATIENCE},
+    ms,
+    skip::is_available,
+};
 
 /// The callers that are at work at the same time.
 pub const CALLERS: u32 = 12;
@@ -35,6 +40,12 @@ pub fn builder_that_opens(proxy: &Arc<Proxy>, events: &Events) -> Builder {
         }
     };
     builder(events).on_event(hook).probe_interval(ms(30_000))
+}
+
+/// Lets callers begin on an executor whose primary is the first server.
+pub async fn begin_load(scenario: &'static str, pair: &Pair, exec: &Executor) -> Load {
+    Load::lay_out(scenario, pair.first(), exec, CALLERS).await;
+    Load::begin(scenario, exec, CALLERS, true)
 }
 
 /// Ends each wait for a row after a second.

@@ -6,11 +6,11 @@ use mysql_async::prelude::Queryable as _;
 use mysql_retry::{Annotate as _, Done, Error, TxOpts, Unavailable};
 use mysql_retry_fixture::{
     Events, Pair,
-    failover::{Load, in_time, until_counters, wait_moved_to},
+    failover::{in_time, until_counters, wait_moved_to},
 };
 use tokio::sync::Semaphore;
 
-use crate::support::{CALLERS, over, shorten_lock_waits, wait_down};
+use crate::support::{begin_load, over, shorten_lock_waits, wait_down};
 
 /// Demotes one server, and promotes the other when it has all commits.
 async fn switch_over(pair: &Pair, from: usize, to: usize) {
@@ -25,8 +25,7 @@ async fn no_caller_notices_a_switchover_under_load_there_and_back() {
     shorten_lock_waits(&pair).await;
     let events = Events::default();
     let exec = over(&pair, &events);
-    Load::lay_out("switchover", pair.first(), &exec, CALLERS).await;
-    let load = Load::begin("switchover", &exec, CALLERS, true);
+    let load = begin_load("switchover", &pair, &exec).await;
     load.reach(150).await;
     pair.demote(0).await;
     until_counters(&exec, |it| it.waiting > 0).await;

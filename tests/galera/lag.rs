@@ -23,6 +23,24 @@ async fn hold_back(cluster: &Cluster, bank: &Bank) -> Conn {
     holder
 }
 
+/// A bank, an executor that reaches the first node through a proxy, and a second node that applies nothing.
+struct Scene {
+    bank: Bank,
+    proxy: Proxy,
+    exec: Executor,
+    holder: Conn,
+}
+
+impl Scene {
+    async fn new(cluster: &'static Cluster) -> Self {
+        let bank = Bank::open(cluster).await;
+        let proxy = Proxy::start(cluster.node(0)).await;
+        let exec = bank.executor(proxy.opts());
+        let holder = hold_back(cluster, &bank).await;
+        Scene { bank, proxy, exec, holder }
+    }
+}
+
 /// A transfer that loses the reply to its first COMMIT, at the first node, and goes on at the second.
 async fn transfer(
     cluster: &Cluster,
@@ -50,10 +68,7 @@ async fn transfer(
 async fn a_rerun_on_a_node_that_does_not_see_the_lost_commit_yet_fails_certification() {
     let Some(cluster) = cluster().await else { return };
     let _alone = LAGGING.lock().await;
-    let bank = Bank::open(cluster).await;
-    let proxy = Proxy::start(cluster.node(0)).await;
-    let exec = bank.executor(proxy.opts());
-    let holder = hold_back(cluster, &bank).await;
+    let Scene { bank, proxy, exec, holder } = Scene::new(cluster).await;
     let release = async {
         // as soon as the rerun has written what it is about to commit, plus the time in which the COMMIT is sent
         cluster.node(1).wait_until_running("SLEEP(0.5)").await;
@@ -71,10 +86,7 @@ async fn a_rerun_on_a_node_that_does_not_see_the_lost_commit_yet_fails_certifica
 async fn a_rerun_that_fails_before_it_has_found_out_does_not_say_not_executed() {
     let Some(cluster) = cluster().await else { return };
     let _alone = LAGGING.lock().await;
-    let bank = Bank::open(cluster).await;
-    let proxy = Proxy::start(cluster.node(0)).await;
-    let exec = bank.executor(proxy.opts());
-    let holder = hold_back(cluster, &bank).await;
+    let Scene { bank, proxy, exec, holder } = Scene::new(cluster).await;
     let last = |attempt: u32| if attempt == 2 { "SELECT * FROM no_such_table" } else { "DO 0" };
     let error = transfer(cluster, &bank, &proxy, &exec, last).await.expect_err("no such table");
     assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
