@@ -79,6 +79,8 @@ const PRIMED: u32 = 900;
 
 /// How long the row of 20 MB is, and the text of the INSERT that has to be split into two packets.
 const LONG_ROW: usize = 20_000_000;
+/// What the long row is put together from.
+const PIECE: usize = 1000;
 const LONG_TEXT: usize = 17_000_000;
 
 impl Work {
@@ -191,7 +193,10 @@ impl Work {
             Work::Select(_, rows) | Work::Stream(_, rows) => {
                 format!("SELECT n FROM numbers WHERE n <= {} AND {number} ORDER BY n", value(&rows.to_string()))
             }
-            Work::SelectLong(_) => format!("SELECT {number}, REPEAT('x', {})", value(&LONG_ROW.to_string())),
+            // a server appends what it repeats piece by piece, so that pieces of one byte cost it most of the case's time
+            Work::SelectLong(_) => {
+                format!("SELECT {number}, REPEAT(REPEAT('x', {PIECE}), {})", value(&(LONG_ROW / PIECE).to_string()))
+            }
             Work::Insert(_) | Work::Batch | Work::GuardedInsert(_) => {
                 format!("INSERT INTO effect (c, part) VALUES ({number}, {})", value("1"))
             }
@@ -222,7 +227,7 @@ impl Work {
     pub fn parameter(self) -> u32 {
         match self {
             Work::Select(_, rows) | Work::Stream(_, rows) => rows,
-            Work::SelectLong(_) => LONG_ROW as u32,
+            Work::SelectLong(_) => (LONG_ROW / PIECE) as u32,
             Work::Insert(_)
             | Work::InsertKeyed(_)
             | Work::UpdateAdd(_)
@@ -251,9 +256,9 @@ impl Work {
         "x".repeat(LONG_TEXT)
     }
 
-    /// The length of the row of [`Work::SelectLong`].
-    pub fn long_row() -> usize {
-        LONG_ROW
+    /// The row of [`Work::SelectLong`].
+    pub fn long_row() -> Vec<u8> {
+        vec![b'x'; LONG_ROW]
     }
 }
 
