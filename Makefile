@@ -75,8 +75,8 @@ faults: server
 # 800 statement forms and every error number, on the same servers as the matrix
 audit: server
 	@echo 'Building the audit ...'
-	@$(CARGO) test --quiet --locked --workspace --test audit --no-run
-	@AUDIT=all AUDIT_CASE=$(AUDIT_CASE) $(CARGO) test --quiet --locked --workspace --test audit
+	@$(CARGO) test --quiet --locked --workspace $(FLAGS) --test audit --no-run
+	@AUDIT=all AUDIT_CASE=$(AUDIT_CASE) $(CARGO) test --quiet --locked --workspace $(FLAGS) --test audit
 
 # random scripts of faults; the last line tells what was found
 SECONDS = 60
