@@ -28,6 +28,8 @@ pub(crate) const TRIALS: u8 = 16;
 
 /// Sets it.
 pub(crate) const SET: &str = "SAVEPOINT mysql_retry_begun";
+/// Begins a transaction that has it. What a transaction asks for beside that makes no difference to its call.
+pub(crate) const BEGIN: &str = "START TRANSACTION; SAVEPOINT mysql_retry_begun";
 /// Releases it, which fails if it is not there.
 pub(crate) const RELEASE: &str = "RELEASE SAVEPOINT mysql_retry_begun";
 
@@ -78,6 +80,7 @@ mod tests {
     fn what_was_asked_for_is_in_the_text() {
         assert_eq!(begin(&TxOpts::new(), false, None), "START TRANSACTION");
         assert_eq!(begin(&TxOpts::new(), true, None), format!("START TRANSACTION; {SET}"));
+        assert_eq!(begin(&TxOpts::new(), true, None), BEGIN);
         assert_eq!(begin(&TxOpts::new(), true, Some("DO 1")), format!("START TRANSACTION; {SET}; DO 1"));
         let mut opts = TxOpts::new();
         opts.with_isolation_level(IsolationLevel::Serializable).with_readonly(true).with_consistent_snapshot(true);

@@ -18,25 +18,25 @@ use crate::{
 };
 
 /// What a call belongs to, and so which connection its statement has to run on.
-#[derive(Clone, Copy)]
-pub(crate) enum Binding<'c> {
+#[derive(Clone)]
+pub(crate) enum Binding {
     /// Nothing: any connection of the pool will do.
     Free,
     /// A session: its connection, or another one if there is nothing to miss.
-    Session(&'c Arc<Slot>),
+    Session(Arc<Slot>),
     /// A transaction: its connection and no other.
-    Transaction(&'c Arc<Slot>),
+    Transaction(Arc<Slot>),
 }
 
-impl<'c> Binding<'c> {
-    pub(super) fn slot(self) -> Option<&'c Arc<Slot>> {
+impl Binding {
+    pub(crate) fn slot(&self) -> Option<&Arc<Slot>> {
         match self {
             Binding::Free => None,
             Binding::Session(slot) | Binding::Transaction(slot) => Some(slot),
         }
     }
 
-    pub(super) fn is_transaction(self) -> bool {
+    pub(super) fn is_transaction(&self) -> bool {
         matches!(self, Binding::Transaction(_))
     }
 }

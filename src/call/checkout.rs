@@ -23,17 +23,17 @@ impl Call<'_> {
     /// The connection of another attempt: alive a moment ago, paid for, with what earlier attempts have left at the server
     /// settled.
     pub(super) async fn next_lease(&mut self, now: Instant) -> std::result::Result<Lease, Failed> {
-        let lease = self.checkout(now).await;
-        if lease.is_ok() && !self.pays() {
-            if let Ok(lease) = lease {
+        let lease = match self.checkout(now).await {
+            Ok(lease) if !self.pays() => {
                 match self.binding {
                     // a session keeps the connection that it got, with what was rebuilt on it
                     Binding::Session(_) | Binding::Transaction(_) => lease.finish(StateKinds::NONE),
                     Binding::Free => lease.put_by(),
                 }
+                return Err(self.too_expensive());
             }
-            return Err(self.too_expensive());
-        }
+            lease => lease,
+        };
         self.facts.attempts += 1;
         let mut lease = lease?;
         if !self.past.is_empty() {

@@ -45,7 +45,7 @@ pub(crate) use facts::{Facts, Failed};
 pub(crate) struct Call<'c> {
     shared: &'c Arc<Shared>,
     /// What it belongs to.
-    binding: Binding<'c>,
+    binding: &'c Binding,
     settings: &'c Settings,
     facts: Facts,
     span: CallSpan,
@@ -86,7 +86,7 @@ pub(crate) enum Stop<E> {
 
 impl<'c> Call<'c> {
     pub(crate) fn new(
-        (shared, binding): (&'c Arc<Shared>, Binding<'c>),
+        (shared, binding): (&'c Arc<Shared>, &'c Binding),
         policy: &'c RetryPolicy,
         until: Option<Instant>,
         text: Option<&[u8]>,
@@ -122,7 +122,7 @@ impl<'c> Call<'c> {
 
     /// A call whose facts were kept.
     pub(crate) fn resume(
-        (shared, binding): (&'c Arc<Shared>, Binding<'c>),
+        (shared, binding): (&'c Arc<Shared>, &'c Binding),
         policy: &'c RetryPolicy,
         facts: Facts,
         span: CallSpan,

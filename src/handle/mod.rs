@@ -12,6 +12,7 @@ use crate::{
     guard::Table,
     policy::RetryPolicy,
     pool::{Broken, Lease, Shared, Slot},
+    savepoint,
     span::CallSpan,
     sql::StateKinds,
     statement::{AsStatement, Delivery},
@@ -26,23 +27,15 @@ pub(crate) struct Handle {
     pub(crate) policy: RetryPolicy,
     pub(crate) until: Option<Instant>,
     /// The session or transaction whose statements it runs.
-    bound: Bound,
+    binding: Binding,
     /// Text that needs a session is let through.
     allow_session_text: bool,
-}
-
-/// What the statements of a handle belong to. Owns what [`Binding`] borrows.
-#[derive(Clone)]
-enum Bound {
-    Free,
-    Session(Arc<Slot>),
-    Transaction(Arc<Slot>),
 }
 
 impl Handle {
     pub(crate) fn new(shared: Shared, policy: RetryPolicy, allow_session_text: bool) -> Self {
         shared.note_deadline(policy.settings().deadline);
-        Handle { shared: shared.into(), policy, until: None, bound: Bound::Free, allow_session_text }
+        Handle { shared: shared.into(), policy, until: None, binding: Binding::Free, allow_session_text }
     }
 
     pub(crate) fn with_policy(&self, policy: &RetryPolicy) -> Self {
@@ -56,33 +49,21 @@ impl Handle {
 
     /// The same for the statements of one session.
     pub(crate) fn in_session(&self, slot: Arc<Slot>) -> Self {
-        Handle { bound: Bound::Session(slot), ..self.clone() }
+        Handle { binding: Binding::Session(slot), ..self.clone() }
     }
 
     /// The same for the statements of one transaction.
     pub(crate) fn in_transaction(&self, slot: Arc<Slot>) -> Self {
-        Handle { bound: Bound::Transaction(slot), ..self.clone() }
+        Handle { binding: Binding::Transaction(slot), ..self.clone() }
     }
 
     /// The same for statements of their own.
     pub(crate) fn unbound(&self) -> Self {
-        Handle { bound: Bound::Free, ..self.clone() }
+        Handle { binding: Binding::Free, ..self.clone() }
     }
 
     pub(crate) fn slot(&self) -> Option<&Arc<Slot>> {
-        match &self.bound {
-            Bound::Free => None,
-            Bound::Session(slot) | Bound::Transaction(slot) => Some(slot),
-        }
-    }
-
-    fn place(&self) -> (&Arc<Shared>, Binding<'_>) {
-        let binding = match &self.bound {
-            Bound::Free => Binding::Free,
-            Bound::Session(slot) => Binding::Session(slot),
-            Bound::Transaction(slot) => Binding::Transaction(slot),
-        };
-        (&self.shared, binding)
+        self.binding.slot()
     }
 
     /// The call of a statement of the user's; an error if it cannot run here.
@@ -96,16 +77,22 @@ impl Handle {
 
     /// The call of a statement that may stand anywhere.
     pub(crate) fn call_of_ours<'c>(&'c self, statement: &impl AsStatement) -> Call<'c> {
-        Call::new(self.place(), &self.policy, self.until, Some(&statement.text()), statement.delivery())
+        Call::new(
+            (&self.shared, &self.binding),
+            &self.policy,
+            self.until,
+            Some(&statement.text()),
+            statement.delivery(),
+        )
     }
 
     /// A call without a statement, for the sake of a connection.
     pub(crate) fn call_for_a_connection(&self) -> Call<'_> {
-        Call::new(self.place(), &self.policy, self.until, None, Delivery::AtMostOnce)
+        Call::new((&self.shared, &self.binding), &self.policy, self.until, None, Delivery::AtMostOnce)
     }
 
-    /// The call of a transaction that begins with this text.
-    pub(crate) fn transaction_call(&self, begin: &str, delivery: Delivery) -> Result<Call<'_>> {
+    /// The call of a transaction.
+    pub(crate) fn transaction_call(&self, delivery: Delivery) -> Result<Call<'_>> {
         if self.slot().is_some_and(|slot| slot.is_in_transaction()) {
             let message = "a transaction is open already, and another one would commit it: end it first";
             return Err(Error::config(message.into(), None));
@@ -113,7 +100,7 @@ impl Handle {
         if let Some(slot) = self.slot() {
             slot.begin_transaction();
         }
-        Ok(self.call_of_ours(&begin).of_transaction(delivery))
+        Ok(self.call_of_ours(&savepoint::BEGIN).of_transaction(delivery))
     }
 
     /// The error of a COMMIT that is not sent, because the transaction that it is meant for is gone.
@@ -154,7 +141,7 @@ impl Handle {
 
     /// Goes on with a call whose facts were kept.
     pub(crate) fn resume(&self, facts: Facts, span: CallSpan) -> Call<'_> {
-        Call::resume(self.place(), &self.policy, facts, span)
+        Call::resume((&self.shared, &self.binding), &self.policy, facts, span)
     }
 }
 

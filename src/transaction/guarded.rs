@@ -38,7 +38,7 @@ where
     E: From<Error> + Send,
     P: Fn(&T) -> Vec<u8> + Sync + ?Sized,
 {
-    let mut call = handle.transaction_call(&begin(opts, true, None), Delivery::ExactlyOnce)?;
+    let mut call = handle.transaction_call(Delivery::ExactlyOnce)?;
     call.run_work(Guarded { handle, opts, work, guard, payload, values: Vec::new() }).await
 }
 

@@ -28,7 +28,7 @@ where
     T: Send,
     E: From<Error> + Send,
 {
-    let mut call = handle.transaction_call(&begin(&opts, true, None), Delivery::AtMostOnce)?;
+    let mut call = handle.transaction_call(Delivery::AtMostOnce)?;
     call.run_work(Unguarded { handle: &handle, opts, work }).await
 }
 

@@ -11,8 +11,8 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use mysql_retry::{Executor, TxOpts};
-use mysql_retry_fixture::Server;
+use mysql_retry::Executor;
+use mysql_retry_fixture::{Server, make_known_well};
 
 use crate::{
     calibrate::{self, Effect},
@@ -144,7 +144,8 @@ async fn work_through(mut stage: Stage, queue: Queue) -> (Stage, Vec<Record>, BT
         let exec = stage.executor(2);
         if index % 2 == 0 {
             // what watches over transactions there is less, until a connection is lost
-            make_known(&exec).await;
+            // where it fails the cases are played on a new connection
+            let _ = make_known_well(&exec).await;
         }
         for case in cases {
             calibrate::prepare(&mut stage, form, case.number).await;
@@ -169,15 +170,6 @@ async fn work_through(mut stage: Stage, queue: Queue) -> (Stage, Vec<Record>, BT
         let _ = tokio::time::timeout(Duration::from_secs(1), exec.close()).await;
     }
     (stage, records, known)
-}
-
-/// So many whole transactions make a connection known well.
-async fn make_known(exec: &Executor) {
-    for _ in 0..16 {
-        let empty = exec.transaction(TxOpts::default(), |_| async { Ok::<_, mysql_retry::Error>(()) });
-        // if it fails the case is played on a new connection
-        let _ = empty.await;
-    }
 }
 
 async fn play_one(stage: &mut Stage, exec: &Executor, case: &Case, effect: Effect) -> Played {
