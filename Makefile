@@ -8,7 +8,7 @@
 # for `make fuzz` also SECONDS=60, SEED=a number that it printed, and with that SCRIPT=the number of one script.
 
 # The suite with what is optional; `make test FLAGS=` runs it with the default features.
-FLAGS = --features mysql-retry/tracing
+FLAGS ?= --features mysql-retry/tracing
 CARGO = cargo
 # the demo and the chaos run, in tests/tools
 TOOLS = --package mysql-retry-tools
@@ -63,14 +63,14 @@ chaos: server
 # one case of the matrix instead of all, on the server of the run
 CASE = $(FAULTS_CASE)
 
-# TLS is a driver of its own to build, so that `make test` goes without
-FAULTS_FLAGS = --workspace --features mysql-retry-fixture/tls
+# TLS is a driver of its own to build, so that `make test` goes without; CI builds one driver, with TLS, for all
+FAULTS_FLAGS ?= --features mysql-retry-fixture/tls
 
 # the whole matrix, on the server of the run and on those that MYSQL_RETRY_MARIADB and MYSQL_RETRY_MYSQL name
 faults: server
 	@echo 'Building the fault matrix ...'
-	@$(CARGO) test --quiet --locked $(FAULTS_FLAGS) --test faults --no-run
-	@FAULTS=all FAULTS_CASE=$(CASE) $(CARGO) test --quiet --locked $(FAULTS_FLAGS) --test faults
+	@$(CARGO) test --quiet --locked --workspace $(FAULTS_FLAGS) --test faults --no-run
+	@FAULTS=all FAULTS_CASE=$(CASE) $(CARGO) test --quiet --locked --workspace $(FAULTS_FLAGS) --test faults
 
 # 800 statement forms and every error number, on the same servers as the matrix
 audit: server
@@ -85,8 +85,8 @@ SCRIPT = $(FUZZ_SCRIPT)
 
 fuzz: server
 	@echo 'Building the fuzz ...'
-	@$(CARGO) test --quiet --locked $(FAULTS_FLAGS) --test faults --no-run
-	@FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) FUZZ_SCRIPT=$(SCRIPT) $(CARGO) test --quiet --locked $(FAULTS_FLAGS) --test faults
+	@$(CARGO) test --quiet --locked --workspace $(FAULTS_FLAGS) --test faults --no-run
+	@FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) FUZZ_SCRIPT=$(SCRIPT) $(CARGO) test --quiet --locked --workspace $(FAULTS_FLAGS) --test faults
 
 # where Galera is missing these fail, while `make test` skips them
 galera: server
