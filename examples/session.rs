@@ -9,7 +9,7 @@
 
 use std::{error::Error, time::Duration};
 
-use mysql_retry::{Annotate, Executor, Outcome, Reason, Session};
+use mysql_retry::{Annotate, Executor, Outcome, Reason, Session, StateKind};
 
 const RESTOCK: &str = "UPDATE example_item SET stock = stock + 10 WHERE id IN (SELECT id FROM example_chosen)";
 
@@ -20,7 +20,7 @@ async fn prepare(session: &mut Session) -> Result<(), Box<dyn Error>> {
         return Err("another copy of the job is at work".into());
     }
     session.query_drop("CREATE TEMPORARY TABLE example_chosen SELECT id FROM example_item WHERE stock = 0").await?;
-    println!("the session has {}", session.state().collect::<Vec<_>>().join(", "));
+    println!("the session has {}", session.state().map(|kind| kind.to_string()).collect::<Vec<_>>().join(", "));
     Ok(())
 }
 
@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let error = session.query_drop(RESTOCK).await.expect_err("the lock and the table are gone");
     println!("{error}");
     assert_eq!((error.reason(), error.outcome()), (Reason::StateLost, Outcome::NotExecuted));
-    assert_eq!(error.lost_state().collect::<Vec<_>>(), ["temporary tables", "user-level locks"]);
+    assert_eq!(error.lost_state().collect::<Vec<_>>(), [StateKind::TemporaryTables, StateKind::UserLocks]);
 
     // By hand here. A hook given to `session.on_reconnect` does it at each loss.
     prepare(&mut session).await?;

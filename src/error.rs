@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use crate::{
     conditions::is_time_out,
-    sql::StateKinds,
+    sql::{StateKind, StateKinds},
     statement::Delivery,
     verdict::{Classification, Disconnect, Fault, Outcome, Reason},
 };
@@ -230,10 +230,10 @@ impl Error {
         self.0.rows
     }
 
-    /// The kinds of session state that were lost with the connection, in plain words such as "user variables". Empty
-    /// unless the statement was one of a [`Session`](crate::Session) that had state.
-    pub fn lost_state(&self) -> impl Iterator<Item = &'static str> {
-        self.0.lost_state.names()
+    /// The kinds of session state that were lost with the connection. Empty unless the statement was one of a
+    /// [`Session`](crate::Session) that had state.
+    pub fn lost_state(&self) -> impl Iterator<Item = StateKind> + use<> {
+        self.0.lost_state.kinds()
     }
 
     /// The driver's error of the last attempt. Also `source()`.

@@ -19,7 +19,7 @@ use crate::{
 /// ([`Down`](Event::Down), [`Probing`](Event::Probing), [`Back`](Event::Back), [`Moved`](Event::Moved)) are emitted once for
 /// all clones, by the call that noticed the outage and by the task that probes.
 ///
-/// Given to the hook set with [`Builder::on_event`](crate::Builder::on_event): a slow hook delays the task that
+/// Given to the hook set with [`ExecutorBuilder::on_event`](crate::ExecutorBuilder::on_event): a slow hook delays the task that
 /// emits. With the feature `tracing` each is also a `tracing` event.
 #[derive(Debug)]
 #[non_exhaustive]

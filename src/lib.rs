@@ -53,7 +53,7 @@
 //! | several that belong together | [`exec.transaction(..)`](Executor::transaction) | run again from the start while it was certainly rolled back |
 //! | a payment with an order number | [`exec.transaction(..).exactly_once(number)`](Transaction::exactly_once) | committed once, also when COMMIT's reply is lost or the program restarts |
 //! | `SET @x`, `SET SESSION`, temporary tables, `GET_LOCK`, `LOCK TABLES` | [`exec.session()`](Executor::session) | they need one connection, so that an executor refuses them; after a loss the next statement fails and names what is gone |
-//! | settings that every connection needs | [`Builder::setup`] | run on every new connection |
+//! | settings that every connection needs | [`ExecutorBuilder::setup`] | run on every new connection |
 //! | `CREATE TABLE IF NOT EXISTS`, `DROP TABLE IF EXISTS` | `.idempotent()` | the second run does nothing |
 //! | `ALTER`, `TRUNCATE`, other DDL | nothing, outside of transactions | commits what is open; look at the schema after `Unknown` |
 //! | `CALL p()` | `.idempotent()` if all of `p` is, else nothing | only you know what `p` does |
@@ -102,6 +102,13 @@
 //!
 //! `tracing` emits each [`Event`] as a `tracing` event under a span that covers the whole call. All other features are those
 //! of `mysql_async`, forwarded by name. The driver needs one zlib, by default `minimal-rust`.
+//!
+//! # Versions
+//!
+//! Types of the driver are part of this API: `Opts`, `Params`, `FromRow`, `TxOpts`, its errors. A release that moves to the
+//! next minor version of `mysql_async` (0.37 to 0.38) is a breaking one of this crate. Use the driver as
+//! [`mysql_retry::mysql_async`](mysql_async), and both always agree. The enums that say what became of a statement
+//! ([`Outcome`], [`Disconnect`]) are exhaustive and stay as they are; the others may get new variants in any release.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 // a new variant of an enum has to force a decision
@@ -138,11 +145,12 @@ mod verdict;
 pub use connection::Connection;
 pub use error::{Error, Result};
 pub use event::{Counters, Event, Unfenced};
-pub use executor::{Builder, Executor};
+pub use executor::{Executor, ExecutorBuilder};
 pub use mysql_async;
 pub use policy::{RetryBudget, RetryPolicy, RetryPolicyBuilder};
 pub use session::Session;
-pub use statement::{Annotate, AsStatement, Delivery, Guarded, Statement, Token};
+pub use sql::StateKind;
+pub use statement::{Annotate, AsStatement, Delivery, Guarded, Statement, Token, Unguarded};
 pub use stream::{RowStream, SessionStream};
 pub use summary::Summary;
 pub use transaction::{Done, ExactlyOnce, IsolationLevel, Transaction, Tx, TxOpts};

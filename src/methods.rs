@@ -1,9 +1,14 @@
 //! The statement methods, as the driver's `Queryable` has them: the same for executor, session and transaction.
 
-/// Implements the statement methods for a type. `[&self]` or `[&mut self]` is their receiver. The expression is the handle
-/// that runs the statement, and may refuse it. Then follows what runs a statement with a token.
+/// Implements the statement methods for a type. `[&self]` or `[&mut self]` is their receiver. The expression is a reference
+/// to the handle that runs the statement, and may refuse it. `$droppable` are the statements that `query_drop` and `exec_drop`
+/// take, and the functions behind it run them.
 macro_rules! statement_methods {
-    ($owner:ty, [$($receiver:tt)*], |$self:ident, $statement:ident| $handle:expr, $guarded:path, $stream:ty, $wrap:path) => {
+    (
+        $owner:ty, [$($receiver:tt)*], |$self:ident, $statement:ident| $handle:expr,
+        $droppable:path, $query_drop:path, $exec_drop:path,
+        $stream:ty, $wrap:path
+    ) => {
         /// Statements as text.
         impl $owner {
             /// Runs a statement and collects the rows of its first result set.
@@ -14,7 +19,7 @@ macro_rules! statement_methods {
             /// Unlike the driver's method it does not panic on a row that does not fit `T`.
             pub async fn query<T, Q>($($receiver)*, $statement: Q) -> $crate::Result<Vec<T>>
             where
-                Q: $crate::AsStatement,
+                Q: $crate::Unguarded,
                 T: mysql_async::prelude::FromRow + Send + 'static,
             {
                 ($handle).query($statement).await
@@ -23,7 +28,7 @@ macro_rules! statement_methods {
             /// Runs a statement and returns the first row of its first result set.
             pub async fn query_first<T, Q>($($receiver)*, $statement: Q) -> $crate::Result<Option<T>>
             where
-                Q: $crate::AsStatement,
+                Q: $crate::Unguarded,
                 T: mysql_async::prelude::FromRow + Send + 'static,
             {
                 ($handle).query_first($statement).await
@@ -34,7 +39,7 @@ macro_rules! statement_methods {
             /// `f` is called when all rows have arrived, so that it never sees a row of an attempt that failed.
             pub async fn query_map<T, F, Q, U>($($receiver)*, $statement: Q, f: F) -> $crate::Result<Vec<U>>
             where
-                Q: $crate::AsStatement,
+                Q: $crate::Unguarded,
                 T: mysql_async::prelude::FromRow + Send + 'static,
                 F: FnMut(T) -> U + Send,
                 U: Send,
@@ -48,7 +53,7 @@ macro_rules! statement_methods {
             /// `f` is called when all rows have arrived, so that it never sees a row of an attempt that failed.
             pub async fn query_fold<T, F, Q, U>($($receiver)*, $statement: Q, init: U, f: F) -> $crate::Result<U>
             where
-                Q: $crate::AsStatement,
+                Q: $crate::Unguarded,
                 T: mysql_async::prelude::FromRow + Send + 'static,
                 F: FnMut(U, T) -> U + Send,
                 U: Send,
@@ -61,15 +66,9 @@ macro_rules! statement_methods {
             /// like.
             pub async fn query_drop<Q>($($receiver)*, $statement: Q) -> $crate::Result<$crate::Summary>
             where
-                Q: $crate::AsStatement,
+                Q: $droppable,
             {
-                let handle = &$handle;
-                match $statement.token() {
-                    None => handle.query_drop($statement).await,
-                    Some(token) => {
-                        Box::pin($guarded(handle, &$statement, None, token.clone())).await
-                    }
-                }
+                $query_drop($handle, $statement).await
             }
 
             /// Runs a statement and streams the rows of its first result set.
@@ -79,7 +78,7 @@ macro_rules! statement_methods {
             pub async fn query_stream<T, Q>($($receiver)*, $statement: Q) -> $crate::Result<$stream>
             where
                 T: Unpin + mysql_async::prelude::FromRow + Send + 'static,
-                Q: $crate::AsStatement,
+                Q: $crate::Unguarded,
             {
                 let rows = ($handle).query_stream($statement).await?;
                 Ok($wrap(rows))
@@ -94,7 +93,7 @@ macro_rules! statement_methods {
             /// what it prepared on each connection.
             pub async fn exec<T, S, P>($($receiver)*, $statement: S, params: P) -> $crate::Result<Vec<T>>
             where
-                S: $crate::AsStatement,
+                S: $crate::Unguarded,
                 P: Into<mysql_async::Params> + Send,
                 T: mysql_async::prelude::FromRow + Send + 'static,
             {
@@ -104,7 +103,7 @@ macro_rules! statement_methods {
             /// Prepares and executes a statement, and returns the first row of its first result set.
             pub async fn exec_first<T, S, P>($($receiver)*, $statement: S, params: P) -> $crate::Result<Option<T>>
             where
-                S: $crate::AsStatement,
+                S: $crate::Unguarded,
                 P: Into<mysql_async::Params> + Send,
                 T: mysql_async::prelude::FromRow + Send + 'static,
             {
@@ -116,7 +115,7 @@ macro_rules! statement_methods {
             /// `f` is called when all rows have arrived, so that it never sees a row of an attempt that failed.
             pub async fn exec_map<T, S, P, U, F>($($receiver)*, $statement: S, params: P, f: F) -> $crate::Result<Vec<U>>
             where
-                S: $crate::AsStatement,
+                S: $crate::Unguarded,
                 P: Into<mysql_async::Params> + Send,
                 T: mysql_async::prelude::FromRow + Send + 'static,
                 F: FnMut(T) -> U + Send,
@@ -131,7 +130,7 @@ macro_rules! statement_methods {
             /// `f` is called when all rows have arrived, so that it never sees a row of an attempt that failed.
             pub async fn exec_fold<T, S, P, U, F>($($receiver)*, $statement: S, params: P, init: U, f: F) -> $crate::Result<U>
             where
-                S: $crate::AsStatement,
+                S: $crate::Unguarded,
                 P: Into<mysql_async::Params> + Send,
                 T: mysql_async::prelude::FromRow + Send + 'static,
                 F: FnMut(U, T) -> U + Send,
@@ -145,17 +144,10 @@ macro_rules! statement_methods {
             /// affected rows and the like.
             pub async fn exec_drop<S, P>($($receiver)*, $statement: S, params: P) -> $crate::Result<$crate::Summary>
             where
-                S: $crate::AsStatement,
+                S: $droppable,
                 P: Into<mysql_async::Params> + Send,
             {
-                let (handle, params) = (&$handle, params.into());
-                match $statement.token() {
-                    None => handle.exec_drop($statement, params).await,
-                    Some(token) => {
-                        let token = token.clone();
-                        Box::pin($guarded(handle, &$statement, Some(params), token)).await
-                    }
-                }
+                $exec_drop($handle, $statement, params.into()).await
             }
 
             /// Executes a statement once for each item of `params`.
@@ -166,7 +158,7 @@ macro_rules! statement_methods {
             /// [`NotExecuted`](crate::Outcome::NotExecuted) only if it failed at its first row.
             pub async fn exec_batch<S, P, I>($($receiver)*, $statement: S, params: I) -> $crate::Result<()>
             where
-                S: $crate::AsStatement,
+                S: $crate::Unguarded,
                 I: IntoIterator<Item = P> + Send,
                 I::IntoIter: Send,
                 P: Into<mysql_async::Params> + Send,
@@ -181,7 +173,7 @@ macro_rules! statement_methods {
             pub async fn exec_stream<T, S, P>($($receiver)*, $statement: S, params: P) -> $crate::Result<$stream>
             where
                 T: Unpin + mysql_async::prelude::FromRow + Send + 'static,
-                S: $crate::AsStatement,
+                S: $crate::Unguarded,
                 P: Into<mysql_async::Params> + Send,
             {
                 let rows = ($handle).exec_stream($statement, params.into()).await?;

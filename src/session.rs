@@ -1,6 +1,6 @@
 //! A session: statements that share one connection, and what they leave on it.
 
-use std::{fmt, pin::Pin, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use mysql_async::TxOpts;
 
@@ -10,10 +10,10 @@ use crate::{
     methods::statement_methods,
     policy::RetryPolicy,
     pool::Slot,
-    sql::{self, Effect, StateKinds},
+    sql::{self, Effect, StateKind, StateKinds},
     statement::AsStatement,
     stream::SessionStream,
-    transaction::{Transaction, Tx, guarded_statement},
+    transaction::{self, Transaction, Tx},
 };
 
 /// One pinned connection, made by [`Executor::session`](crate::Executor::session): for programs that hold a
@@ -67,6 +67,8 @@ use crate::{
 pub struct Session {
     handle: Handle,
     slot: Arc<Slot>,
+    /// It belongs to a hook, and its connection to the session that it is to replace the connection of.
+    is_lent: bool,
 }
 
 impl Session {
@@ -75,7 +77,7 @@ impl Session {
         let handle = handle.in_session(slot.clone());
         let lease = handle.connect().await?;
         lease.finish(StateKinds::NONE);
-        Ok(Session { handle, slot })
+        Ok(Session { handle, slot, is_lent: false })
     }
 
     /// The same session under another policy from now on.
@@ -90,26 +92,35 @@ impl Session {
     /// # async fn f(exec: mysql_retry::Executor) -> mysql_retry::Result<()> {
     /// let mut session = exec.session().await?;
     /// session.query_drop("SET @tenant = 7").await?;
-    /// session.on_reconnect(|session| {
-    ///     Box::pin(async move { session.query_drop("SET @tenant = 7").await.map(drop) })
-    /// });
+    /// session.on_reconnect(|mut session| async move { session.query_drop("SET @tenant = 7").await.map(drop) });
     /// # Ok(()) }
     /// ```
     ///
     /// State that the hook does not rebuild is lost without an error. Take locks again in the hook, and check the result. If
-    /// the hook fails, so does the statement, which was not executed.
-    pub fn on_reconnect<F>(&mut self, hook: F)
+    /// the hook fails, so does the statement, which was not executed. The hook's session is owned, as a transaction's
+    /// [`Tx`] is: a future that borrowed it would have to be boxed by the caller. When the hook has ended, the connection is
+    /// taken out of it.
+    pub fn on_reconnect<F, Fut>(&mut self, hook: F)
     where
-        F: for<'s> Fn(&'s mut Session) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 's>> + Send + Sync + 'static,
+        F: Fn(Session) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<()>> + Send + 'static,
     {
         let handle = self.handle.unbound();
-        let hook = Arc::new(hook);
         self.slot.on_reconnect(Arc::new(move |slot| {
-            let mut session = Session { handle: handle.in_session(slot.clone()), slot };
-            let hook = hook.clone();
+            let lent = Session { handle: handle.in_session(slot.clone()), slot: slot.clone(), is_lent: true };
+            let rebuilding = hook(lent);
             Box::pin(async move {
-                hook(&mut session).await?;
-                Ok(session.slot.vacate())
+                let result = rebuilding.await;
+                let held = slot.vacate();
+                match (result, held) {
+                    (Ok(()), held) => Ok(held),
+                    (Err(error), held) => {
+                        if let Some((lease, state)) = held {
+                            lease.finish(state);
+                        }
+                        Err(error)
+                    }
+                }
             })
         }));
     }
@@ -127,9 +138,9 @@ impl Session {
         Transaction::new(self.handle.clone(), opts, work)
     }
 
-    /// The kinds of state that statements have left on the connection, in plain words such as "user variables".
-    pub fn state(&self) -> impl Iterator<Item = &'static str> {
-        self.slot.state().names()
+    /// The kinds of state that statements have left on the connection.
+    pub fn state(&self) -> impl Iterator<Item = StateKind> + use<> {
+        self.slot.state().kinds()
     }
 
     /// Pings the server.
@@ -151,13 +162,18 @@ statement_methods!(
     Session,
     [&mut self],
     |self, statement| self.statements(&statement).await?,
-    guarded_statement,
+    AsStatement,
+    transaction::query_drop,
+    transaction::exec_drop,
     SessionStream<'_, T>,
     SessionStream::new
 );
 
 impl Drop for Session {
     fn drop(&mut self) {
+        if self.is_lent {
+            return;
+        }
         if let Some((lease, state)) = self.slot.vacate() {
             lease.finish(state);
         }

@@ -283,7 +283,7 @@ pub enum Reason {
     Unfenced,
     /// The retry budget is empty ([`RetryBudget`](crate::RetryBudget)).
     BudgetExhausted,
-    /// The server had been down for longer than [`fail_fast_after`](crate::Builder::fail_fast_after).
+    /// The server had been down for longer than [`fail_fast_after`](crate::ExecutorBuilder::fail_fast_after).
     FailFast,
     /// The deadline has passed, or would pass before the next attempt.
     Deadline,

@@ -176,11 +176,6 @@ impl<'c> Call<'c> {
 
     /// The time at which the call begins. The clock is not asked again for its first attempt.
     fn begin(&self) -> Result<Instant> {
-        if self.facts.delivery == Delivery::ExactlyOnce && !self.facts.transaction {
-            let message =
-                "a guarded statement is run by query_drop or exec_drop: what it returns could not be had a second time";
-            return Err(Error::config(message.into(), None));
-        }
         if self.facts.started >= self.facts.deadline {
             return Err(self.surface(self.failure(Kind::Deadline, reason_of(Obstacle::OutOfTime), None)));
         }

@@ -44,7 +44,7 @@
 //!
 //! The table lives in the same database as the work. [`Executor::create_guard_table`](crate::Executor::create_guard_table)
 //! creates it; or create it in a migration, with the statement that [`Executor::guard_ddl`](crate::Executor::guard_ddl)
-//! returns. [`Builder::guard_table`](crate::Builder::guard_table) sets its name.
+//! returns. [`ExecutorBuilder::guard_table`](crate::ExecutorBuilder::guard_table) sets its name.
 //!
 //! ```
 //! # fn f() -> mysql_retry::Result<()> {

@@ -10,7 +10,7 @@
 //! | [`max_replays`](crate::RetryPolicyBuilder::max_replays) | 3 | how often a statement is replayed |
 //! | [`connect_timeout`](crate::RetryPolicyBuilder::connect_timeout) | 10 s | making, checking and resetting a connection |
 //! | [`attempt_timeout`](crate::RetryPolicyBuilder::attempt_timeout) | off | one attempt; it cuts a running statement |
-//! | [`watch_after`](crate::Builder::watch_after), [`give_up_after`](crate::Builder::give_up_after) | 10 s, 5 s | an attempt whose path or server is dead ([Silence](crate::docs::outages#silence)) |
+//! | [`watch_after`](crate::ExecutorBuilder::watch_after), [`give_up_after`](crate::ExecutorBuilder::give_up_after) | 10 s, 5 s | an attempt whose path or server is dead ([Silence](crate::docs::outages#silence)) |
 //! | [`RetryBudget`](crate::RetryBudget) | a fifth, reserve 500 | replays of all calls together ([Retry budget](crate::docs::outages#the-retry-budget)) |
 //!
 //! A future of this crate may be dropped at any time. Its connection is then closed, so that no other statement reads its
@@ -42,7 +42,7 @@
 //!   `USE`, user variables, `BEGIN` and `COMMIT`, temporary tables, locks, `LAST_INSERT_ID()`. The error names what to use
 //!   instead: [`session()`](crate::Executor::session), [`transaction(..)`](crate::Executor::transaction), or the
 //!   [`Summary`](crate::Summary) of the INSERT for its id. Text that brings what it needs runs (`BEGIN; ..; COMMIT` in one
-//!   text). [`Builder::allow_session_text`](crate::Builder::allow_session_text) lets all text through. What a statement leaves
+//!   text). [`ExecutorBuilder::allow_session_text`](crate::ExecutorBuilder::allow_session_text) lets all text through. What a statement leaves
 //!   on the connection is reset before its next use.
 //! * **Lost session state is not restored by itself.** The statement that meets the loss fails with
 //!   [`Reason::StateLost`](crate::Reason::StateLost) and names what is gone.

@@ -4,7 +4,7 @@
 //!
 //! All clones of an executor share one view of its server. The first call that finds that no connection can be made starts the
 //! outage. Then one task probes the server: at once, after 20 ms, and then after doubling delays up to
-//! [`probe_interval`](crate::Builder::probe_interval) (250 ms). The other calls wait for its result, each until its own
+//! [`probe_interval`](crate::ExecutorBuilder::probe_interval) (250 ms). The other calls wait for its result, each until its own
 //! deadline. They are released together when the server is back. At most 16 connections are being made at a time.
 //!
 //! So the number of connection attempts depends on the length of the outage and not on the number of callers. The end of the
@@ -28,7 +28,7 @@
 //!
 //! At the deadline the error is [`NotExecuted`](crate::Outcome::NotExecuted), unless an attempt before the outage was lost. It
 //! names the address, the last cause and the length of the outage ([`Error::down_for`](crate::Error::down_for)). With
-//! [`fail_fast_after`](crate::Builder::fail_fast_after), calls fail at once when the outage has lasted that long.
+//! [`fail_fast_after`](crate::ExecutorBuilder::fail_fast_after), calls fail at once when the outage has lasted that long.
 //! [`RetryPolicy::none`](crate::RetryPolicy::none) never waits for the end of an outage.
 //!
 //! [`Event::Down`](crate::Event::Down), [`Probing`](crate::Event::Probing), [`Back`](crate::Event::Back) and
@@ -37,7 +37,7 @@
 //!
 //! # Several servers
 //!
-//! [`Builder::build_targets`](crate::Builder::build_targets) takes the servers of one logical database in order of preference:
+//! [`ExecutorBuilder::build_targets`](crate::ExecutorBuilder::build_targets) takes the servers of one logical database in order of preference:
 //!
 //! ```
 //! use mysql_retry::{Event, Executor};
@@ -62,7 +62,7 @@
 //! * A preferred target that is back is used again when it says that it takes writes. It is asked every four probe intervals,
 //!   later up to ten times less often. While nothing is wrong, nothing is asked.
 //! * An executor that only reads can use a read-only server:
-//!   [`Builder::accept_read_only`](crate::Builder::accept_read_only).
+//!   [`ExecutorBuilder::accept_read_only`](crate::ExecutorBuilder::accept_read_only).
 //!
 //! A single address whose server changes behind it (a proxy, DNS, a virtual address) needs no configuration. Names are resolved
 //! again for each connection, and a refusal drops the connections to the server before.
@@ -82,10 +82,10 @@
 //! # Silence
 //!
 //! A statement that takes an hour and a statement whose server has vanished look the same to the client. When an attempt has
-//! received nothing for [`watch_after`](crate::Builder::watch_after) (10 s), a connection beside the pool asks the server
+//! received nothing for [`watch_after`](crate::ExecutorBuilder::watch_after) (10 s), a connection beside the pool asks the server
 //! whether the session still exists and what it is doing. The attempt counts as lost, with the outcome `Unknown`, if
 //!
-//! * the server has not answered for [`give_up_after`](crate::Builder::give_up_after) (5 s),
+//! * the server has not answered for [`give_up_after`](crate::ExecutorBuilder::give_up_after) (5 s),
 //! * the server does not have the session any more, or
 //! * the session has waited for a request for as long as `give_up_after` (at least 3 s). That happens when a firewall has
 //!   dropped the connection. It does not count once the reply has begun or more than 64 KiB were sent, because such data may

@@ -120,8 +120,8 @@ impl Sentence<'_> {
         }
         if !failure.lost_state.is_neutral() {
             f.write_str("; lost with the connection: ")?;
-            for (index, name) in failure.lost_state.names().enumerate() {
-                write!(f, "{}{name}", if index == 0 { "" } else { ", " })?;
+            for (index, kind) in failure.lost_state.kinds().enumerate() {
+                write!(f, "{}{kind}", if index == 0 { "" } else { ", " })?;
             }
         }
         // the advice to use a guard is only for unguarded work

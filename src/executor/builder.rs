@@ -34,7 +34,7 @@ use crate::{
 /// ```
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct Builder {
+pub struct ExecutorBuilder {
     policy: RetryPolicy,
     keeping: Keeping,
     listeners: Listeners,
@@ -42,9 +42,9 @@ pub struct Builder {
     prefer_socket: bool,
 }
 
-impl Default for Builder {
+impl Default for ExecutorBuilder {
     fn default() -> Self {
-        Builder {
+        ExecutorBuilder {
             policy: RetryPolicy::default(),
             keeping: Keeping {
                 ping_after: Some(Duration::from_secs(30)),
@@ -72,7 +72,7 @@ impl Default for Builder {
 
 const DEFAULT_RESET_TIMEOUT: Duration = Duration::from_secs(10);
 
-impl Builder {
+impl ExecutorBuilder {
     /// The policy of the executor; a handle can have another one ([`Executor::with_policy`]).
     pub fn policy(mut self, policy: RetryPolicy) -> Self {
         self.policy = policy;

@@ -13,14 +13,15 @@ use crate::{
     methods::statement_methods,
     policy::RetryPolicy,
     session::Session,
+    statement::AsStatement,
     stream::RowStream,
-    transaction::{Transaction, Tx, guarded_statement},
+    transaction::{self, Transaction, Tx},
 };
 
 mod builder;
 mod guard;
 
-pub use builder::Builder;
+pub use builder::ExecutorBuilder;
 
 /// Runs statements on a pool of connections, and keeps them running when connections get lost.
 ///
@@ -45,7 +46,7 @@ pub use builder::Builder;
 /// `SET` of a session's or user's variable, `USE`, `BEGIN` and `COMMIT`, locks, temporary tables, a read of `@name` or
 /// `LAST_INSERT_ID()`. Run it on a [`session`](Executor::session) or in a [`transaction`](Executor::transaction); the id of
 /// an inserted row is in the [`Summary`](crate::Summary::last_insert_id). A text that brings what it needs runs: `BEGIN; ..;
-/// COMMIT`, `SET @a = 1; SELECT @a`. [`Builder::allow_session_text`] lets all through. What a statement leaves behind is
+/// COMMIT`, `SET @a = 1; SELECT @a`. [`ExecutorBuilder::allow_session_text`] lets all through. What a statement leaves behind is
 /// reset before the connection is used again.
 ///
 /// Like the driver's pool, an executor belongs to one tokio runtime, the one on which it is first used; that needs
@@ -78,8 +79,8 @@ impl Executor {
     }
 
     /// Begins an executor with a policy, checks and listeners of your own.
-    pub fn builder() -> Builder {
-        Builder::default()
+    pub fn builder() -> ExecutorBuilder {
+        ExecutorBuilder::default()
     }
 
     /// The same executor with another policy. Cheap: connections, counters and the hook are shared.
@@ -211,7 +212,16 @@ impl Executor {
     }
 }
 
-statement_methods!(Executor, [&self], |self, statement| self.handle, guarded_statement, RowStream<T>, identity);
+statement_methods!(
+    Executor,
+    [&self],
+    |self, statement| &self.handle,
+    AsStatement,
+    transaction::query_drop,
+    transaction::exec_drop,
+    RowStream<T>,
+    identity
+);
 
 impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -47,7 +47,7 @@ fn refused(ties: StateKinds) -> Error {
     } else if ties.contains(StateKinds::INSERT_ID) {
         "use `Summary::last_insert_id()` of the INSERT, or a `session()`, or a `transaction()`"
     } else if ties.contains(StateKinds::SESSION_VARIABLES) || ties.contains(StateKinds::ROLE) {
-        "use a `session()`, or a `transaction()`, or `Builder::setup` for what every connection is to have"
+        "use a `session()`, or a `transaction()`, or `ExecutorBuilder::setup` for what every connection is to have"
     } else {
         "use a `session()`, or a `transaction()`"
     };
@@ -55,7 +55,7 @@ fn refused(ties: StateKinds) -> Error {
     Error::config(
         format!(
             "the text depends on its session ({seen}), and each call of an executor may run on another connection: \
-             {instead}; `Builder::allow_session_text` lets such texts through"
+             {instead}; `ExecutorBuilder::allow_session_text` lets such texts through"
         ),
         None,
     )

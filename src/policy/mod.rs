@@ -154,7 +154,7 @@ impl RetryPolicyBuilder {
     ///
     /// It covers the wait for a free connection of the pool, connecting, and the delays. A statement that is running
     /// is not cut by it: a report may take an hour. Meanwhile it is watched
-    /// ([`Builder::watch_after`](crate::Builder::watch_after)). To cut a statement, set
+    /// ([`ExecutorBuilder::watch_after`](crate::ExecutorBuilder::watch_after)). To cut a statement, set
     /// [`attempt_timeout`](Self::attempt_timeout).
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.0.deadline = deadline;
@@ -191,7 +191,7 @@ impl RetryPolicyBuilder {
     /// The delay before the third attempt of a call; the second follows the first loss at once. Default 20 ms.
     ///
     /// These delays do not apply while a server is down: one task probes it for all calls, see
-    /// [`Builder::probe_interval`](crate::Builder::probe_interval).
+    /// [`ExecutorBuilder::probe_interval`](crate::ExecutorBuilder::probe_interval).
     pub fn initial_delay(mut self, delay: Duration) -> Self {
         self.0.delays.initial = delay;
         self

@@ -2,26 +2,83 @@
 
 use std::fmt;
 
+/// A kind of session state, of which [`Error::lost_state`](crate::Error::lost_state) tells what was lost, and
+/// [`Session::state`](crate::Session::state) what there is. It displays as what it is in plain words, such as "user
+/// variables".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StateKind {
+    /// User variables, `@name`.
+    UserVariables,
+    /// Session variables: `SET ..`, and `LAST_INSERT_ID(expr)`.
+    SessionVariables,
+    /// The role: `SET ROLE`.
+    Role,
+    /// The current database: `USE`, and `DROP DATABASE`, which may be the current one.
+    Database,
+    /// Temporary tables.
+    TemporaryTables,
+    /// `LOCK TABLES`, `FLUSH TABLES WITH READ LOCK`, the locks for a backup.
+    TableLocks,
+    /// The locks of `GET_LOCK` and its family.
+    UserLocks,
+    /// What was prepared by the text `PREPARE`.
+    PreparedStatements,
+    /// What `HANDLER .. OPEN` opened.
+    Handlers,
+    /// An open transaction, or the mode of those to come (`SET autocommit`).
+    Transaction,
+    /// What `LAST_INSERT_ID()` returns.
+    InsertId,
+    /// What `LASTVAL(s)` and `PREVIOUS VALUE FOR s` return.
+    Sequence,
+    /// What `FOUND_ROWS()`, `ROW_COUNT()` and `SHOW WARNINGS` return.
+    Diagnostics,
+    /// Whatever a statement has left that was not recognised.
+    Unknown,
+}
+
+impl fmt::Display for StateKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StateKind::UserVariables => "user variables",
+            StateKind::SessionVariables => "session variables",
+            StateKind::Role => "the role",
+            StateKind::Database => "the current database",
+            StateKind::TemporaryTables => "temporary tables",
+            StateKind::TableLocks => "table locks",
+            StateKind::UserLocks => "user-level locks",
+            StateKind::PreparedStatements => "SQL prepared statements",
+            StateKind::Handlers => "open handlers",
+            StateKind::Transaction => "the transaction",
+            StateKind::InsertId => "the last insert id",
+            StateKind::Sequence => "the last value of a sequence",
+            StateKind::Diagnostics => "what the last statement told of itself",
+            StateKind::Unknown => "whatever a statement that was not recognised has left",
+        })
+    }
+}
+
 /// A set of kinds of session state, small enough to be copied.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct StateKinds(u16);
 
-/// Each kind by itself, in the order in which [`StateKinds::names`] returns them.
-const NAMED: [(StateKinds, &str); 14] = [
-    (StateKinds::USER_VARIABLES, "user variables"),
-    (StateKinds::SESSION_VARIABLES, "session variables"),
-    (StateKinds::ROLE, "the role"),
-    (StateKinds::DATABASE, "the current database"),
-    (StateKinds::TEMPORARY_TABLE, "temporary tables"),
-    (StateKinds::TABLE_LOCKS, "table locks"),
-    (StateKinds::USER_LOCK, "user-level locks"),
-    (StateKinds::PREPARED, "SQL prepared statements"),
-    (StateKinds::HANDLER, "open handlers"),
-    (StateKinds::TRANSACTION, "the transaction"),
-    (StateKinds::INSERT_ID, "the last insert id"),
-    (StateKinds::SEQUENCE, "the last value of a sequence"),
-    (StateKinds::DIAGNOSTICS, "what the last statement told of itself"),
-    (StateKinds::UNKNOWN, "whatever a statement that was not recognised has left"),
+/// Each kind by itself, in the order in which [`StateKinds::kinds`] returns them.
+const KINDS: [(StateKinds, StateKind); 14] = [
+    (StateKinds::USER_VARIABLES, StateKind::UserVariables),
+    (StateKinds::SESSION_VARIABLES, StateKind::SessionVariables),
+    (StateKinds::ROLE, StateKind::Role),
+    (StateKinds::DATABASE, StateKind::Database),
+    (StateKinds::TEMPORARY_TABLE, StateKind::TemporaryTables),
+    (StateKinds::TABLE_LOCKS, StateKind::TableLocks),
+    (StateKinds::USER_LOCK, StateKind::UserLocks),
+    (StateKinds::PREPARED, StateKind::PreparedStatements),
+    (StateKinds::HANDLER, StateKind::Handlers),
+    (StateKinds::TRANSACTION, StateKind::Transaction),
+    (StateKinds::INSERT_ID, StateKind::InsertId),
+    (StateKinds::SEQUENCE, StateKind::Sequence),
+    (StateKinds::DIAGNOSTICS, StateKind::Diagnostics),
+    (StateKinds::UNKNOWN, StateKind::Unknown),
 ];
 
 impl StateKinds {
@@ -100,14 +157,14 @@ impl StateKinds {
         Self(self.0 & !other.0)
     }
 
-    /// The kinds in plain words, such as "user variables".
-    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
-        NAMED.iter().filter(move |(kind, _)| self.contains(*kind)).map(|(_, name)| *name)
+    /// The kinds one by one.
+    pub(crate) fn kinds(self) -> impl Iterator<Item = StateKind> {
+        KINDS.iter().filter(move |(bit, _)| self.contains(*bit)).map(|(_, kind)| *kind)
     }
 }
 
 impl fmt::Debug for StateKinds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.names()).finish()
+        f.debug_set().entries(self.kinds()).finish()
     }
 }

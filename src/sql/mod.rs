@@ -40,6 +40,7 @@ mod verbs;
 #[allow(unused_imports)]
 pub(crate) use control::{Control, Then};
 pub(crate) use effect::Effect;
+pub use kinds::StateKind;
 pub(crate) use kinds::StateKinds;
 
 /// What is known of a call from its text.

@@ -68,6 +68,23 @@ impl<'a> Statement<&'a str> {
     }
 }
 
+impl<Q: AsQuery> Statement<Q> {
+    /// Guards the statement with a token. See [`Annotate::exactly_once`].
+    ///
+    /// ```
+    /// use mysql_retry::Statement;
+    ///
+    /// const PAY: Statement = Statement::new("INSERT INTO payment (customer, amount) VALUES (?, ?)");
+    ///
+    /// # async fn f(exec: mysql_retry::Executor) -> mysql_retry::Result<()> {
+    /// exec.exec_drop(PAY.exactly_once("order 4711"), (3, 100)).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn exactly_once(self, token: impl Into<Token>) -> Guarded<Q> {
+        Guarded { sql: self.sql, token: token.into() }
+    }
+}
+
 impl<Q> Statement<Q> {
     /// The text.
     pub const fn sql(&self) -> &Q {
@@ -104,8 +121,9 @@ pub trait Annotate: AsQuery + Sized {
     /// token into the guard's table ([`Executor::create_guard_table`](crate::Executor::create_guard_table)).
     ///
     /// For `query_drop` and `exec_drop`, on an executor or a session;
-    /// [`Summary::was_done_before`](crate::Summary::was_done_before) says whether it had been done before. The other methods
-    /// refuse it. See [Guard](crate::docs::guard).
+    /// [`Summary::was_done_before`](crate::Summary::was_done_before) says whether it had been done before. Where it cannot
+    /// work it does not compile: the rows of another method could not be had a second time, and within a transaction the
+    /// transaction is what has to be [guarded](crate::Transaction::exactly_once). See [Guard](crate::docs::guard).
     ///
     /// ```
     /// use mysql_retry::Annotate;
@@ -114,12 +132,28 @@ pub trait Annotate: AsQuery + Sized {
     /// exec.exec_drop("INSERT INTO mail (address) VALUES (?)".exactly_once("mail 4711"), ("a@b.example",)).await?;
     /// # Ok(()) }
     /// ```
+    ///
+    /// ```compile_fail,E0277
+    /// use mysql_retry::Annotate;
+    ///
+    /// # async fn f(exec: mysql_retry::Executor) -> mysql_retry::Result<()> {
+    /// let rows: Vec<u32> = exec.query("DELETE FROM t RETURNING id".exactly_once("mail 4711")).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// ```compile_fail,E0277
+    /// use mysql_retry::{Annotate, TxOpts};
+    ///
+    /// # async fn f(exec: mysql_retry::Executor) -> mysql_retry::Result<()> {
+    /// exec.transaction(TxOpts::default(), |mut tx| async move { tx.query_drop("DO 0".exactly_once("mail 4711")).await }).await?;
+    /// # Ok(()) }
+    /// ```
     fn exactly_once(self, token: impl Into<Token>) -> Guarded<Self> {
         Guarded { sql: self, token: token.into() }
     }
 }
 
-/// A statement with the token of its work, made by [`Annotate::exactly_once`].
+/// A statement with the token of its work, made by [`Annotate::exactly_once`] and [`Statement::exactly_once`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Guarded<Q> {
     sql: Q,
@@ -128,8 +162,8 @@ pub struct Guarded<Q> {
 
 impl<Q: AsQuery> Annotate for Q {}
 
-/// What the methods of [`Executor`](crate::Executor) take: a plain text (delivered at most once) or an annotated
-/// [`Statement`].
+/// A plain text (delivered at most once), an annotated [`Statement`], or a [`Guarded`] one: what `query_drop` and `exec_drop`
+/// of an [`Executor`](crate::Executor) and a [`Session`](crate::Session) take.
 pub trait AsStatement: Send + Sync + private::Sealed {
     /// The text, as it is sent.
     fn text(&self) -> Cow<'_, [u8]>;
@@ -142,6 +176,19 @@ pub trait AsStatement: Send + Sync + private::Sealed {
         None
     }
 }
+
+/// A statement without a token: what the other methods take, and all of those of a [`Tx`](crate::Tx).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no statement that can run here",
+    label = "neither a text nor a `Statement`",
+    note = "a guarded statement runs with `query_drop` or `exec_drop` of an executor or a session: its rows could not be had a \
+            second time; to return something, or for several statements, use `exec.transaction(..).exactly_once(token)`"
+)]
+pub trait Unguarded: AsStatement {}
+
+impl<Q: AsQuery> Unguarded for Q {}
+impl<Q: AsQuery> Unguarded for Statement<Q> {}
+impl<Q: AsQuery> Unguarded for &Statement<Q> {}
 
 impl<Q: AsQuery> AsStatement for Guarded<Q> {
     fn text(&self) -> Cow<'_, [u8]> {

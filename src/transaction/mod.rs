@@ -6,8 +6,8 @@ mod once;
 mod run;
 mod tx;
 
-pub(crate) use once::guarded_statement;
 pub use once::{Done, ExactlyOnce};
+pub(crate) use once::{exec_drop, query_drop};
 
 use std::{
     fmt,

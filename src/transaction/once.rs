@@ -25,6 +25,7 @@ pub enum Done<T> {
     /// It was done by this call, and this is its value.
     Now(T),
     /// It had been done before, by another call with the same token.
+    #[non_exhaustive]
     Before {
         /// What that call had stored, see [`ExactlyOnce::payload`].
         payload: Option<Vec<u8>>,
@@ -97,12 +98,27 @@ impl<F, T> fmt::Debug for ExactlyOnce<'_, F, T> {
     }
 }
 
-/// A guarded statement: a transaction of its own.
-pub(crate) async fn guarded_statement(
+/// Runs a statement as text, and in a guarded transaction of its own if it has a token.
+pub(crate) async fn query_drop(handle: &Handle, statement: impl AsStatement) -> crate::Result<Summary> {
+    match statement.token() {
+        None => handle.query_drop(statement).await,
+        Some(token) => Box::pin(guarded(handle, &statement, None, token)).await,
+    }
+}
+
+/// The same, prepared.
+pub(crate) async fn exec_drop(handle: &Handle, statement: impl AsStatement, params: Params) -> crate::Result<Summary> {
+    match statement.token() {
+        None => handle.exec_drop(statement, params).await,
+        Some(token) => Box::pin(guarded(handle, &statement, Some(params), token)).await,
+    }
+}
+
+async fn guarded(
     handle: &Handle,
     statement: &impl AsStatement,
     params: Option<Params>,
-    token: Token,
+    token: &Token,
 ) -> crate::Result<Summary> {
     let sql: Arc<[u8]> = statement.text().into_owned().into();
     if let Some(refusal) = handle.refusal(sql::read(&sql)) {
@@ -112,6 +128,6 @@ pub(crate) async fn guarded_statement(
         let (sql, params) = (sql.to_vec(), params.clone());
         async move { tx.run(sql, params).await }
     };
-    let done = ExactlyOnce::new(handle.clone(), TxOpts::default(), work, token).await?;
+    let done = ExactlyOnce::new(handle.clone(), TxOpts::default(), work, token.clone()).await?;
     Ok(done.now().unwrap_or_else(Summary::done_before))
 }

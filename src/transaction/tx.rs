@@ -4,7 +4,6 @@ use std::{fmt, sync::Arc};
 
 use mysql_async::Params;
 
-use super::once::guarded_statement;
 use crate::{
     call::in_doubt,
     error::{Error, Result},
@@ -14,7 +13,7 @@ use crate::{
     pool::Slot,
     savepoint,
     sql::{self, Effect, StateKinds},
-    statement::AsStatement,
+    statement::{AsStatement, Unguarded},
     stream::SessionStream,
     summary::Summary,
     verdict::Outcome,
@@ -52,9 +51,6 @@ impl Tx {
     }
 
     async fn statements(&self, statement: &impl AsStatement) -> Result<&Handle> {
-        if statement.token().is_some() {
-            return Err(self.refused("a guarded statement is a transaction of its own: guard the outer one instead"));
-        }
         let text = statement.text();
         let reading = sql::read(&text);
         let effect = Effect::of(reading);
@@ -101,7 +97,9 @@ statement_methods!(
     Tx,
     [&mut self],
     |self, statement| self.statements(&statement).await?,
-    guarded_statement,
+    Unguarded,
+    Handle::query_drop,
+    Handle::exec_drop,
     SessionStream<'_, T>,
     SessionStream::new
 );

@@ -79,7 +79,7 @@ fn is_unfenced(event: &Recorded) -> bool {
     matches!(event, Recorded::Unfenced { why: Unfenced::Unreachable, .. })
 }
 
-fn watchful(events: &Events) -> mysql_retry::Builder {
+fn watchful(events: &Events) -> mysql_retry::ExecutorBuilder {
     builder(events).watch_after(ms(1_000)).give_up_after(ms(1_000))
 }
 

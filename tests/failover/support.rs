@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mysql_retry::{Builder, Event, Executor, RetryPolicy, Unavailable};
+use mysql_retry::{Event, Executor, ExecutorBuilder, RetryPolicy, Unavailable};
 use mysql_retry_fixture::{
     Events, Haproxy, Pair, Proxy, Recorded,
     failover::{Load, PATIENCE},
@@ -19,7 +19,7 @@ pub fn patient() -> RetryPolicy {
 }
 
 /// Probes often, so that a test does not take long, and records its events.
-pub fn builder(events: &Events) -> Builder {
+pub fn builder(events: &Events) -> ExecutorBuilder {
     Executor::builder().policy(patient()).probe_interval(ms(50)).on_event(events.hook())
 }
 
@@ -31,7 +31,7 @@ pub fn over(pair: &Pair, events: &Events) -> Executor {
 /// The same for an old primary that lives, and that this proxy makes unreachable until calls have moved away from it.
 ///
 /// Two probes are further apart than a slow machine needs for a test, so that calls do not return to it.
-pub fn builder_that_opens(proxy: &Arc<Proxy>, events: &Events) -> Builder {
+pub fn builder_that_opens(proxy: &Arc<Proxy>, events: &Events) -> ExecutorBuilder {
     let (record, path) = (events.hook(), proxy.clone());
     let hook = move |event: &Event<'_>| {
         record(event);

@@ -27,7 +27,7 @@ pub struct Executors {
 }
 
 /// Most of their statements meet a loss, which no budget is made for.
-fn builder() -> mysql_retry::Builder {
+fn builder() -> mysql_retry::ExecutorBuilder {
     let builder = Executor::builder().policy(policy()).ping_after(None).allow_session_text(true);
     builder.retry_budget(None).probe_interval(Duration::from_millis(20))
 }

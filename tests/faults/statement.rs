@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt as _;
 use mysql_async::Row;
-use mysql_retry::{Annotate as _, AsStatement, Error, Executor};
+use mysql_retry::{Annotate as _, Error, Executor, Unguarded};
 
 use crate::{
     case::Case,
@@ -21,7 +21,7 @@ pub async fn run(exec: &Executor, case: &Case) -> Result<Option<String>, Error> 
     if case.annotated { execute(exec, case, sql.idempotent()).await } else { execute(exec, case, sql).await }
 }
 
-async fn execute(exec: &Executor, case: &Case, sql: impl AsStatement) -> Result<Option<String>, Error> {
+async fn execute(exec: &Executor, case: &Case, sql: impl Unguarded) -> Result<Option<String>, Error> {
     let parameter = (case.work.parameter(),);
     match case.work {
         Work::Batch => exec.exec_batch(sql, (1..=3).map(|part: u32| (part,))).await.map(|()| None),
@@ -60,7 +60,7 @@ async fn execute(exec: &Executor, case: &Case, sql: impl AsStatement) -> Result<
 }
 
 /// Reads a stream to its end, or to its error: what came until then has to be right.
-async fn stream(exec: &Executor, case: &Case, sql: impl AsStatement) -> Result<Option<String>, Error> {
+async fn stream(exec: &Executor, case: &Case, sql: impl Unguarded) -> Result<Option<String>, Error> {
     let wanted = case.work.parameter();
     let mut stream =
         if case.work.is_prepared() { exec.exec_stream(sql, (wanted,)).await? } else { exec.query_stream(sql).await? };

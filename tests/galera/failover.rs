@@ -1,7 +1,7 @@
 //! Failover among three nodes: killed, frozen, without a quorum, and back.
 
 use mysql_async::{Conn, prelude::Queryable as _};
-use mysql_retry::{Builder, Executor, RetryPolicy};
+use mysql_retry::{Executor, ExecutorBuilder, RetryPolicy};
 use mysql_retry_fixture::{
     Cluster,
     failover::{Call, Load, until_counters, until_true},
@@ -18,7 +18,7 @@ const CALLERS: u32 = 10;
 static DISTURBED: Mutex<()> = Mutex::const_new(());
 
 /// Notices soon that a node hangs, and waits longer than a cluster needs to form again.
-fn builder() -> Builder {
+fn builder() -> ExecutorBuilder {
     let policy = RetryPolicy::builder().deadline(ms(100_000)).max_replays(100).build().expect("valid");
     Executor::builder()
         .policy(policy)

@@ -74,11 +74,11 @@ fn every_listed_name_is_found_in_any_case() {
 }
 
 #[test]
-fn kinds_tell_their_names() {
+fn kinds_display_in_plain_words() {
     let kinds = StateKinds::USER_LOCK.union(StateKinds::USER_VARIABLES);
-    let names: Vec<_> = kinds.names().collect();
+    let names: Vec<_> = kinds.kinds().map(|kind| kind.to_string()).collect();
     assert_eq!(names, ["user variables", "user-level locks"]);
-    assert_eq!(StateKinds::NONE.names().count(), 0);
+    assert_eq!(StateKinds::NONE.kinds().count(), 0);
     assert!(kinds.contains(StateKinds::USER_LOCK));
     assert!(!StateKinds::USER_LOCK.contains(kinds));
 }

@@ -5,20 +5,20 @@ use std::{io, time::Instant};
 use mysql_retry::{Annotate as _, Executor, Outcome, Reason, RetryPolicy};
 use mysql_retry_fixture::{Proxy, Rule, When, in_time, ms};
 
-use crate::support::{blocking_until, every, executor_of_one, executor_via, io_kind, is_nobody_there, shared};
+use crate::support::{blocking_until, every, executor_of_one, io_kind, is_nobody_there, recording, shared};
 
 // cases 18, 15
 #[tokio::test]
 async fn with_any_number_of_replays_the_deadline_ends_a_statement_that_loses_its_connection_each_time() {
     let proxy = Proxy::start(shared().await).await;
     proxy.rule(Rule::reply_lost(When::text("SELECT 7")).times(1_000_000));
-    let exec = executor_via(&proxy);
+    let (exec, events) = recording(Executor::builder(), proxy.opts());
     // at once, then after 8, 64, 512 and 4096 ms; the next delay is longer than the deadline
     let policy = every(ms(1)).max_delay(ms(1_000_000)).multiplier(8.0).max_replays(u32::MAX).deadline(ms(30_000));
     let handle = exec.with_policy(&policy.build().expect("valid"));
     let error = in_time(handle.query_drop("SELECT 7".idempotent())).await.unwrap_err();
     assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::Deadline), "{error}");
-    assert_eq!(error.attempts(), 6, "{error}");
+    assert_eq!(error.attempts(), 6, "{error}: {events:?}");
 }
 
 // case 15: the deadline passes between two attempts

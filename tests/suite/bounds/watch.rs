@@ -5,18 +5,18 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt as _, future::join_all};
 use mysql_async::OptsBuilder;
 use mysql_retry::{
-    Annotate as _, Builder, Done, Executor, Outcome, Reason, RetryPolicy, RowStream, TxOpts, Unavailable,
+    Annotate as _, Done, Executor, ExecutorBuilder, Outcome, Reason, RetryPolicy, RowStream, TxOpts, Unavailable,
 };
 use mysql_retry_fixture::{Events, Fault, Place, Proxy, Recorded, Rule, Server, When, in_time, ms, pool_of};
 
 use crate::support::{Ledger, connection_id, patient, shared, unique};
 
 /// Watches an attempt after a second of silence, and gives it up after another one.
-fn watching() -> Builder {
+fn watching() -> ExecutorBuilder {
     Executor::builder().policy(patient()).watch_after(ms(1_000)).give_up_after(ms(1_000))
 }
 
-fn exec_of_one(builder: Builder, opts: OptsBuilder) -> Executor {
+fn exec_of_one(builder: ExecutorBuilder, opts: OptsBuilder) -> Executor {
     builder.build(pool_of(1, opts)).expect("good options")
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
-use mysql_retry::{Annotate as _, Delivery, Done, Error, Executor, Outcome, RetryPolicy, Tx, TxOpts};
+use mysql_retry::{Delivery, Done, Error, Executor, Outcome, RetryPolicy, Tx, TxOpts};
 use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When, in_time, ms, pool_of};
 
 use super::insert_once;
@@ -39,10 +39,6 @@ async fn what_cannot_work_is_refused_and_says_what_to_do() {
         let error = refused.expect_err(text);
         assert!(error.is_config(), "{text}: {error}");
     }
-    let nested: Result<(), Error> = exec
-        .transaction(TxOpts::default(), |mut tx| async move { tx.query_drop("DO 0".exactly_once("t")).await.map(drop) })
-        .await;
-    assert!(nested.expect_err("nested").is_config());
     assert_eq!(ledger.rows().await, 0);
 }
 
@@ -76,7 +72,8 @@ async fn an_error_says_that_the_token_can_tell() {
     assert_eq!((error.outcome(), error.delivery()), (Outcome::Unknown, Delivery::ExactlyOnce), "{error}");
     assert!(error.to_string().contains("call again with the same token"), "{error}");
     proxy.refuse(false).await;
-    assert_eq!(insert_once(&exec, &ledger, "t").await.expect("an answer"), Done::Before { payload: None });
+    let again = insert_once(&exec, &ledger, "t").await;
+    assert!(matches!(again, Ok(Done::Before { payload: None, .. })), "{again:?}");
     assert_eq!(ledger.rows().await, 2);
 }
 
@@ -130,7 +127,7 @@ async fn case_54_an_error_before_commit_is_that_error() {
     }
     assert_eq!(ledger.rows().await, 2);
     let before = |result: Result<Done<()>, Error>| match result.expect("done before") {
-        Done::Before { payload } => payload,
+        Done::Before { payload, .. } => payload,
         Done::Now(()) => panic!("done again"),
     };
     let nothing = |_: Tx| async { Ok::<_, Error>(()) };

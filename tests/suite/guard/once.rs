@@ -32,7 +32,7 @@ async fn whatever_is_lost_the_work_is_done_once() {
                 assert!(done.as_ref().is_ok_and(Done::is_now), "{case}: {done:?}");
                 assert_eq!(ledger.rows().await, 1, "{case}");
                 let again = insert_once(&exec, &ledger, "a token").await;
-                assert_eq!(again.expect("an answer"), Done::Before { payload: None }, "{case}");
+                assert!(matches!(again, Ok(Done::Before { payload: None, .. })), "{case}: {again:?}");
                 assert_eq!(ledger.rows().await, 1, "{case}");
             }
         }
@@ -100,8 +100,9 @@ async fn sixteen_callers_with_one_token_do_the_work_once_and_all_learn_the_same(
     let all = in_time(futures_util::future::join_all((0..16).map(caller))).await;
     let winners: Vec<u32> = all.iter().filter_map(|done| done.clone().now()).collect();
     assert_eq!((winners.len(), runs.load(Relaxed), ledger.rows().await), (1, 1, 1));
-    let before = Done::Before { payload: Some(winners[0].to_le_bytes().to_vec()) };
-    assert_eq!(all.iter().filter(|done| **done == before).count(), 15);
+    let stored = winners[0].to_le_bytes().to_vec();
+    let is_told = |done: &&Done<u32>| matches!(done, Done::Before { payload: Some(payload), .. } if *payload == stored);
+    assert_eq!(all.iter().filter(is_told).count(), 15);
 }
 
 #[tokio::test]
@@ -129,13 +130,10 @@ async fn a_statement_alone_can_be_guarded() {
     proxy.rule(Rule::reply_lost(When::text("COMMIT")));
     let first = in_time(exec.exec_drop(insert.clone(), (5,))).await.expect("done");
     assert_eq!((first.affected_rows(), first.was_done_before()), (1, false));
-    let again = in_time(exec.exec_drop(insert.clone(), (6,))).await.expect("done before");
+    let again = in_time(exec.exec_drop(insert, (6,))).await.expect("done before");
     assert!(again.was_done_before());
     assert!(in_time(exec.query_drop("DO 0".exactly_once(7))).await.expect("the same token").was_done_before());
     assert_eq!(ledger.values().await, [5]);
-
-    let error = exec.exec::<u32, _, _>(insert, (6,)).await.expect_err("rows cannot be had twice");
-    assert!(error.is_config() && error.to_string().contains("exec_drop"), "{error}");
 }
 
 #[tokio::test]
@@ -153,7 +151,7 @@ async fn a_program_that_ended_after_its_commit_learns_from_the_token_that_it_com
         () = proxy.wait_fired(1) => drop(ended),
     }
     let again = insert_once(&executor(server.opts()), &ledger, "t").await;
-    assert_eq!(again.expect("an answer"), Done::Before { payload: None });
+    assert!(matches!(again, Ok(Done::Before { payload: None, .. })), "{again:?}");
     assert_eq!(ledger.rows().await, 1);
     proxy.cut_all(Fault::Fin).await;
 }

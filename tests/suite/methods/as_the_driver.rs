@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use futures_util::TryStreamExt as _;
 use mysql_async::{Conn, Params, Value, params, prelude::Queryable as _};
-use mysql_retry::{Annotate as _, AsStatement, Delivery, Executor, Statement};
+use mysql_retry::{Annotate as _, Delivery, Executor, Statement, Unguarded};
 use mysql_retry_fixture::Server;
 
 use crate::support::{Ledger, executor, executor_of_one, shared, unique};
@@ -147,7 +147,7 @@ async fn a_summary_says_what_is_read_off_the_drivers_connection() {
 
 #[tokio::test]
 async fn everything_that_the_driver_takes_as_a_query_is_taken() {
-    async fn check<S: AsStatement>(exec: &Executor, make: impl Fn() -> S) {
+    async fn check<S: Unguarded>(exec: &Executor, make: impl Fn() -> S) {
         assert_eq!(exec.query_first::<i32, _>(make()).await.unwrap(), Some(7));
         assert_eq!(exec.exec_first::<i32, _, _>(make(), ()).await.unwrap(), Some(7));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mysql_retry::{Annotate as _, Error, Executor, Outcome, Reason, Session, Tx, TxOpts};
+use mysql_retry::{Annotate as _, Error, Executor, Outcome, Reason, Session, StateKind, Tx, TxOpts};
 use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When, in_time, pool_of};
 
 use crate::support::{Ledger, executor_of_one, shared};
@@ -24,7 +24,7 @@ async fn end(server: &Server, session: &mut Session) {
 }
 
 #[track_caller]
-fn assert_lost(error: &Error, what: &str) {
+fn assert_lost(error: &Error, what: StateKind) {
     assert_eq!((error.reason(), error.outcome()), (Reason::StateLost, Outcome::NotExecuted), "{error}");
     assert_eq!(error.lost_state().collect::<Vec<_>>(), [what], "{error}");
 }
@@ -56,11 +56,11 @@ async fn case_81_an_insert_id_that_was_lost_is_not_taken_from_another_connection
                     "{error}"
                 );
             } else {
-                assert_eq!(error.lost_state().collect::<Vec<_>>(), ["the last insert id"], "{error}");
+                assert_eq!(error.lost_state().collect::<Vec<_>>(), [StateKind::InsertId], "{error}");
             }
             // the id stays lost, and other statements go on
             session.query_drop("DO 1").await.expect("another connection");
-            assert_lost(&session.query_drop(child.as_str()).await.expect_err("still unknown"), "the last insert id");
+            assert_lost(&session.query_drop(child.as_str()).await.expect_err("still unknown"), StateKind::InsertId);
             assert_eq!(ledger.rows().await, before);
             session.query_drop(ledger.insert()).await.expect("a new parent");
             session.query_drop(child.as_str()).await.expect("its child");
@@ -74,12 +74,12 @@ async fn case_81_what_a_lost_connection_could_tell_is_not_told_by_another_one() 
     let server = shared().await;
     let ledger = Ledger::new(server).await;
     for (text, what) in [
-        ("SELECT LAST_INSERT_ID()", "the last insert id"),
-        ("SELECT @@identity", "the last insert id"),
-        ("SELECT ROW_COUNT()", "what the last statement told of itself"),
-        ("SELECT FOUND_ROWS()", "what the last statement told of itself"),
-        ("SHOW WARNINGS", "what the last statement told of itself"),
-        ("SELECT @@warning_count", "what the last statement told of itself"),
+        ("SELECT LAST_INSERT_ID()", StateKind::InsertId),
+        ("SELECT @@identity", StateKind::InsertId),
+        ("SELECT ROW_COUNT()", StateKind::Diagnostics),
+        ("SELECT FOUND_ROWS()", StateKind::Diagnostics),
+        ("SHOW WARNINGS", StateKind::Diagnostics),
+        ("SELECT @@warning_count", StateKind::Diagnostics),
     ] {
         let proxy = Proxy::start(server).await;
         let (_exec, mut session) = with_a_parent(&proxy, &ledger).await;

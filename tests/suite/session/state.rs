@@ -1,7 +1,7 @@
 //! Sessions: one connection for several statements, and what becomes of its state when it is lost.
 
 use futures_util::StreamExt as _;
-use mysql_retry::{Annotate as _, Executor, Outcome, Reason, Session};
+use mysql_retry::{Annotate as _, Executor, Outcome, Reason, Session, StateKind};
 use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When, in_time, ms, pool_of};
 
 use crate::support::{Ledger, executor_of_one, executor_of_one_for_any_text, executor_via, session, shared, unique};
@@ -23,7 +23,7 @@ async fn statements_of_a_session_share_one_connection_and_what_is_on_it() {
     assert_eq!(rows.map(|row| row.expect("a row")).collect::<Vec<_>>().await, [1, 2]);
     assert_eq!(session.query_first::<i32, _>("SELECT @answer").await.expect("an answer"), Some(42));
     assert_eq!(id(&mut session).await, first);
-    assert_eq!(session.state().collect::<Vec<_>>(), ["user variables", "temporary tables"]);
+    assert_eq!(session.state().collect::<Vec<_>>(), [StateKind::UserVariables, StateKind::TemporaryTables]);
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn state_that_was_lost_is_reported_before_anything_runs_without_it() {
         proxy.rule(Rule::new(When::text(statement.sql()), Place::Request(0), Fault::Fin));
         let error = in_time(session.query_drop(&statement)).await.expect_err("the state is gone");
         assert_eq!(error.reason(), Reason::StateLost, "{error}");
-        assert_eq!(error.lost_state().collect::<Vec<_>>(), ["user variables", "temporary tables"]);
+        assert_eq!(error.lost_state().collect::<Vec<_>>(), [StateKind::UserVariables, StateKind::TemporaryTables]);
         assert!(error.to_string().contains("lost with the connection: user variables, temporary tables"), "{error}");
         assert_eq!(error.attempts(), 1);
         // after it was reported, the session begins anew
@@ -86,7 +86,7 @@ async fn a_loss_that_nobody_saw_is_reported_by_the_next_statement() {
     assert!(tokio::time::timeout(ms(50), session.query_drop("SELECT SLEEP(100)")).await.is_err());
     let error = session.query_drop(ledger.insert()).await.expect_err("the lock is gone");
     assert_eq!((error.reason(), error.outcome()), (Reason::StateLost, Outcome::NotExecuted), "{error}");
-    assert_eq!(error.lost_state().collect::<Vec<_>>(), ["user-level locks"]);
+    assert_eq!(error.lost_state().collect::<Vec<_>>(), [StateKind::UserLocks]);
     assert_eq!(ledger.rows().await, 0);
     session.query_drop(ledger.insert()).await.expect("the caller knows");
     assert_eq!(ledger.rows().await, 1);
@@ -123,7 +123,7 @@ async fn a_transaction_that_has_ended_is_no_state() {
     let mut session = session(&exec).await;
     session.query_drop("BEGIN").await.expect("begun");
     session.query_drop(ledger.insert()).await.expect("inserted");
-    assert_eq!(session.state().collect::<Vec<_>>(), ["the transaction"]);
+    assert_eq!(session.state().collect::<Vec<_>>(), [StateKind::Transaction]);
     session.query_drop("COMMIT").await.expect("committed");
     assert_eq!(session.state().count(), 0);
 
@@ -131,7 +131,7 @@ async fn a_transaction_that_has_ended_is_no_state() {
     session.query_drop(ledger.insert()).await.expect("inserted");
     proxy.rule(Rule::new(When::text("SELECT 'in it'"), Place::AfterRequest, Fault::Fin));
     let error = in_time(session.query_drop("SELECT 'in it'".idempotent())).await.expect_err("the transaction is gone");
-    assert_eq!(error.lost_state().collect::<Vec<_>>(), ["the transaction"], "{error}");
+    assert_eq!(error.lost_state().collect::<Vec<_>>(), [StateKind::Transaction], "{error}");
     assert_eq!(ledger.rows().await, 1);
 }
 
@@ -145,10 +145,10 @@ async fn case_78_that_a_session_was_read_only_is_told_when_it_is_lost() {
     for text in ["SET SESSION TRANSACTION READ ONLY", "BEGIN", "SELECT 1", "COMMIT"] {
         session.query_drop(text).await.expect("begun");
     }
-    assert_eq!(session.state().collect::<Vec<_>>(), ["session variables"]);
+    assert_eq!(session.state().collect::<Vec<_>>(), [StateKind::SessionVariables]);
     proxy.cut_all(Fault::Fin).await;
     let error = in_time(session.query_drop(ledger.insert())).await.expect_err("it was read-only");
-    assert_eq!(error.lost_state().collect::<Vec<_>>(), ["session variables"], "{error}");
+    assert_eq!(error.lost_state().collect::<Vec<_>>(), [StateKind::SessionVariables], "{error}");
     assert_eq!(ledger.rows().await, 0);
 }
 
@@ -160,7 +160,7 @@ async fn a_session_that_can_be_rebuilt_goes_on_by_itself() {
     let ledger = Ledger::new(server).await;
     let mut session = session(&exec).await;
     session.query_drop("SET @n = 7").await.expect("set");
-    session.on_reconnect(|session| Box::pin(async move { session.query_drop("SET @n = 8").await.map(drop) }));
+    session.on_reconnect(|mut session| async move { session.query_drop("SET @n = 8").await.map(drop) });
     // an unannotated write that was not sent, and a read that was
     for when in [Place::Request(0), Place::AfterRequest] {
         proxy.rule(Rule::new(When::text("'rebuilt'"), when, Fault::Fin));
@@ -185,7 +185,7 @@ async fn a_rebuilding_that_fails_fails_the_statement() {
     let ledger = Ledger::new(server).await;
     let mut session = session(&exec).await;
     session.query_drop("SET @n = 7").await.expect("set");
-    session.on_reconnect(|session| Box::pin(async move { session.query_drop("SELECT nonsense").await.map(drop) }));
+    session.on_reconnect(|mut session| async move { session.query_drop("SELECT nonsense").await.map(drop) });
     proxy.cut_all(Fault::Fin).await;
     for _ in 0..2 {
         let error = in_time(session.query_drop(ledger.insert())).await.expect_err("it cannot be rebuilt");

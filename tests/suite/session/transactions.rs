@@ -1,7 +1,7 @@
 //! Transactions that a session begins and ends by text.
 
 use mysql_async::prelude::Queryable as _;
-use mysql_retry::{Error, Outcome, Reason, Session, Summary};
+use mysql_retry::{Error, Outcome, Reason, Session, StateKind, Summary};
 use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, When, in_time};
 
 use crate::support::{HeldRow, Ledger, executor_of_one, session, shared, unique};
@@ -25,7 +25,7 @@ async fn a_session_s_transaction_costs_no_round_trip_more() {
     for begin in ["BEGIN", "/* c */ START TRANSACTION READ WRITE; -- c"] {
         session.query_drop(begin).await.expect("begun");
         session.query_drop(ledger.insert()).await.expect("inserted");
-        assert_eq!(session.state().collect::<Vec<_>>(), ["the transaction"]);
+        assert_eq!(session.state().collect::<Vec<_>>(), [StateKind::Transaction]);
         session.query_drop("COMMIT /* c */").await.expect("committed");
         assert_eq!(session.state().count(), 0);
     }
@@ -47,7 +47,7 @@ async fn case_47_ddl_that_fails_has_committed_what_came_before() {
         let alter = format!("ALTER TABLE {} ADD COLUMN b INT", row.table);
         let error = run(&mut session, &alter, prepared).await.expect_err("the table is held");
         assert_eq!((error.outcome(), error.code()), (Outcome::Unknown, Some(1205)), "{error}");
-        assert!(!session.state().any(|kind| kind == "the transaction"));
+        assert!(!session.state().any(|kind| kind == StateKind::Transaction));
         assert_eq!(ledger.rows().await, 1);
         let error = run(&mut session, "COMMIT", prepared).await.expect_err("it had ended");
         assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::TransactionEnded), "{error}");
@@ -87,8 +87,8 @@ async fn case_50_a_deadlock_s_victim_is_told_and_its_commit_does_not_pass() {
             (error.code(), error.outcome(), error.reason()),
             (Some(1213), Outcome::NotExecuted, Reason::StateLost)
         );
-        assert_eq!(error.lost_state().collect::<Vec<_>>(), ["the transaction"], "{error}");
-        assert_eq!(session.state().collect::<Vec<_>>(), ["user variables"]);
+        assert_eq!(error.lost_state().collect::<Vec<_>>(), [StateKind::Transaction], "{error}");
+        assert_eq!(session.state().collect::<Vec<_>>(), [StateKind::UserVariables]);
         session.query_drop(a.insert()).await.expect("in autocommit mode");
         for _ in 0..2 {
             let error = run(&mut session, "COMMIT", prepared).await.expect_err("there is nothing to commit");
@@ -113,7 +113,7 @@ async fn case_51_a_commit_after_a_loss_that_was_reported_is_no_ok() {
         let ledger = Ledger::new(server).await;
         let mut session = session(&exec).await;
         if rebuilt {
-            session.on_reconnect(|session| Box::pin(async move { session.query_drop("SET @a = 1").await.map(drop) }));
+            session.on_reconnect(|mut session| async move { session.query_drop("SET @a = 1").await.map(drop) });
         }
         session.query_drop("BEGIN").await.expect("begun");
         session.query_drop(ledger.insert()).await.expect("inserted");
@@ -122,7 +122,7 @@ async fn case_51_a_commit_after_a_loss_that_was_reported_is_no_ok() {
         session.query_drop(ledger.insert()).await.expect("in autocommit mode");
         let error = run(&mut session, "COMMIT", prepared).await.expect_err("the transaction is gone");
         assert_eq!((error.outcome(), error.reason()), (Outcome::NotExecuted, Reason::StateLost), "{error}");
-        assert_eq!(error.lost_state().collect::<Vec<_>>(), ["the transaction"], "{error}");
+        assert_eq!(error.lost_state().collect::<Vec<_>>(), [StateKind::Transaction], "{error}");
         assert_eq!(proxy.commands().iter().filter(|seen| seen.text.as_deref() == Some("COMMIT")).count(), 0);
         run(&mut session, "ROLLBACK", prepared).await.expect("the caller knows");
         run(&mut session, "COMMIT", prepared).await.expect("of nothing");
@@ -149,7 +149,7 @@ async fn case_50_stored_code_that_ends_the_transaction_is_noticed_before_commit(
                 (Outcome::Unknown, Reason::TransactionEnded),
                 "{body} {error}"
             );
-            assert!(!session.state().any(|kind| kind == "the transaction"), "{body}");
+            assert!(!session.state().any(|kind| kind == StateKind::Transaction), "{body}");
             // and the session goes on
             session.query_drop("BEGIN").await.expect("begun");
             session.query_drop("COMMIT").await.expect("committed");

@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::future::join_all;
 use mysql_async::OptsBuilder;
-use mysql_retry::{Builder, Error, Executor, RetryPolicy, RetryPolicyBuilder, Session};
+use mysql_retry::{Error, Executor, ExecutorBuilder, RetryPolicy, RetryPolicyBuilder, Session};
 use mysql_retry_fixture::{Events, Fault, Place, Proxy, Rule, Server, When, in_time, ms, pool_of, until_counters};
 use tokio::sync::OnceCell;
 
@@ -62,7 +62,7 @@ pub async fn executor_with_guard(opts: OptsBuilder) -> Executor {
 }
 
 /// An executor whose events are recorded.
-pub fn recording(builder: Builder, opts: OptsBuilder) -> (Executor, Events) {
+pub fn recording(builder: ExecutorBuilder, opts: OptsBuilder) -> (Executor, Events) {
     let events = Events::default();
     let exec = builder.on_event(events.hook()).build(opts).expect("good options");
     (exec, events)

@@ -2,7 +2,9 @@
 
 use futures_util::TryStreamExt as _;
 use mysql_async::{Row, Value};
-use mysql_retry::{Annotate as _, Builder, Error, Executor, Outcome, Reason, RetryPolicy, RetryPolicyBuilder, TxOpts};
+use mysql_retry::{
+    Annotate as _, Error, Executor, ExecutorBuilder, Outcome, Reason, RetryPolicy, RetryPolicyBuilder, TxOpts,
+};
 use mysql_retry_fixture::{Events, Fault, Place, Proxy, Recorded, Rule, Server, When, in_time, ms, pool_of};
 
 use crate::support::{Own, executor, executor_via, register, shared, unique};
@@ -201,7 +203,7 @@ async fn case_92_only_what_a_time_out_ended_is_a_time_out() {
     let server = shared().await;
     let proxy = Proxy::start(server).await;
     let lost = |exec: Executor| async move { in_time(exec.query_drop("DO 92")).await.unwrap_err() };
-    let of_one = |builder: Builder| builder.build(pool_of(1, proxy.opts())).expect("good options");
+    let of_one = |builder: ExecutorBuilder| builder.build(pool_of(1, proxy.opts())).expect("good options");
     let strikes = |fault| proxy.rule(Rule::new(When::text("DO 92"), Place::AfterRequestWhenAnswered, fault));
 
     strikes(Fault::Silence);
