@@ -5,7 +5,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::Poll,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use mysql_async::prelude::Queryable;
@@ -18,6 +18,7 @@ use tokio::{
 use super::{
     Lease, Limits, Shared, bounded,
     introduction::introduce,
+    lane::{Taken, WINDOW},
     records::{Condition, Status},
     setup::AutocommitOff,
     target::Target,
@@ -27,8 +28,8 @@ use crate::{
     outage::{Closed, Need},
 };
 
-/// When no connection was returned for this long, the sockets of the idle ones are checked again.
-const QUIET: Duration = Duration::from_micros(100);
+/// How often the pool's task is given a turn to take in the connections that are on their way.
+const TURNS: u32 = 4;
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -55,20 +56,22 @@ impl Shared {
             if self.outage.is_troubled() {
                 Box::pin(self.pass(need, limits)).await?;
             }
-            let permit = self.permit(limits.deadline).await?;
+            let (permit, now) = self.permit(limits.deadline, now).await?;
             // if an outage has begun meanwhile, the permit is released for a call that can use it
             if self.is_shut(need) {
                 continue;
             }
             // The pool's check of a socket depends on the runtime's I/O driver. A task that blocked its thread has blocked
             // the driver, too. Yielding lets the driver run. It costs nothing in a busy executor.
-            if self.quiet(now) >= QUIET {
+            if self.quiet(now) >= WINDOW {
                 yield_now().await;
             }
             // each turn either ends or closes a connection of the pool
             loop {
                 let (index, target) = self.current();
-                let (conn, started) = if target.has_idle() || target.is_complete() {
+                let (conn, started) = if let Some(conn) = self.warm(index, target, now).await {
+                    (Ok(conn), now)
+                } else if target.has_idle() || target.is_complete() {
                     (connect(target, limits).await, now)
                 } else {
                     // the rare path is boxed, which keeps the future small
@@ -90,6 +93,24 @@ impl Shared {
                 self.listeners.counting.retired.add_one();
             }
         }
+    }
+
+    /// The connection of the caller before, if it was returned a moment ago.
+    async fn warm(&self, index: usize, target: &Target, now: Instant) -> Option<mysql_async::Conn> {
+        match self.lane.take(index, now) {
+            Taken::Warm(conn) => return Some(conn),
+            Taken::Nothing => {}
+            // the pool's task takes them in, which is cheaper than to make a connection
+            Taken::Cleared => {
+                for _ in 0..TURNS {
+                    if target.has_idle() {
+                        break;
+                    }
+                    yield_now().await;
+                }
+            }
+        }
+        None
     }
 
     /// Makes a connection when it has a permit for that; also returns the time at which it began. `None` if an outage has
@@ -117,16 +138,20 @@ impl Shared {
         }
     }
 
-    async fn permit(&self, deadline: Instant) -> Result<Permit<'_>, NoConnection> {
-        let permit = match self.permits.try_acquire() {
-            Ok(permit) => permit,
-            Err(_) => timeout_at(deadline.into(), self.permits.acquire())
-                .await
-                .map_err(|_| NoConnection::Busy { size: self.current().1.size })?
-                .map_err(|_| NoConnection::Shut(mysql_async::DriverError::PoolDisconnected.into()))?,
+    /// A permit to use a connection, and the time at which it was given.
+    async fn permit(&self, deadline: Instant, now: Instant) -> Result<(Permit<'_>, Instant), NoConnection> {
+        let (permit, now) = match self.permits.try_acquire() {
+            Ok(permit) => (permit, now),
+            Err(_) => {
+                let waited = timeout_at(deadline.into(), self.permits.acquire()).await;
+                let permit = waited
+                    .map_err(|_| NoConnection::Busy { size: self.current().1.size })?
+                    .map_err(|_| NoConnection::Shut(mysql_async::DriverError::PoolDisconnected.into()))?;
+                (permit, Instant::now())
+            }
         };
         permit.forget();
-        Ok(Permit(self))
+        Ok((Permit(self), now))
     }
 
     /// Asks a new connection what it is, and runs the set-up.

@@ -198,9 +198,9 @@ impl Lease {
         }
         let now = Instant::now();
         match self.records().give_back(self.connection(), now, 1) {
-            Returned::AsItBegan if leaves.is_neutral() => self.put_back(now),
+            Returned::AsItBegan if leaves.is_neutral() => self.hand_on(now),
             // a text that leaves nothing behind changed none of the flags
-            Returned::Unseen if leaves.is_neutral() && !self.bound => self.put_back(now),
+            Returned::Unseen if leaves.is_neutral() && !self.bound => self.hand_on(now),
             Returned::AsItBegan | Returned::Unseen | Returned::Changed if self.is_resettable() => self.reset(),
             Returned::AsItBegan | Returned::Unseen | Returned::Changed | Returned::Over => self.retire(),
         }
@@ -237,6 +237,17 @@ impl Lease {
     /// Closes the connection, saying goodbye if that can be done without waiting.
     pub(crate) fn retire(self) {
         drop(self);
+    }
+
+    /// To the next caller.
+    fn hand_on(mut self, now: Instant) {
+        self.shared.note_return(now);
+        if let Some(conn) = self.conn.take() {
+            self.shared.put_into_lane(conn, self.target, now);
+        }
+        if self.shared.outage.is_troubled() {
+            self.shared.outage.wake_one();
+        }
     }
 
     fn put_back(mut self, now: Instant) {

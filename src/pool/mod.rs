@@ -30,6 +30,7 @@ mod availability;
 mod backend;
 mod checkout;
 mod introduction;
+mod lane;
 mod lease;
 mod limits;
 mod parking;
@@ -41,6 +42,7 @@ mod tasks;
 
 pub(crate) use backend::{Backend, Doing, Fate, doing};
 pub(crate) use checkout::NoConnection;
+use lane::Lane;
 pub(crate) use lease::Lease;
 pub(crate) use limits::Limits;
 pub(crate) use parking::{Finding, GivenUp, Place};
@@ -83,6 +85,7 @@ pub(crate) struct Shared {
     pub(crate) watch: Watch,
     budget: Option<Budget>,
     orphans: Orphans,
+    lane: Lane,
     /// When a connection last went back to the pool, in microseconds after `made`.
     last_return: AtomicU64,
     made: Instant,
@@ -124,6 +127,7 @@ impl Shared {
             watch: Watch::new(keeping.watch),
             budget: keeping.budget.map(Budget::new),
             orphans: Orphans::default(),
+            lane: Lane::default(),
             last_return: AtomicU64::new(0),
             made: Instant::now(),
             ping_after: keeping.ping_after,
@@ -155,6 +159,7 @@ impl Shared {
         self.permits.close();
         self.handshakes.close();
         self.outage.close();
+        self.lane.clear();
         let mut result = Ok(());
         for target in &self.targets {
             result = result.and(target.pool.clone().disconnect().await);

@@ -15,7 +15,7 @@ pub(crate) struct Setup(Vec<String>);
 #[derive(Debug, thiserror::Error)]
 #[error(
     "a new connection has autocommit off, so that nothing that is answered with OK would be committed: remove `SET autocommit \
-     = 0` from the set-up and from init_connect, or add `SET autocommit = 1` to the set-up (`Builder::setup`)"
+     = 0` from the set-up and from init_connect, or add `SET autocommit = 1` to the set-up (`ExecutorBuilder::setup`)"
 )]
 pub(super) struct AutocommitOff;
 

@@ -25,6 +25,8 @@ pub(crate) struct Target {
     /// Whether a reset leaves a connection as a new one is. It does not where something runs once on each new connection
     /// (`init`, `after_connect`): the driver's reset does not run that again.
     pub(super) resettable: bool,
+    /// Whether its connections may go from one caller to the next without the driver's pool.
+    pub(super) is_laned: bool,
     made: Instant,
     /// A connection that has idled since before this time, in microseconds after `made`, was idle during an outage.
     doubted: AtomicU64,
@@ -44,6 +46,7 @@ impl Target {
             records,
             address: address(&opts),
             resettable: opts.init().is_empty() && opts.after_connect().is_none(),
+            is_laned: opts.pool_opts().abs_conn_ttl().is_none(),
             opts,
             made: Instant::now(),
             doubted: AtomicU64::new(0),

@@ -31,7 +31,7 @@ impl Keeper {
 
 /// Held by the task: if it ends in another way than by [`Keeper::ends`] (a hook of the user may panic), the next call
 /// starts another task.
-pub(super) struct Turn {
+pub(in crate::pool) struct Turn {
     shared: Weak<Shared>,
     keeper: fn(&Shared) -> &Keeper,
     /// What is to be done then, beside that.
@@ -39,12 +39,12 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    pub(super) fn new(shared: &Weak<Shared>, keeper: fn(&Shared) -> &Keeper, then: fn(&Shared)) -> Self {
+    pub(in crate::pool) fn new(shared: &Weak<Shared>, keeper: fn(&Shared) -> &Keeper, then: fn(&Shared)) -> Self {
         Turn { shared: shared.clone(), keeper, then }
     }
 
     /// Ends the task's turn unless there is work left.
-    pub(super) fn ends(&mut self, shared: &Shared, is_work_left: impl FnOnce() -> bool) -> bool {
+    pub(in crate::pool) fn ends(&mut self, shared: &Shared, is_work_left: impl FnOnce() -> bool) -> bool {
         let ends = (self.keeper)(shared).ends(is_work_left);
         if ends {
             self.shared = Weak::new();
