@@ -13,7 +13,7 @@ CARGO = cargo
 # the demo and the chaos run, in tests/tools
 TOOLS = --package mysql-retry-tools
 # it waits for servers more than it works
-export RUST_TEST_THREADS ?= 6
+export RUST_TEST_THREADS ?= 8
 
 .PHONY: help demo test examples chaos faults audit fuzz bench mutants galera recovery ci server clean
 

@@ -20,14 +20,14 @@ const SILENCE: Duration = Duration::from_secs(1);
 impl Shared {
     /// Waits until a connection may be asked for.
     pub(super) async fn pass(self: &Arc<Self>, need: Need, limits: Limits) -> Result<(), NoConnection> {
-        let (idle, attend) = (|| self.current().1.has_idle(), || self.attend());
+        let (idle, attend) = (|| self.has_idle(), || self.attend());
         let passing = self.outage.pass(need, limits.deadline, !limits.waits, idle, attend);
         passing.await.map_err(NoConnection::Closed)
     }
 
     /// Whether no connection may be asked for at the moment.
     pub(super) fn is_shut(&self, need: Need) -> bool {
-        self.outage.is_troubled() && !self.outage.is_open(need, self.current().1.has_idle())
+        self.outage.is_troubled() && !self.outage.is_open(need, self.has_idle())
     }
 
     /// Starts the probe task if there is an outage and no probe task.

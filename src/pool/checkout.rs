@@ -69,7 +69,8 @@ impl Shared {
             // each turn either ends or closes a connection of the pool
             loop {
                 let (index, target) = self.current();
-                let (conn, started) = if let Some(conn) = self.warm(index, target, now).await {
+                let mut pings = false;
+                let (conn, started) = if let Some(conn) = self.warm(index, target, now, &mut pings).await {
                     (Ok(conn), now)
                 } else if target.has_idle() || target.is_complete() {
                     (connect(target, limits).await, now)
@@ -82,7 +83,7 @@ impl Shared {
                 };
                 let failed = |error| NoConnection::Failed { error, target: index, started };
                 let mut lease = Lease::new(conn.map_err(failed)?, self, index);
-                if self.verify(&mut lease, now, limits).await.map_err(failed)? {
+                if self.verify(&mut lease, now, pings, limits).await.map_err(failed)? {
                     if self.outage.is_troubled() {
                         self.note_connection(&lease);
                     }
@@ -95,10 +96,15 @@ impl Shared {
         }
     }
 
-    /// The connection of the caller before, if it was returned a moment ago.
-    async fn warm(&self, index: usize, target: &Target, now: Instant) -> Option<mysql_async::Conn> {
-        match self.lane.take(index, now) {
+    /// The connection of the caller before, if it was returned a moment ago; in an outage whenever that was, and then
+    /// `pings` is set: it is to be pinged.
+    async fn warm(&self, index: usize, target: &Target, now: Instant, pings: &mut bool) -> Option<mysql_async::Conn> {
+        match self.lane.take(index, now, self.outage.is_troubled()) {
             Taken::Warm(conn) => return Some(conn),
+            Taken::Idle(conn) => {
+                *pings = true;
+                return Some(conn);
+            }
             Taken::Nothing => {}
             // the pool's task takes them in, which is cheaper than to make a connection
             Taken::Cleared => {
@@ -167,13 +173,14 @@ impl Shared {
         Ok(())
     }
 
-    /// Whether the connection is fit for use. An error comes from a new connection; an old one is replaced without one.
-    async fn verify(&self, lease: &mut Lease, now: Instant, limits: Limits) -> mysql_async::Result<bool> {
+    /// Whether the connection is fit for use, which a ping shows if `pings`. An error comes from a new connection; an old one
+    /// is replaced without one.
+    async fn verify(&self, lease: &mut Lease, now: Instant, pings: bool, limits: Limits) -> mysql_async::Result<bool> {
         let target = lease.target();
         match target.records.condition(lease.connection(), now) {
             Condition::Over => Ok(false),
             Condition::Idle(idle)
-                if self.ping_after.is_some_and(|limit| idle >= limit) || target.is_doubtful(idle, now) =>
+                if pings || self.ping_after.is_some_and(|limit| idle >= limit) || target.is_doubtful(idle, now) =>
             {
                 Ok(bounded(lease.conn().ping(), "ping", limits).await.is_ok())
             }

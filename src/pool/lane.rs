@@ -5,9 +5,11 @@
 //! connection that was returned within that time is given out without the pool and without the look, last in first out. Later
 //! it goes to the pool.
 //!
+//! During an outage the connections stay here, and are pinged before they are used. A call that waits for one finds it as
+//! soon as it is woken. On its way into the driver's pool a connection is nowhere to be found.
+//!
 //! Only connections that are returned as they began come here: the driver takes back other things (a handler for local files)
-//! when a connection enters its pool. None come while there is an outage, nor where the driver keeps an age
-//! (`abs_conn_ttl`): it looks at that in its pool.
+//! when a connection enters its pool. None come where the driver keeps an age (`abs_conn_ttl`): it looks at that in its pool.
 
 use std::{
     mem,
@@ -29,46 +31,63 @@ use super::{
 pub(super) const WINDOW: Duration = Duration::from_micros(100);
 /// How often the lane is cleared, while connections pass through it.
 const TICK: Duration = Duration::from_millis(1);
+/// How often the task that clears it looks whether an outage is over.
+const TICK_OF_AN_OUTAGE: Duration = Duration::from_millis(20);
 
-#[derive(Default)]
-pub(super) struct Lane {
-    stack: Mutex<Vec<Warm>>,
+/// `C` is a connection.
+pub(super) struct Lane<C = Conn> {
+    stack: Mutex<Vec<Warm<C>>>,
     /// A connection was returned since the last tick.
     is_used: AtomicBool,
     clearing: Keeper,
 }
 
-struct Warm {
-    conn: Conn,
+struct Warm<C> {
+    conn: C,
     target: usize,
     since: Instant,
 }
 
 /// What the lane has for a caller.
-pub(super) enum Taken {
-    Warm(Conn),
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken<C = Conn> {
+    Warm(C),
+    /// A connection that was returned before the window, and is to be pinged.
+    Idle(C),
     /// Connections that were too old are on their way into the pool.
     Cleared,
     Nothing,
 }
 
-impl Lane {
-    /// The connection to this target that was returned last, if that was within the window.
-    pub(super) fn take(&self, target: usize, now: Instant) -> Taken {
+impl<C> Default for Lane<C> {
+    fn default() -> Self {
+        Lane { stack: Mutex::default(), is_used: AtomicBool::new(false), clearing: Keeper::default() }
+    }
+}
+
+impl<C> Lane<C> {
+    /// The connection to this target that was returned last. Unless there is an outage, that must have been within the
+    /// window.
+    pub(super) fn take(&self, target: usize, now: Instant, is_outage: bool) -> Taken<C> {
         let mut stack = self.lock();
-        match stack.last() {
-            None => Taken::Nothing,
-            Some(warm) if warm.target == target && now.saturating_duration_since(warm.since) < WINDOW => {
-                stack.pop().map_or(Taken::Nothing, |warm| Taken::Warm(warm.conn))
-            }
-            // all others are older
-            Some(_) => {
-                let old = mem::take(&mut *stack);
-                drop(stack);
-                drop(old);
-                Taken::Cleared
-            }
+        let Some(warm) = stack.pop() else { return Taken::Nothing };
+        let is_young = now.saturating_duration_since(warm.since) < WINDOW;
+        if warm.target == target && is_young {
+            return Taken::Warm(warm.conn);
         }
+        if warm.target == target && is_outage {
+            return Taken::Idle(warm.conn);
+        }
+        // all others are older
+        let old = (warm, mem::take(&mut *stack));
+        drop(stack);
+        drop(old);
+        Taken::Cleared
+    }
+
+    /// Whether there is a connection to this target.
+    pub(super) fn has(&self, target: usize) -> bool {
+        self.lock().iter().any(|warm| warm.target == target)
     }
 
     /// Puts all connections into the pool.
@@ -82,14 +101,21 @@ impl Lane {
     fn tick(&self, now: Instant) -> bool {
         let mut stack = self.lock();
         let young = stack.partition_point(|warm| now.saturating_duration_since(warm.since) >= WINDOW);
-        let old: Vec<Warm> = stack.drain(..young).collect();
+        let old: Vec<Warm<C>> = stack.drain(..young).collect();
         let is_quiet = stack.is_empty() && !self.is_used.swap(false, Relaxed);
         drop(stack);
         drop(old);
         is_quiet
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Warm>> {
+    fn note_use(&self) {
+        // a store would take the cache line away from the others
+        if !self.is_used.load(Relaxed) {
+            self.is_used.store(true, Relaxed);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Warm<C>>> {
         // connections are dropped outside of the lock
         self.stack.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,18 +124,15 @@ impl Lane {
 impl Shared {
     /// Gives a connection to the next caller, or to the pool.
     pub(super) fn put_into_lane(self: &Arc<Self>, conn: Conn, target: usize, now: Instant) {
-        let has_room = self.targets[target].is_laned && !self.outage.is_troubled();
         let mut stack = self.lane.lock();
         // looked at under the lock: whoever closes the permits clears the lane afterwards
-        if !has_room || self.permits.is_closed() {
+        if !self.targets[target].is_laned || self.permits.is_closed() {
             drop(stack);
             return drop(conn);
         }
         stack.push(Warm { conn, target, since: now });
         drop(stack);
-        if !self.lane.is_used.load(Relaxed) {
-            self.lane.is_used.store(true, Relaxed);
-        }
+        self.lane.note_use();
         if self.lane.clearing.begins() {
             match tokio::runtime::Handle::try_current() {
                 Ok(runtime) => drop(runtime.spawn(clear(Arc::downgrade(self)))),
@@ -122,15 +145,88 @@ impl Shared {
     }
 }
 
-/// Clears the lane at intervals, while it is used.
+/// Clears the lane at intervals, while it is used and there is no outage.
 async fn clear(shared: Weak<Shared>) {
     let mut turn = Turn::new(&shared, |shared| &shared.lane.clearing, |shared| shared.lane.clear());
+    let mut tick = TICK;
     loop {
-        tokio::time::sleep(TICK).await;
+        tokio::time::sleep(tick).await;
         let Some(shared) = shared.upgrade() else { return };
+        let is_outage = shared.outage.is_troubled();
+        tick = if is_outage { TICK_OF_AN_OUTAGE } else { TICK };
+        if is_outage {
+            continue;
+        }
         let is_quiet = shared.lane.tick(Instant::now());
         if is_quiet && turn.ends(&shared, || !shared.lane.lock().is_empty()) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MICRO: Duration = Duration::from_micros(1);
+
+    /// A lane to which connections were returned after so many microseconds, by their numbers.
+    fn lane(began: Instant, returned: &[(u32, usize, u32)]) -> Lane<u32> {
+        let lane = Lane::default();
+        for &(conn, target, micros) in returned {
+            lane.lock().push(Warm { conn, target, since: began + micros * MICRO });
+            lane.note_use();
+        }
+        lane
+    }
+
+    #[test]
+    fn the_connection_that_was_returned_last_is_given_out_first() {
+        let began = Instant::now();
+        let lane = lane(began, &[(1, 0, 0), (2, 0, 10)]);
+        let now = began + 99 * MICRO;
+        assert!(lane.has(0) && !lane.has(1));
+        assert_eq!(lane.take(0, now, false), Taken::Warm(2));
+        assert_eq!(lane.take(0, now, false), Taken::Warm(1));
+        assert_eq!(lane.take(0, now, false), Taken::Nothing);
+        assert!(!lane.has(0));
+    }
+
+    #[test]
+    fn a_connection_leaves_the_lane_when_its_window_has_passed() {
+        let began = Instant::now();
+        let lane = lane(began, &[(1, 0, 0), (2, 0, 1)]);
+        assert_eq!(lane.take(0, began + WINDOW, false), Taken::Warm(2));
+        assert_eq!(lane.take(0, began + WINDOW, false), Taken::Cleared);
+        assert_eq!(lane.take(0, began + WINDOW, false), Taken::Nothing);
+    }
+
+    #[test]
+    fn in_an_outage_a_connection_stays_and_is_given_out_as_idle() {
+        let began = Instant::now();
+        let lane = lane(began, &[(1, 0, 0), (2, 0, 1), (3, 0, 2)]);
+        assert_eq!(lane.take(0, began + MICRO, true), Taken::Warm(3));
+        assert_eq!(lane.take(0, began + 10 * WINDOW, true), Taken::Idle(2));
+        assert_eq!(lane.take(1, began + 10 * WINDOW, true), Taken::Cleared);
+        assert_eq!(lane.take(0, began, true), Taken::Nothing);
+    }
+
+    #[test]
+    fn a_connection_to_another_target_is_not_given_out() {
+        let began = Instant::now();
+        let lane = lane(began, &[(1, 0, 0), (2, 1, 0)]);
+        assert_eq!(lane.take(0, began, false), Taken::Cleared);
+        assert_eq!(lane.take(1, began, false), Taken::Nothing);
+    }
+
+    #[test]
+    fn a_tick_removes_what_is_old_and_tells_when_nothing_comes_any_more() {
+        let began = Instant::now();
+        let lane = lane(began, &[(1, 0, 0), (2, 0, 50)]);
+        assert!(!lane.tick(began + WINDOW), "one is left");
+        assert_eq!(lane.lock().len(), 1);
+        assert!(!lane.tick(began + 2 * WINDOW), "it was used since the last tick");
+        assert_eq!(lane.lock().len(), 0);
+        assert!(lane.tick(began + 3 * WINDOW));
     }
 }

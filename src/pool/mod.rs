@@ -173,6 +173,12 @@ impl Shared {
         (index, &self.targets[index])
     }
 
+    /// Whether a connection to the current target idles, dead or alive.
+    fn has_idle(&self) -> bool {
+        let (index, target) = self.current();
+        target.has_idle() || self.lane.has(index)
+    }
+
     /// What is known of the connections of a target.
     pub(crate) fn records(&self, place: Place) -> &Records {
         &self.targets[place.target].records
