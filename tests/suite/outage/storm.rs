@@ -165,8 +165,8 @@ async fn calls_that_come_and_go_during_an_outage_make_no_attempts_of_their_own()
     let proxy = Proxy::start(server).await;
     let exec = executor(proxy.opts());
     proxy.accept_and_close(true);
-    for _ in 0..30 {
-        let until = Instant::now() + ms(30);
+    for _ in 0..10 {
+        let until = Instant::now() + ms(200);
         let error = in_time(exec.with_deadline(until).query_drop("SELECT 7")).await.unwrap_err();
         assert!(error.is_deadline() && error.attempts() <= 2, "{error}");
     }

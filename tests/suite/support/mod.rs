@@ -25,7 +25,8 @@ pub use self::{
 /// The server of all tests that do not disturb their server. Each test has tables of its own on it.
 pub async fn shared() -> &'static Server {
     static SHARED: OnceCell<Server> = OnceCell::const_new();
-    SHARED.get_or_init(Server::start).await
+    // tests that make a hundred connections at once run beside others, which are not to find the server full
+    SHARED.get_or_init(|| Server::builder().flag("--max-connections=1000").flag("--back-log=1000").start()).await
 }
 
 /// A name that no other test uses.
