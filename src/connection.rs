@@ -8,7 +8,7 @@ use std::{
 use mysql_async::Conn;
 
 use crate::{
-    pool::{Lease, Place},
+    pool::{End, Lease, Place},
     sql::StateKinds,
 };
 
@@ -54,7 +54,7 @@ impl Drop for Connection {
             if lease.place() != self.place {
                 // the borrower has moved the connection elsewhere; it goes to the driver's pool when it is dropped
                 lease.disown(self.place);
-                return lease.retire();
+                return lease.end(End::Broken);
             }
             // the driver's reset would follow that of this crate, and undo the set-up and the mark
             lease.conn().reset_connection(false);
@@ -62,9 +62,9 @@ impl Drop for Connection {
             // the driver has noted a command without a reply: its future was dropped, or its connection was lost
             if lease.connection().is_disconnected() {
                 lease.sending();
-                lease.retire();
+                lease.end(End::Broken);
             } else {
-                lease.finish(StateKinds::UNKNOWN);
+                lease.end(End::Answered(StateKinds::UNKNOWN));
             }
         }
     }

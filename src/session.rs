@@ -9,7 +9,7 @@ use crate::{
     handle::Handle,
     methods::statement_methods,
     policy::RetryPolicy,
-    pool::Slot,
+    pool::{End, Slot},
     sql::{self, Effect, StateKind, StateKinds},
     statement::AsStatement,
     stream::SessionStream,
@@ -76,7 +76,7 @@ impl Session {
         let slot = Arc::new(Slot::default());
         let handle = handle.in_session(slot.clone());
         let lease = handle.connect().await?;
-        lease.finish(StateKinds::NONE);
+        lease.end(End::Answered(StateKinds::NONE));
         Ok(Session { handle, slot, is_lent: false })
     }
 
@@ -116,7 +116,7 @@ impl Session {
                     (Ok(()), held) => Ok(held),
                     (Err(error), held) => {
                         if let Some((lease, state)) = held {
-                            lease.finish(state);
+                            lease.end(End::Answered(state));
                         }
                         Err(error)
                     }
@@ -175,7 +175,7 @@ impl Drop for Session {
             return;
         }
         if let Some((lease, state)) = self.slot.vacate() {
-            lease.finish(state);
+            lease.end(End::Answered(state));
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     },
     error::Result,
     handle::Handle,
-    pool::Rider,
+    pool::{End, Rider},
     savepoint,
     statement::{Annotate as _, AsStatement},
     stream::RowStream,
@@ -155,6 +155,6 @@ where
 {
     let ((), lease) = call.run_leased(attempt).await?;
     let summary = Summary::of(lease.connection());
-    lease.finish(call.leaves());
+    lease.end(End::Answered(call.leaves()));
     Ok(summary)
 }

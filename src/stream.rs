@@ -21,7 +21,7 @@ use crate::{
     },
     error::Result,
     handle::Handle,
-    pool::{Lease, watch::watched},
+    pool::{End, Lease, watch::watched},
     span::CallSpan,
 };
 
@@ -75,7 +75,7 @@ impl<T> RowStream<T> {
                 State::First(row, lease)
             }
             None => {
-                lease.finish(facts.leaves());
+                lease.end(End::Answered(facts.leaves()));
                 State::Ended
             }
         };
@@ -102,7 +102,7 @@ impl<T> RowStream<T> {
                         }
                         Ok(None) => {
                             lease.answered();
-                            lease.finish(self.facts.leaves());
+                            lease.end(End::Answered(self.facts.leaves()));
                             None
                         }
                         Err(error) => {

@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Kind},
     event::Event,
     pool::{
-        Lease, Place,
+        End, Lease, Place,
         watch::{BRIEF, watched},
     },
     verdict::{Classification, Fault, Obstacle, Outcome, Unavailable},
@@ -39,7 +39,7 @@ impl Call<'_> {
     ) -> std::result::Result<(A::Output, Lease), Failed> {
         match self.facts.outcome {
             Outcome::NotExecuted => {}
-            // what the server rolled back may have left a part
+            // what the server rolled back may be there in part
             Outcome::Failed | Outcome::Unknown => self
                 .shared
                 .listeners
@@ -49,7 +49,7 @@ impl Call<'_> {
         lease.sending();
         let (place, is_brief) = (lease.place(), attempt.size() <= BRIEF);
         let result = {
-            // it stays where it is: moving it from future to future would cost more than all else here
+            // pinned here: moving this future into another one is the most expensive thing in this function
             let answer = pin!(attempt.run(lease.conn(), &progress));
             self.in_time(place, || is_brief && !progress.is_replying(), answer).await
         };
@@ -100,16 +100,18 @@ impl Call<'_> {
             self.past.add(&lease);
         }
         match (failed.classification.fault(), &failed.error) {
-            _ if is_mute => lease.retire(),
+            _ if is_mute => lease.end(End::Broken),
             // it answers, and closes the connection, or may close it
             (_, error) if !condition(error).keeps_connection && failed.obstacle.is_none() && !is_own_read_only => {
-                lease.retire();
+                lease.end(End::Broken);
             }
             // the server answered, the connection is as good as before
-            (Fault::Other | Fault::RolledBack, mysql_async::Error::Server(_)) => lease.finish(self.leaves()),
-            // it would not take the statement, and there is more to it than the connection
-            (Fault::Refused, _) if failed.obstacle.is_some() => lease.finish(self.leaves()),
-            _ => lease.retire(),
+            (Fault::Other | Fault::RolledBack, mysql_async::Error::Server(_)) => {
+                lease.end(End::Answered(self.leaves()))
+            }
+            // it refused the statement, and the state on the connection is still needed
+            (Fault::Refused, _) if failed.obstacle.is_some() => lease.end(End::Answered(self.leaves())),
+            _ => lease.end(End::Broken),
         }
         if self.binding.slot().is_some_and(|slot| slot.is_at_a_loss() || self.misses(slot)) {
             failed.obstacle = Some(Obstacle::StateLost);
@@ -125,8 +127,8 @@ impl Call<'_> {
         may_be && self.binding.slot().is_some_and(|slot| slot.is_read_only())
     }
 
-    /// Whether a server that says that it rolled the statement back has undone all of it: not what it did to tables that are
-    /// not transactional, of which the server warns. An error is that of the connection, which is not to be used any more.
+    /// Whether a server that reports a rollback of the statement has undone all of it. It cannot undo changes to tables that are
+    /// not transactional, and warns about these. After an error the connection is not used any more.
     async fn rolls_back(&self, lease: &mut Lease, error: &mysql_async::Error) -> mysql_async::Result<bool> {
         let asks = condition(error).fault == Fault::RolledBack
             && matches!(error, mysql_async::Error::Server(_))
@@ -139,8 +141,7 @@ impl Call<'_> {
         Ok(!self.may_have_left_changes(lease, error).await?)
     }
 
-    /// Asks something on a connection whose answer is needed before anything else: marked as under way while it is, within
-    /// the attempt time-out, and watched.
+    /// Runs a question of our own on a connection: noted as under way meanwhile, within the attempt time-out, and watched.
     ///
     /// `is_brief` as in [`in_time`](Self::in_time).
     pub(crate) async fn exchange<T>(
@@ -157,13 +158,12 @@ impl Call<'_> {
         answer
     }
 
-    /// The answer on a connection, if it comes within the attempt time-out; without one, for as long as there is somebody who
-    /// can give it.
+    /// Waits for the answer on a connection: within the attempt time-out, or without one for as long as the server can still
+    /// answer.
     ///
-    /// `is_unheard` tells whether nothing can be on its way any more, in either direction: the request was a brief one, and
-    /// nothing has been heard of a reply.
+    /// `is_unheard` returns whether nothing can be in transit any more: the request was brief, and no reply has begun.
     ///
-    /// What was asked is not told: it may hold a token, or what is stored with it.
+    /// The error does not contain the question, which may hold a token or its payload.
     pub(crate) async fn in_time<T>(
         &self,
         place: Place,

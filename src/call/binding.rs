@@ -1,7 +1,7 @@
 //! Calls that are bound to one connection: those of a session, and those of a transaction.
 //!
-//! What a session has on its connection no other connection has, and a statement of a transaction means nothing without
-//! the statements before it. So such a call is sent again only where there is nothing to miss.
+//! No other connection has the state of a session, and a statement of a transaction has no meaning without the statements
+//! before it. So such a statement is sent again only if the session has no state, and never within a transaction.
 
 use std::{io, sync::Arc, time::Instant};
 
@@ -11,7 +11,7 @@ use crate::{
     decide::reason_of,
     driver::{copy, own},
     error::{Error, Failure, Kind},
-    pool::{Broken, Lease, Rebuild, Slot, Trouble},
+    pool::{Broken, End, Lease, Rebuild, Slot, Trouble},
     sql::StateKinds,
     statement::Delivery,
     verdict::{Classification, Disconnect, Fault, Obstacle, Outcome},
@@ -20,11 +20,11 @@ use crate::{
 /// What a call belongs to, and so which connection its statement has to run on.
 #[derive(Clone)]
 pub(crate) enum Binding {
-    /// Nothing: any connection of the pool will do.
+    /// Nothing: it can run on any connection of the pool.
     Free,
-    /// A session: its connection, or another one if there is nothing to miss.
+    /// A session: it runs on its connection, or on another one if no state was lost.
     Session(Arc<Slot>),
-    /// A transaction: its connection and no other.
+    /// A transaction: it runs on its connection only.
     Transaction(Arc<Slot>),
 }
 
@@ -54,7 +54,7 @@ impl<'c> Call<'c> {
         self.facts.attempts
     }
 
-    /// Its connection goes back to the session that it ran on, if any, and not to the pool.
+    /// The lease, made to return to the session that the call runs on, if any.
     pub(crate) fn at_home(&self, lease: Lease) -> Lease {
         match self.binding.slot() {
             Some(slot) => lease.at_home(slot),
@@ -66,12 +66,12 @@ impl<'c> Call<'c> {
     pub(crate) fn begin_failed(&mut self, lease: Lease, error: mysql_async::Error) -> Failed {
         let failed = self.failed(error, self.context(Stage::Command), Some(lease.connection_id()));
         self.note_refusal(&failed, lease.target_index());
-        // it may hold the token, which the next run would wait for
+        // its session may hold the token's row, for which the next run would wait
         if self.facts.delivery == Delivery::ExactlyOnce && matches!(failed.classification.fault(), Fault::Disconnect(_))
         {
             self.past.add(&lease);
         }
-        lease.retire();
+        lease.end(End::Broken);
         let classification = failed.classification.with_outcome(Outcome::NotExecuted);
         self.with_state_lost(Failed { classification, ..failed })
     }
@@ -81,13 +81,13 @@ impl<'c> Call<'c> {
         self.past.was_on_the_server_of(lease)
     }
 
-    /// It is proved that no attempt so far has had an effect, or will have one.
+    /// It is proved that no attempt so far has had an effect or will have one.
     pub(crate) fn came_to_nothing(&mut self) {
         self.facts.outcome = Outcome::NotExecuted;
         self.past.came_to_nothing();
     }
 
-    /// A closure has failed in the run that was to find out about an earlier COMMIT.
+    /// A closure has failed in a run that was made to find out whether an earlier COMMIT took effect.
     pub(crate) fn left_in_doubt(&self) -> Error {
         let what = "the closure failed, and whether an earlier COMMIT took effect is not known";
         let kind = Kind::Classified(Classification::disconnect(Disconnect::ServerLost, Outcome::Unknown));
@@ -107,7 +107,7 @@ impl<'c> Call<'c> {
         self.facts.outcome
     }
 
-    /// A statement failed, and the transaction was rolled back for it; `doubtful` if it may have been committed before.
+    /// A statement failed, and the transaction was rolled back. `doubtful`: a part of it may have been committed before.
     pub(crate) fn troubled(&mut self, trouble: Trouble, doubtful: bool) -> Failed {
         let Trouble { mut classification, error, connection_id, session, target, obstacle } = trouble;
         if matches!(classification.fault(), Fault::Disconnect(_)) {
@@ -123,18 +123,18 @@ impl<'c> Call<'c> {
         self.with_state_lost(failed)
     }
 
-    /// The connection was lost under COMMIT; `doubtful` if a part may have been committed before.
+    /// The connection was lost during COMMIT. `doubtful`: a part may have been committed before.
     pub(crate) fn commit_lost(&mut self, lease: Lease, error: mysql_async::Error, doubtful: bool) -> Failed {
         let context = Context { several: false, infile: false, ..self.context(Stage::Command) };
         let mut failed = self.failed(error, context, Some(lease.connection_id()));
         self.note_refusal(&failed, lease.target_index());
-        // also where COMMIT was not sent: its locks would stall the next run
+        // even if COMMIT was not sent: the next run would wait for its locks
         if matches!(failed.classification.fault(), Fault::Disconnect(_)) || failed.is_in_doubt() {
             self.past.add(&lease);
         }
         if failed.classification.outcome() == Outcome::Unknown {
             match (self.facts.delivery, doubtful) {
-                // whatever it was: another run will find out
+                // another run finds out by the token
                 (Delivery::ExactlyOnce, false) => {
                     failed.classification = Classification::disconnect(Disconnect::ServerLost, Outcome::Unknown);
                 }
@@ -145,11 +145,11 @@ impl<'c> Call<'c> {
             failed.classification = failed.classification.with_outcome(Outcome::Unknown);
             failed.obstacle = Some(Obstacle::InTransaction);
         }
-        lease.retire();
+        lease.end(End::Broken);
         self.with_state_lost(failed)
     }
 
-    /// The server answered the text that commits with an error, and this is what became of the transaction.
+    /// The server answered the text that commits with an error. `outcome` is that of the transaction.
     pub(crate) fn commit_refused(
         &mut self,
         error: mysql_async::Error,
@@ -163,7 +163,7 @@ impl<'c> Call<'c> {
         // an answer, and no loss of a connection
         failed.told = failed.classification.fault() != Fault::Refused;
         failed.classification = match failed.classification.fault() {
-            // another run will find out
+            // another run finds out by the token
             Fault::Other if outcome == Outcome::Unknown && obstacle.is_none() => Classification::refused(outcome),
             Fault::Disconnect(_) | Fault::Refused | Fault::RolledBack | Fault::Other => {
                 failed.classification.with_outcome(outcome)
@@ -203,12 +203,12 @@ impl<'c> Call<'c> {
         self.surface(Failure { outcome, lost_state, ..failure })
     }
 
-    /// A connection is closed with a transaction that may still be open at the server.
+    /// The connection is about to be closed, and its transaction may still be open at the server.
     pub(crate) fn leaves_behind(&mut self, lease: &Lease) {
         self.past.add(lease);
     }
 
-    /// What stands in the way of another run after a COMMIT of which nobody knows whether it took effect.
+    /// What prevents another run when it is not known whether COMMIT took effect: without a token, everything.
     pub(crate) fn cannot_find_out(&self) -> Option<Obstacle> {
         match self.facts.delivery {
             Delivery::ExactlyOnce => None,
@@ -216,13 +216,13 @@ impl<'c> Call<'c> {
         }
     }
 
-    /// Whether the table counts it as a loss of the connection.
+    /// Whether the table of conditions classifies the error as a lost connection.
     pub(crate) fn is_a_loss(&self, error: &mysql_async::Error) -> bool {
         matches!(classify(error, self.context(Stage::Command)).fault(), Fault::Disconnect(_))
     }
 
-    /// The closure has returned although its transaction has no connection: its own doing. `abandoned` if it dropped the
-    /// future of a statement; otherwise something that it has left behind still uses the connection.
+    /// The closure has returned, and its transaction has no connection, because of the closure itself. `abandoned`: it dropped
+    /// the future of a statement. Otherwise something that it spawned still uses the connection.
     pub(crate) fn without_connection(&self, abandoned: bool, doubtful: bool) -> Failed {
         let (what, classification, obstacle) = if abandoned {
             let outcome = if doubtful { Outcome::Unknown } else { Outcome::NotExecuted };
@@ -248,7 +248,7 @@ impl<'c> Call<'c> {
 }
 
 impl Call<'_> {
-    /// The connection of the session or transaction, alive; `None` if a session has none and misses nothing.
+    /// The connection of the session or transaction, alive. `None` if a session has no connection and has lost no state.
     pub(super) async fn bound_lease(&self, slot: &Arc<Slot>, now: Instant) -> Result<Option<Lease>, Failed> {
         let no_more = |what: &str| own(io::ErrorKind::NotConnected, what);
         if slot.with_standing(|standing| standing.over) == Some(true) {
@@ -267,7 +267,7 @@ impl Call<'_> {
                     return Err(failed);
                 }
                 self.shared.listeners.counting.retired.add_one();
-                lease.retire();
+                lease.end(End::Broken);
             }
             None if self.binding.is_transaction() => {
                 return Err(self.ended_in(slot, no_more("the connection of the transaction was lost")));
@@ -283,7 +283,7 @@ impl Call<'_> {
         Err(self.ended(no_more("the connection of the session was lost"), Obstacle::StateLost))
     }
 
-    /// Another connection, with the state of the session made anew by the user's hook.
+    /// Another connection, on which the user's hook has rebuilt the state of the session.
     async fn rebuilt(&self, slot: &Arc<Slot>, rebuild: &Rebuild, now: Instant) -> Result<Lease, Failed> {
         let lease = self.pooled_lease(now).await?;
         match rebuild(Slot::holding(lease)).await {
@@ -313,7 +313,8 @@ impl Call<'_> {
         Failed { classification: failed.classification.with_outcome(outcome), ..failed }
     }
 
-    /// A statement on this connection has failed: sees to it that it is not sent again where there is something to miss.
+    /// A statement on this connection has failed. Notes what prevents that it is sent again: the transaction that it belongs
+    /// to, or the state of its session.
     pub(super) fn bind(&self, slot: &Slot, failed: &mut Failed, lease: &Lease) {
         let fault = failed.classification.fault();
         failed.classification = failed.classification.with_outcome(in_doubt(slot, failed.classification.outcome()));
@@ -338,12 +339,12 @@ impl Call<'_> {
     }
 }
 
-/// The outcome of a statement of a transaction is that of the transaction if its closure goes no further: it is rolled
-/// back, unless a part of it, or an earlier run of it, may have been committed.
+/// The outcome that a statement of a transaction reports: that of the transaction if its closure returns the error. Then it is
+/// rolled back, unless a part of it or an earlier run may have been committed.
 pub(crate) fn in_doubt(slot: &Slot, own: Outcome) -> Outcome {
     let of_transaction = slot.with_standing(|standing| match own {
         _ if standing.lost_before => Outcome::Unknown,
-        // the server's answer to this statement, whatever comes of the transaction
+        // the server's answer to this statement, whatever becomes of the transaction
         Outcome::Failed => Outcome::Failed,
         Outcome::NotExecuted | Outcome::Unknown if standing.doubtful => Outcome::Unknown,
         Outcome::NotExecuted | Outcome::Unknown => Outcome::NotExecuted,

@@ -1,4 +1,4 @@
-//! The connection of an attempt: from the pool or of a session, with what earlier attempts have left at the server settled.
+//! The connection of an attempt: from the pool or of a session, and fenced against earlier attempts.
 
 use std::{io, mem, sync::Arc, time::Instant};
 
@@ -14,21 +14,20 @@ use crate::{
     error::Kind,
     event::Event,
     outage::Closed,
-    pool::{Lease, NoConnection, Slot},
+    pool::{End, Lease, NoConnection, Slot},
     sql::StateKinds,
     verdict::{Classification, Disconnect, Fault, Obstacle, Outcome},
 };
 
 impl Call<'_> {
-    /// The connection of another attempt: alive a moment ago, paid for, with what earlier attempts have left at the server
-    /// settled.
+    /// The connection of the next attempt: alive a moment ago, paid for from the budget, and fenced against earlier attempts.
     pub(super) async fn next_lease(&mut self, now: Instant) -> std::result::Result<Lease, Failed> {
         let lease = match self.checkout(now).await {
             Ok(lease) if !self.pays() => {
                 match self.binding {
                     // a session keeps the connection that it got, with what was rebuilt on it
-                    Binding::Session(_) | Binding::Transaction(_) => lease.finish(StateKinds::NONE),
-                    Binding::Free => lease.put_by(),
+                    Binding::Session(_) | Binding::Transaction(_) => lease.end(End::Answered(StateKinds::NONE)),
+                    Binding::Free => lease.end(End::Unused),
                 }
                 return Err(self.too_expensive());
             }
@@ -49,13 +48,13 @@ impl Call<'_> {
     async fn checkout(&mut self, now: Instant) -> std::result::Result<Lease, Failed> {
         self.began = now;
         let before = self.shared.outage.epoch();
-        // what is rare is boxed: the future of a call that needs nothing of it is the smaller for that
+        // the rare case is boxed, which keeps the future of the others small
         let lease = match self.binding {
             Binding::Free => self.pooled_lease(now).await,
             Binding::Session(slot) | Binding::Transaction(slot) => Box::pin(self.lease_of_session(slot, now)).await,
         };
         if self.shared.outage.epoch() != before {
-            // it waited for the end of an outage, and what it finds is news
+            // it waited for the end of an outage: what it finds is newer than that
             self.began = Instant::now();
         }
         lease
@@ -152,15 +151,15 @@ impl Call<'_> {
         if needs.contains(StateKinds::SEQUENCE) && !slot.can_tell(StateKinds::SEQUENCE) && !lease.is_pristine() {
             let may_be_reset = slot.state().is_neutral();
             if !may_be_reset || !lease.forget_callers(self.limits()).await {
-                lease.retire();
+                lease.end(End::Broken);
                 return Err(self.forgotten());
             }
         }
         Ok(lease)
     }
 
-    /// The statement asks for the last insert id, and the session has inserted nothing: the connection may still know the id
-    /// of the one who used it before. A new connection tells 0.
+    /// The statement asks for the last insert id, and the session has inserted nothing. The connection may still have the id of
+    /// its last user. A new connection would return 0.
     async fn forget_insert_id(&self, slot: &Slot, lease: &mut Lease) -> std::result::Result<(), Failed> {
         match self.exchange(lease, true, async |conn| conn.query_drop("SET last_insert_id = 0").await).await {
             Ok(()) => {
@@ -171,8 +170,8 @@ impl Call<'_> {
         }
     }
 
-    /// Whether the text asks for what a lost connection of the session knew, such as its last insert id: any other connection
-    /// would answer with what another caller has left there.
+    /// Whether the text asks for what a lost connection of the session knew, such as its last insert id. Another connection would
+    /// answer with a value of another caller.
     pub(super) fn misses(&self, slot: &Slot) -> bool {
         let needs = self.facts.reading.needs();
         !needs.is_empty() && !slot.forgotten(needs).is_empty()
@@ -183,10 +182,10 @@ impl Call<'_> {
         self.ended(own(io::ErrorKind::NotConnected, what), Obstacle::StateLost)
     }
 
-    /// Sees to it that what lost attempts left at the server does not happen after the replay that is about to be sent.
+    /// Fences: what lost attempts left at the server must not happen after the replay that is about to be sent.
     ///
-    /// A write waits until it is known that their sessions have ended. For a read it does not matter; theirs are killed
-    /// all the same, so that abandoned scans do not pile up.
+    /// A write waits until their sessions are known to have ended. A read does not wait. Its lost sessions are killed too, so that
+    /// abandoned scans do not pile up.
     async fn fence(&mut self, lease: &mut Lease) -> std::result::Result<(), Failed> {
         let reading = self.facts.reading;
         loop {

@@ -1,8 +1,7 @@
 //! What an error of the server has left of the transaction that its statement ran in.
 //!
-//! An ERR packet has no status flags, every other answer has: so the server is asked, before anything else is sent on that
-//! connection. What it is asked for are its warnings, which tell too whether it has left changes to tables that have no
-//! transactions; or a ping.
+//! An ERR packet has no status flags, so the server is asked before anything else is sent on that connection: by a ping, or by
+//! SHOW WARNINGS, which also shows whether it has left changes to tables without transactions.
 
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use crate::{
     classify::{Stage, classify},
     conditions::{Undone, answers, of_server},
     driver::copy,
-    pool::{Lease, Slot, Trouble},
+    pool::{End, Lease, Slot, Trouble},
     savepoint,
     sql::Effect,
     verdict::{Classification, Fault, Obstacle, Outcome},
@@ -41,17 +40,17 @@ pub(crate) fn commits_nothing(error: &ServerError) -> bool {
 }
 
 impl Call<'_> {
-    /// Whether the transaction is still open, by the server's flags: asked for where its last answer was an error.
+    /// Whether the server's status flags show an open transaction. A ping gets them if the last answer was an error.
     pub(crate) async fn is_still_in_transaction(&self, lease: &mut Lease) -> mysql_async::Result<bool> {
         if lease.status().is_none() {
             self.exchange(lease, true, async |conn| conn.ping().await).await?;
         }
-        // without flags, which no server was seen to leave out, nothing is known
+        // no server was seen to leave the flags out; if one does, nothing is known
         Ok(lease.status().is_none_or(|status| status.in_transaction))
     }
 
-    /// Whether the server may have left changes if it rolled the transaction back with this error. Asked before anything else:
-    /// a ping clears the warnings (seen on MariaDB 10.11).
+    /// If the server rolled the transaction back with this error: whether it may have left changes. Has to be the first question,
+    /// because a ping clears the warnings (seen on MariaDB 10.11).
     pub(super) async fn may_have_left_changes(
         &self,
         lease: &mut Lease,
@@ -70,7 +69,7 @@ impl Call<'_> {
 
     /// What the error of a statement with this effect has left of the transaction that it ran in.
     ///
-    /// `rolls_back`: the server has told that it left no changes if it rolled back.
+    /// `rolls_back`: it is known that no changes are left if the server rolled back.
     async fn left_by_error(
         &self,
         lease: &mut Lease,
@@ -88,8 +87,8 @@ impl Call<'_> {
         })
     }
 
-    /// The server has answered a statement of a transaction or session with an error. Finds out what that has left of the
-    /// transaction, and sees to it that nothing goes on as if it were there. An error is that of the connection, which is lost.
+    /// The server has answered a statement of a transaction or session with an error. Finds out what is left of the transaction,
+    /// and notes it in the slot and in `failed`. Returns an error if the connection is lost.
     pub(super) async fn after_error(
         &self,
         slot: &Arc<Slot>,
@@ -132,7 +131,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// A COMMIT of the session's own failed, with the release of our savepoint before it.
+    /// A COMMIT of a session failed, before which our savepoint was released.
     async fn after_failed_commit(
         &self,
         slot: &Arc<Slot>,
@@ -165,7 +164,7 @@ impl Call<'_> {
 
     fn after_error_in_closure(&self, slot: &Slot, failed: &mut Failed, lease: &Lease, left: Left) {
         let fault = failed.classification.fault();
-        // a user's own classification may have said that it is nothing of the kind
+        // the user's own classification may have overruled the table
         let own = fault == Fault::Other && classify(&failed.error, self.context(Stage::Command)).fault() != fault;
         let (classification, obstacle) = match left {
             Left::Open if fault == Fault::Other => return,
@@ -195,7 +194,7 @@ impl Call<'_> {
         failed.obstacle = Some(obstacle.unwrap_or(Obstacle::InTransaction));
     }
 
-    /// The server had answered a statement with an error, and the connection was lost before it told what that has left.
+    /// The server had answered a statement with an error. The connection was lost before it said what that has left.
     pub(super) fn lost_after_error(&mut self, slot: &Arc<Slot>, lost: mysql_async::Error, lease: Lease) -> Failed {
         let mut failed = self.failed(lost, self.context(Stage::Command), Some(lease.connection_id()));
         if Effect::of(self.facts.reading) != Effect::Keeps {
@@ -203,7 +202,7 @@ impl Call<'_> {
         }
         self.bind(slot, &mut failed, &lease);
         self.past.add(&lease);
-        lease.retire();
+        lease.end(End::Broken);
         if slot.is_at_a_loss() {
             failed.obstacle = Some(Obstacle::StateLost);
         }

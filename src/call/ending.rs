@@ -8,7 +8,7 @@ use crate::{
     decide::{Decision, decide, reason_of},
     error::{Error, Failure, Kind},
     event::Event,
-    pool::Lease,
+    pool::{End, Lease},
     sql::StateKinds,
     verdict::{Classification, Fault, Obstacle, Outcome, Reason},
 };
@@ -16,7 +16,7 @@ use crate::{
 impl Call<'_> {
     pub(super) fn surface(&self, failure: Failure) -> Error {
         let error = Error::new(failure);
-        // a statement of a transaction gives nothing up: its transaction may be run again
+        // the transaction of a statement may be run again, so its error is not the end of a call
         let of_transaction = self.binding.is_transaction();
         if !of_transaction && (error.reason() != Reason::NotALoss || self.facts.attempts > 1) {
             self.shared.listeners.emit(&Event::GaveUp { error: &error });
@@ -27,11 +27,11 @@ impl Call<'_> {
     /// A stream lost its connection after it had handed out rows.
     pub(crate) fn stream_broke(mut self, error: mysql_async::Error, lease: Lease, rows: u64) -> Error {
         let mut failed = self.failed(error, self.context(Stage::Reply), Some(lease.connection_id()));
-        // with the connection the transaction that it was in is gone, whatever the closure makes of that
+        // the transaction is gone with the connection, even if the closure ignores the error
         if let Some(slot) = self.binding.slot() {
             self.bind(slot, &mut failed, &lease);
         }
-        lease.retire();
+        lease.end(End::Broken);
         if failed.classification.fault() != Fault::Other {
             failed.obstacle = Some(Obstacle::RowsDelivered);
         }
@@ -46,7 +46,7 @@ impl Call<'_> {
         self.surface(Failure { rows, lost_state, ..failure })
     }
 
-    /// What the caller is told of as lost: the state of the session, and what the statement asks for.
+    /// What the error reports as lost: the state of the session, and what the statement asks for.
     pub(super) fn lost_state(&self) -> StateKinds {
         self.binding
             .slot()

@@ -14,11 +14,11 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
     pub(super) reading: Reading,
-    /// `None`: it has no statement, and is made for the sake of a connection.
+    /// `None` if the call has no statement and only needs a connection.
     pub(super) length: Option<usize>,
-    /// It may release the lock that marks its session, which then tells nothing.
+    /// It may release the lock that marks its session: then a question about the mark has no answer.
     pub(super) hides_its_session: bool,
-    /// It may release that lock and be answered: later nothing can be concluded from the lock.
+    /// It may release that lock and succeed: from then on the connection counts as unmarked.
     pub(super) doubts_its_mark: bool,
     pub(super) delivery: Delivery,
     /// It is a whole transaction.
@@ -38,7 +38,7 @@ impl Facts {
         self.reading.state().union(self.reading.gives())
     }
 
-    /// What it wants of a server. A call without a statement will do with any.
+    /// What it needs from a server. A call without a statement needs no more than a read.
     pub(super) fn need(&self) -> Need {
         let reads = (self.reading.reads_only() || self.length.is_none()) && !self.transaction;
         if reads && !self.refused { Need::Read } else { Need::Write }
@@ -60,9 +60,9 @@ pub(crate) struct Failed {
     /// `ConnectionLost` has already been emitted for it, by a statement of the transaction, or `Down` by the call that found
     /// the outage.
     pub(super) told: bool,
-    /// The outage that it belongs to has lasted for so long.
+    /// How long the outage that it belongs to has lasted.
     pub(super) down_for: Option<Duration>,
-    /// What the error is to say, if not what its classification says.
+    /// What the error says instead of its classification.
     pub(super) kind: Option<Kind>,
 }
 

@@ -1,7 +1,7 @@
-//! What lost attempts may have left at the server.
+//! The fence: ends what lost attempts may have left at the server.
 //!
-//! A server does not notice that its client is gone while it executes. What a lost attempt left there is ended before a
-//! replay, and when the call ends without one: also when its caller just goes away.
+//! A server does not notice that its client is gone while it executes a statement. The session of a lost attempt is ended
+//! before a replay. It is also ended when the call ends without a replay, or when the caller drops its future.
 
 use std::sync::Arc;
 
@@ -19,12 +19,12 @@ pub(crate) struct Past<'c> {
     servers: Vec<Option<Arc<str>>>,
 }
 
-/// How far the past is behind us.
+/// Whether the lost attempts can still have an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Settled {
-    /// Nothing of it will happen any more, or it does not matter.
+    /// They cannot, or it does not matter.
     All,
-    /// Of one session it is not known; the others are still to be settled.
+    /// It is not known of one session. The others are still to be settled.
     Unfenced(Unfenced),
     /// A session did not end before the deadline.
     Late,
@@ -49,22 +49,23 @@ impl<'c> Past<'c> {
         self.sessions.push(session);
     }
 
-    /// Whether all of it happened on the server of this connection: others may never hear of it, or hear of it later.
+    /// Whether all lost attempts were on the server of this connection. Another server may replicate their effect later, or
+    /// never.
     pub(crate) fn was_on_the_server_of(&self, lease: &Lease) -> bool {
         let here = lease.session();
         let server = here.as_ref().map(Backend::server);
         server.is_some() && self.servers.iter().all(|lost| lost.as_ref() == server)
     }
 
-    /// Nothing has come of it, wherever it happened.
+    /// It is proved that no lost attempt has had an effect.
     pub(crate) fn came_to_nothing(&mut self) {
         self.servers.clear();
     }
 
     /// Ends the sessions, from the connection of the replay.
     ///
-    /// With `wait` it returns only when each has been seen gone. `hidden` says that the statement may have released the
-    /// lock that marks its session, which then tells nothing.
+    /// With `wait` it returns only when each has been seen gone. `hidden`: the statement may have released the lock that marks
+    /// its session, so that a session that is not found may still be there.
     pub(crate) async fn settle(
         &mut self,
         lease: &mut Lease,
@@ -76,15 +77,15 @@ impl<'c> Past<'c> {
             let fate = match session {
                 None => Fate::Unmarked,
                 Some(session) if session.target() != lease.target_index() && !wait => {
-                    // best effort, and nobody waits for it
+                    // best effort, in the background
                     self.shared.abandon(session.clone());
                     Fate::StillThere
                 }
                 Some(session) if session.target() != lease.target_index() => {
                     self.shared.end_elsewhere(session, wait, limits).await
                 }
-                // an error ends the connection: a late answer would be taken for that to its statement
-                Some(session) => lease.end(session, wait, limits).await?,
+                // after an error the connection is closed: its next statement could read a late answer as its own
+                Some(session) => lease.end_session(session, wait, limits).await?,
             };
             if fate == Fate::StillThere && wait {
                 return Ok(Settled::Late);

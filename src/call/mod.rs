@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Failure, Kind, Result},
     event::Event,
     policy::{RetryPolicy, Schedule, Settings},
-    pool::{Lease, Limits, Shared},
+    pool::{End, Lease, Limits, Shared},
     span::CallSpan,
     sql::{self, Reading, StateKinds},
     statement::Delivery,
@@ -162,7 +162,7 @@ impl<'c> Call<'c> {
     pub(crate) async fn run<A: Attempt>(&mut self, attempt: A) -> Result<A::Output> {
         let span = self.span.clone();
         let (output, lease) = span.cover(self.run_work(Attempts(attempt))).await?;
-        lease.finish(self.leaves());
+        lease.end(End::Answered(self.leaves()));
         Ok(output)
     }
 

@@ -1,4 +1,4 @@
-//! One attempt: a request to the driver, and what is made of its reply.
+//! One attempt: a request to the driver, and how its reply is read.
 //!
 //! The methods of the executor are the combinations of a request (text, or prepared with parameters) and a sink
 //! (all rows, the first row, a summary). A sink keeps rows to itself until the reply has ended well, so that nothing
@@ -70,10 +70,10 @@ pub(crate) trait Attempt: Send {
     /// What a successful attempt yields.
     type Output: Send;
 
-    /// About so many bytes are sent.
+    /// How many bytes are sent, roughly.
     fn size(&self) -> usize;
 
-    /// The longest packet that is sent first has so many bytes at least.
+    /// A lower bound for the length in bytes of the longest packet that is sent first.
     fn longest_packet(&self) -> usize;
 
     /// Runs it once.
@@ -177,7 +177,7 @@ async fn prepare(conn: &mut Conn, sql: &[u8], cached: bool, progress: &Progress)
     Ok(statement)
 }
 
-/// About so many bytes are sent for the parameters.
+/// How many bytes are sent for the parameters, roughly.
 fn size_of_params(params: &Params) -> usize {
     let size = |value: &Value| if let Value::Bytes(bytes) = value { bytes.len() } else { size_of::<Value>() };
     match params {
@@ -331,7 +331,7 @@ impl Attempt for Ping {
     }
 }
 
-/// No command at all: for the sake of the connection.
+/// No command: the call only needs a connection.
 pub(crate) struct Untouched;
 
 impl Attempt for Untouched {

@@ -12,6 +12,7 @@ use crate::{
     handle::Handle,
     methods::statement_methods,
     policy::RetryPolicy,
+    pool::End,
     session::Session,
     statement::AsStatement,
     stream::RowStream,
@@ -132,7 +133,7 @@ impl Executor {
             if lease.forget_callers(call.limits()).await {
                 return Ok(Connection::new(lease));
             }
-            lease.retire();
+            lease.end(End::Broken);
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::tasks::{probe::probe, retake::retake};
-use super::{Backend, Fate, Lease, Limits, NoConnection, Shared};
+use super::{Backend, End, Fate, Lease, Limits, NoConnection, Shared};
 use crate::{
     conditions::{unavailable_at_connect, unavailable_at_statement},
     event::Event,
@@ -138,10 +138,10 @@ impl Shared {
             let lease = Lease::new(conn, &self, index);
             if target.records.is_current(lease.connection()) {
                 // this one was made since: all older ones are closed
-                lease.put_by();
+                lease.end(End::Unused);
                 return;
             }
-            lease.retire();
+            lease.end(End::Broken);
         }
     }
 

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Lease, Limits, Shared, bounded,
+    End, Lease, Limits, Shared, bounded,
     introduction::introduce,
     lane::{Taken, WINDOW},
     records::{Condition, Status},
@@ -90,7 +90,7 @@ impl Shared {
                     permit.hand_over();
                     return Ok(lease.with_permit());
                 }
-                lease.retire();
+                lease.end(End::Broken);
                 self.listeners.counting.retired.add_one();
             }
         }

@@ -19,11 +19,21 @@ use super::{
 };
 use crate::sql::StateKinds;
 
-/// A held connection that has idled for this long is pinged before it is used: the driver has no way to look at its
-/// socket, as its pool has. No server's `wait_timeout` is shorter than twice that.
+/// A connection that a session has held idle for this long is pinged before it is used. (Only the driver's pool can look at
+/// its socket.) The shortest `wait_timeout` of a server is twice as long.
 const CHECK_AFTER: Duration = Duration::from_millis(500);
 
-/// A connection taken out of the pool. Goes back with [`finish`](Lease::finish); is closed when dropped without.
+/// How the use of a connection ends.
+pub(crate) enum End {
+    /// A statement of a caller was answered, and its reply read to the end. It may have left this state.
+    Answered(StateKinds),
+    /// No statement of a caller was answered on it.
+    Unused,
+    /// It cannot be used again, and is closed.
+    Broken,
+}
+
+/// A connection taken out of the pool. It goes back with [`end`](Lease::end), and is closed when it is dropped without.
 pub(crate) struct Lease {
     conn: Option<Conn>,
     shared: Arc<Shared>,
@@ -31,11 +41,11 @@ pub(crate) struct Lease {
     target: usize,
     permit: bool,
     under_way: bool,
-    /// It was used by more than one call: the last answer does not tell what those before it left.
+    /// It was used by more than one call, so the flags of the last answer do not show what earlier ones left.
     bound: bool,
     /// A prepared statement that the driver does not keep.
     statement: Option<Statement>,
-    /// Where it belongs between statements, if not in the pool.
+    /// The session that it returns to, if it does not return to the pool.
     home: Option<Arc<Slot>>,
 }
 
@@ -62,7 +72,7 @@ impl Lease {
         self.target
     }
 
-    /// Its statement has been answered, and the connection is kept: nobody waits.
+    /// Its statement has been answered, and the connection is kept: no task waits for an answer any more.
     pub(crate) fn unpark(&self) {
         self.records().unpark(self.place());
     }
@@ -81,7 +91,7 @@ impl Lease {
         self.records().made(self.connection()).unwrap_or(self.shared.made)
     }
 
-    /// Where others look whether it has fallen silent.
+    /// Where the watch finds it.
     pub(crate) fn place(&self) -> Place {
         Place { target: self.target, key: key(self.connection()) }
     }
@@ -98,12 +108,12 @@ impl Lease {
         self
     }
 
-    /// From now on it belongs to nobody but the caller.
+    /// From now on it does not return to its session by itself.
     pub(super) fn leave_home(&mut self) -> Option<Arc<Slot>> {
         self.home.take()
     }
 
-    /// What the server says of the session after its last answer.
+    /// The server's status flags in its last answer.
     pub(crate) fn status(&self) -> Option<Status> {
         Status::of(self.connection())
     }
@@ -112,7 +122,7 @@ impl Lease {
         self.records().autocommit(self.connection())
     }
 
-    /// Whether the server still holds the session after it has idled for so long. Asks it only where that is in doubt.
+    /// Whether the server still has the session after this idle time. After a long one it is pinged.
     pub(crate) async fn is_alive(&mut self, idle: Duration, limits: Limits) -> bool {
         idle < CHECK_AFTER || bounded(self.conn().ping(), "ping", limits).await.is_ok()
     }
@@ -137,7 +147,7 @@ impl Lease {
         self.records().packet_limit(self.connection()).is_some_and(|limit| length > limit)
     }
 
-    /// The session, as others can find it; `None` if the server does not go along.
+    /// The session, as it can be found from another connection; `None` if it has no mark.
     pub(crate) fn session(&self) -> Option<Backend> {
         self.records().session(self.connection())
     }
@@ -153,7 +163,12 @@ impl Lease {
     }
 
     /// Ends another session from this one. See [`Backend::end`].
-    pub(crate) async fn end(&mut self, other: &Backend, wait: bool, limits: Limits) -> mysql_async::Result<Fate> {
+    pub(crate) async fn end_session(
+        &mut self,
+        other: &Backend,
+        wait: bool,
+        limits: Limits,
+    ) -> mysql_async::Result<Fate> {
         let own = self.session();
         let fate = other.end(self.conn(), own.as_ref(), wait, limits).await?;
         if fate == Fate::Unmarked {
@@ -184,34 +199,33 @@ impl Lease {
         self.connection().id()
     }
 
-    /// Gives the connection back after a statement whose reply was read to its end.
+    /// Ends the use of the connection. A lease that is dropped without this ends as [`End::Broken`].
     ///
-    /// It goes straight into the pool if the statement left nothing behind, by its text and by the server's status
-    /// flags; otherwise it is reset first, in the background, under a time-out. That of a session goes back to it.
-    pub(crate) fn finish(mut self, leaves: StateKinds) {
+    /// After a statement it goes straight to the next caller if that left nothing behind, by its text and by the server's
+    /// status flags. Otherwise it is reset first, in the background, within a time-out. The connection of a session goes back
+    /// to the session.
+    pub(crate) fn end(mut self, how: End) {
+        let (leaves, answers) = match how {
+            End::Answered(leaves) => (leaves, 1),
+            End::Unused => (StateKinds::NONE, 0),
+            End::Broken => return,
+        };
         if !self.close_statement() {
-            return self.retire();
+            return;
         }
         if let Some(home) = self.home.take() {
             self.unpark();
             return home.put_back(self, leaves);
         }
         let now = Instant::now();
-        match self.records().give_back(self.connection(), now, 1) {
+        match self.records().give_back(self.connection(), now, answers) {
             Returned::AsItBegan if leaves.is_neutral() => self.hand_on(now),
             // a text that leaves nothing behind changed none of the flags
             Returned::Unseen if leaves.is_neutral() && !self.bound => self.hand_on(now),
-            Returned::AsItBegan | Returned::Unseen | Returned::Changed if self.is_resettable() => self.reset(),
-            Returned::AsItBegan | Returned::Unseen | Returned::Changed | Returned::Over => self.retire(),
-        }
-    }
-
-    /// Gives the connection back after housekeeping: no statement of a caller's was answered on it.
-    pub(crate) fn put_by(self) {
-        let now = Instant::now();
-        match self.records().give_back(self.connection(), now, 0) {
-            Returned::AsItBegan | Returned::Unseen => self.put_back(now),
-            Returned::Changed | Returned::Over => self.retire(),
+            Returned::AsItBegan | Returned::Unseen | Returned::Changed if answers > 0 && self.is_resettable() => {
+                self.reset();
+            }
+            Returned::AsItBegan | Returned::Unseen | Returned::Changed | Returned::Over => {}
         }
     }
 
@@ -229,14 +243,9 @@ impl Lease {
         self.target().resettable && self.records().shape(self.connection()).is_some()
     }
 
-    /// A connection that was leased here has left: it is not used again.
+    /// The connection that was leased here was moved elsewhere by its borrower: it is not used again.
     pub(crate) fn disown(&self, place: Place) {
         self.shared.records(place).disown(place.key);
-    }
-
-    /// Closes the connection, saying goodbye if that can be done without waiting.
-    pub(crate) fn retire(self) {
-        drop(self);
     }
 
     /// To the next caller.
@@ -261,12 +270,12 @@ impl Lease {
     fn reset(mut self) {
         // without a runtime (a stream dropped at the very end of a program) it is just closed
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return self.retire();
+            return self.end(End::Broken);
         };
         self.shared.listeners.counting.resets.add_one();
         runtime.spawn(async move {
             let limit = self.shared.reset_timeout;
-            // without an answer there may be a statement under way still, whose rows were not read to their end
+            // without an answer a statement may still be under way, with rows that were not read
             self.sending();
             let answer = tokio::time::timeout(limit, self.renew()).await;
             if matches!(answer, Ok(Ok(_))) {
@@ -277,12 +286,12 @@ impl Lease {
             if renewed && self.records().give_back(self.connection(), now, 0) == Returned::AsItBegan {
                 self.put_back(now);
             } else {
-                self.retire();
+                self.end(End::Broken);
             }
         });
     }
 
-    /// Sees to it that the session tells nothing of who used it before; `false` if that cannot be done.
+    /// Resets the session, so that it knows nothing of its earlier users; `false` if that is not possible.
     pub(crate) async fn forget_callers(&mut self, limits: Limits) -> bool {
         if self.is_pristine() {
             return true;
@@ -301,7 +310,7 @@ impl Lease {
         self.records().is_pristine(self.connection())
     }
 
-    /// Makes the session as a new one is; `false` if that cannot be done.
+    /// Restores the session to the state of a new one; `false` if that is not possible.
     async fn renew(&mut self) -> mysql_async::Result<bool> {
         match self.try_to_renew().await {
             Err(mysql_async::Error::Server(_)) => Ok(false),

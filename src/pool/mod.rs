@@ -43,7 +43,7 @@ mod tasks;
 pub(crate) use backend::{Backend, Doing, Fate, doing};
 pub(crate) use checkout::NoConnection;
 use lane::Lane;
-pub(crate) use lease::Lease;
+pub(crate) use lease::{End, Lease};
 pub(crate) use limits::Limits;
 pub(crate) use parking::{Finding, GivenUp, Place};
 use records::Records;

@@ -1,7 +1,7 @@
 //! The connection of a session, between its statements.
 //!
-//! A session keeps one connection, and what its statements have left on it. When that connection is lost, the state is
-//! lost with it, and nobody may go on as if it were there: the slot remembers what was lost until the caller was told.
+//! A session keeps one connection, and the state that its statements leave on it. When that connection is lost, the state is
+//! lost with it. The slot remembers what was lost until the caller has got an error that names it.
 
 use std::{
     future::Future,
@@ -28,11 +28,11 @@ pub(crate) struct Slot(Mutex<Held>);
 #[derive(Default)]
 struct Held {
     lease: Option<(Lease, Instant)>,
-    /// What statements have left on the connection: on the one that is here, or on the one that was lost.
+    /// What statements have left on the connection: the present one, or the lost one if `lost`.
     state: StateKinds,
-    /// What the connection that is here can tell of its statements: the last insert id and the like.
+    /// What the present connection knows of the session's statements, such as the last insert id.
     told: StateKinds,
-    /// What a connection that was lost could tell, as long as no statement has put something else in its place.
+    /// What lost connections knew, until a statement replaces it on the present one.
     forgotten: StateKinds,
     in_transaction: bool,
     /// The transaction that is open has our savepoint: it was begun by a text that sets it.
@@ -43,19 +43,19 @@ struct Held {
     erred: bool,
     /// What became of the transaction that the caller has begun by text, and has not ended yet.
     broken: Option<Broken>,
-    /// It was rolled back, and nobody has been told.
+    /// The server has rolled it back, and no error has reported that yet.
     untold: bool,
-    /// The connection was lost, with state, and nobody has been told.
+    /// The connection was lost, with state, and no error has reported that yet.
     lost: bool,
-    /// Makes the state anew on another connection.
+    /// Rebuilds the state on another connection.
     rebuild: Option<Arc<Rebuild>>,
-    /// The slot is that of a transaction: no other connection will do.
+    /// The slot belongs to a transaction, which cannot continue on another connection.
     transaction: Option<Standing>,
-    /// The session that the transaction runs on: it has lost its connection if it does not get it back.
+    /// The session that the transaction runs on. If the connection does not return to it, the session has lost it.
     outer: Option<Arc<Slot>>,
 }
 
-/// Works on the connection of a new slot, and gives it back with its state, if it was not lost.
+/// Works on the connection of a new slot. Returns it with its state, unless it was lost.
 pub(crate) type Rebuild = dyn Fn(Arc<Slot>) -> Rebuilding + Send + Sync;
 pub(crate) type Rebuilding = Pin<Box<dyn Future<Output = Result<Option<(Lease, StateKinds)>>> + Send>>;
 
@@ -87,7 +87,7 @@ impl Slot {
         Some((lease.at_home(self), now.saturating_duration_since(used)))
     }
 
-    /// Puts the connection back after a statement, which may have left this.
+    /// Puts the connection back after a statement that may have left this state.
     pub(crate) fn put_back(&self, lease: Lease, leaves: StateKinds) {
         let status = lease.status();
         let began_with = lease.began_with_autocommit();
@@ -95,7 +95,7 @@ impl Slot {
         held.state = held.state.union(leaves.lasting());
         held.note_told(leaves.told(), lease.connection().last_insert_id().is_some());
         let (erred, effect) = (mem::take(&mut held.erred), mem::take(&mut held.effect));
-        // an error of the server has no flags, and where they were not asked for all is as it was
+        // an ERR packet has no flags; where they were not asked for, nothing has changed
         if let Some(status) = status {
             if status.in_transaction || status.autocommit != began_with {
                 held.state = held.state.union(StateKinds::TRANSACTION);
@@ -141,19 +141,19 @@ impl Slot {
         }
     }
 
-    /// What was lost and not yet told; nothing if nothing was.
+    /// The state that was lost and not reported yet.
     pub(crate) fn missing(&self) -> StateKinds {
         let held = self.lock();
         if held.lost { held.state } else { StateKinds::NONE }
     }
 
-    /// Whether there is state missing that nobody will make anew.
+    /// Whether state was lost that no hook will rebuild.
     pub(crate) fn is_at_a_loss(&self) -> bool {
         let held = self.lock();
         held.lost && held.rebuild.is_none()
     }
 
-    /// What is to be done on another connection.
+    /// The hook that rebuilds the state on another connection.
     pub(crate) fn rebuild(&self) -> Option<Arc<Rebuild>> {
         self.lock().rebuild.clone()
     }
@@ -162,17 +162,17 @@ impl Slot {
         self.lock().rebuild = Some(rebuild);
     }
 
-    /// There is another connection, with this state.
+    /// Another connection has taken the place of the lost one. It has this state.
     pub(crate) fn begin_anew(&self, state: StateKinds) {
         let mut held = self.lock();
         (held.lost, held.state) = (false, state.lasting());
         held.note_told(state.told(), true);
     }
 
-    /// Tells the caller what was lost, if anything was and nobody will make it anew: the session begins without it.
+    /// What was lost and no hook will rebuild, for the error that reports it. The session begins without it.
     pub(crate) fn acknowledge(&self) -> StateKinds {
         let mut held = self.lock();
-        // what the server has rolled back no hook makes anew
+        // no hook rebuilds what the server has rolled back
         let rolled_back = match mem::take(&mut held.untold) {
             true => StateKinds::TRANSACTION,
             false => StateKinds::NONE,
@@ -196,18 +196,18 @@ impl Slot {
         self.lock().lease = Some((lease, Instant::now()));
     }
 
-    /// Whether statements of the session have given the connection that is here what it tells of this kind.
+    /// Whether what the present connection knows of this kind comes from statements of this session.
     pub(crate) fn can_tell(&self, kind: StateKinds) -> bool {
         self.lock().told.contains(kind)
     }
 
-    /// There is no insert id of an earlier user of the connection any more.
+    /// The insert id of an earlier user of the connection was cleared.
     pub(crate) fn note_own_insert_id(&self) {
         let mut held = self.lock();
         held.told = held.told.union(StateKinds::INSERT_ID);
     }
 
-    /// Which of these kinds a connection that was lost could have told, and the one that is here cannot.
+    /// Which of these kinds a lost connection knew, and the present one does not.
     pub(crate) fn forgotten(&self, needs: StateKinds) -> StateKinds {
         self.lock().forgotten.intersection(needs)
     }
@@ -226,7 +226,7 @@ impl Slot {
 impl Held {
     /// A statement of a session was answered, and the server's flags are known.
     fn note_end(&mut self, was_open: bool, erred: bool, effect: Effect) {
-        // a text that says that it ends or begins a transaction is no surprise
+        // not where the text itself says that it ends or begins a transaction
         let is_surprise = match effect {
             Effect::Keeps | Effect::MayDoAnything => true,
             // a `CREATE TABLE` within a transaction commits it, as its user knows; one that failed may have done so
@@ -245,7 +245,7 @@ impl Held {
         self.has_savepoint &= self.in_transaction && !effect.is_explicit();
     }
 
-    /// A statement has run that gives this to tell.
+    /// A statement has run that leaves this knowledge on the connection.
     fn note_told(&mut self, given: StateKinds, has_insert_id: bool) {
         self.told = self.told.union(given);
         if !self.forgotten.is_empty() {
@@ -255,7 +255,7 @@ impl Held {
         }
     }
 
-    /// What is on the connection, which is taken away.
+    /// The state of the connection that is being taken away.
     fn take_state(&mut self) -> StateKinds {
         mem::take(&mut self.state).union(mem::take(&mut self.told))
     }

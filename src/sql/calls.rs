@@ -1,23 +1,23 @@
 //! Parentheses: whether the word before one calls a function, and which.
 
 use super::kinds::StateKinds;
-use super::lexer::Kind;
+use super::lexer::LexemeKind;
 use super::names::{self, Capitals, Name, is};
-use super::reader::{Reader, Token};
+use super::reader::{Lexeme, Reader};
 
 impl Reader<'_> {
     #[inline(always)]
-    pub(super) fn open(&mut self, token: Token) {
-        if self.last.kind == Kind::Word {
+    pub(super) fn open(&mut self, token: Lexeme) {
+        if self.last.kind == LexemeKind::Word {
             self.open_after_word(self.last.end() == token.start());
-        } else if matches!(self.last.kind, Kind::Backquoted | Kind::DoubleQuoted | Kind::Variable) {
+        } else if matches!(self.last.kind, LexemeKind::Backquoted | LexemeKind::DoubleQuoted | LexemeKind::Variable) {
             self.possible_call();
         }
     }
 
     /// `directly`: nothing stands between the word and the parenthesis.
     fn open_after_word(&mut self, directly: bool) {
-        if self.before.kind == Kind::Word && is(self.text(self.before), b"INTO") {
+        if self.before.kind == LexemeKind::Word && is(self.text(self.before), b"INTO") {
             // the table of an `INSERT`, the most common name before `(`
             return;
         }
@@ -52,14 +52,16 @@ impl Reader<'_> {
                 self.leaves(StateKinds::USER_LOCK);
                 self.ties.frees_locks();
             }
-            Name::LastInsertId if next == Kind::Close => self.ties.uses(StateKinds::INSERT_ID),
+            Name::LastInsertId if next == LexemeKind::Close => self.ties.uses(StateKinds::INSERT_ID),
             Name::LastInsertId => {
                 self.leaves(StateKinds::SESSION_VARIABLES);
                 self.ties.gives(StateKinds::INSERT_ID);
             }
             Name::Diagnostics => self.ties.uses(StateKinds::DIAGNOSTICS),
             // With another argument it is a function of the user.
-            Name::LastValue if matches!(next, Kind::Word | Kind::Backquoted) => self.ties.uses(StateKinds::SEQUENCE),
+            Name::LastValue if matches!(next, LexemeKind::Word | LexemeKind::Backquoted) => {
+                self.ties.uses(StateKinds::SEQUENCE)
+            }
             Name::LastValue => {}
             Name::Writes => {
                 self.ties.provides(StateKinds::SEQUENCE);
@@ -79,19 +81,24 @@ impl Reader<'_> {
         }
         let neutral = match self.before.kind {
             // After an operand there can be an alias, an operator, a keyword, but no call.
-            Kind::Text | Kind::Number | Kind::Placeholder | Kind::Close | Kind::Backquoted | Kind::DoubleQuoted => true,
-            Kind::Word => self.named_by_word(),
-            Kind::Comma => self.names_common_table() || self.begins_lateral(),
-            Kind::Variable
-            | Kind::Open
-            | Kind::Dot
-            | Kind::At
-            | Kind::AtAt
-            | Kind::Equals
-            | Kind::Colon
-            | Kind::Semicolon
-            | Kind::Operator
-            | Kind::End => false,
+            LexemeKind::Text
+            | LexemeKind::Number
+            | LexemeKind::Placeholder
+            | LexemeKind::Close
+            | LexemeKind::Backquoted
+            | LexemeKind::DoubleQuoted => true,
+            LexemeKind::Word => self.named_by_word(),
+            LexemeKind::Comma => self.names_common_table() || self.begins_lateral(),
+            LexemeKind::Variable
+            | LexemeKind::Open
+            | LexemeKind::Dot
+            | LexemeKind::At
+            | LexemeKind::AtAt
+            | LexemeKind::Equals
+            | LexemeKind::Colon
+            | LexemeKind::Semicolon
+            | LexemeKind::Operator
+            | LexemeKind::End => false,
         };
         if !neutral {
             self.unknown();
@@ -118,15 +125,16 @@ impl Reader<'_> {
         let mut ahead = self.lexer;
         loop {
             let kind = ahead.next().0;
-            if kind == Kind::Close {
+            if kind == LexemeKind::Close {
                 break;
             }
-            if !matches!(kind, Kind::Word | Kind::Backquoted | Kind::DoubleQuoted | Kind::Comma) {
+            if !matches!(kind, LexemeKind::Word | LexemeKind::Backquoted | LexemeKind::DoubleQuoted | LexemeKind::Comma)
+            {
                 return false;
             }
         }
         let (kind, start) = ahead.next();
-        kind == Kind::Word && is(ahead.text(start, ahead.end()), b"AS") && ahead.next().0 == Kind::Open
+        kind == LexemeKind::Word && is(ahead.text(start, ahead.end()), b"AS") && ahead.next().0 == LexemeKind::Open
     }
 
     /// True for `LATERAL (SELECT`. MariaDB does not reserve the word, but no call takes a query without parentheses of

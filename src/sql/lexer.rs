@@ -11,7 +11,7 @@ use super::classes::{CLASSES, Class};
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum LexemeKind {
     /// An unquoted name or keyword, or a number with letters in it (`0x1F`, `1e5`), which may be a name as well.
     Word,
     /// A name in backquotes.
@@ -82,61 +82,61 @@ impl<'a> Lexer<'a> {
 
     /// The next token: what it is and where it begins.
     #[inline(always)]
-    pub(super) fn next(&mut self) -> (Kind, usize) {
+    pub(super) fn next(&mut self) -> (LexemeKind, usize) {
         loop {
             let start = self.at;
             let Some(&byte) = self.sql.get(start) else {
-                return (Kind::End, start);
+                return (LexemeKind::End, start);
             };
             self.at = start + 1;
             let kind = match CLASSES[usize::from(byte)] {
                 Class::Space => continue,
                 Class::Letter | Class::High => {
                     self.word(start);
-                    Kind::Word
+                    LexemeKind::Word
                 }
                 Class::Digit => self.number(start),
-                Class::Comma => Kind::Comma,
+                Class::Comma => LexemeKind::Comma,
                 Class::SingleQuote => {
                     self.quoted(b'\'');
-                    Kind::Text
+                    LexemeKind::Text
                 }
-                Class::Open => Kind::Open,
-                Class::Close => Kind::Close,
-                Class::Dot => Kind::Dot,
-                Class::Equals => Kind::Equals,
-                Class::Question => Kind::Placeholder,
-                Class::Operator => Kind::Operator,
-                Class::Semicolon => Kind::Semicolon,
+                Class::Open => LexemeKind::Open,
+                Class::Close => LexemeKind::Close,
+                Class::Dot => LexemeKind::Dot,
+                Class::Equals => LexemeKind::Equals,
+                Class::Question => LexemeKind::Placeholder,
+                Class::Operator => LexemeKind::Operator,
+                Class::Semicolon => LexemeKind::Semicolon,
                 Class::Backquote => {
                     self.backquoted(start);
-                    Kind::Backquoted
+                    LexemeKind::Backquoted
                 }
                 Class::DoubleQuote => {
                     self.double_quoted(start);
-                    Kind::DoubleQuoted
+                    LexemeKind::DoubleQuoted
                 }
                 Class::At => {
                     if self.peek() == Some(b'@') {
                         self.at += 1;
-                        Kind::AtAt
+                        LexemeKind::AtAt
                     } else {
-                        Kind::At
+                        LexemeKind::At
                     }
                 }
                 Class::Colon => {
                     if self.peek() == Some(b'=') {
                         self.at += 1;
-                        Kind::Operator
+                        LexemeKind::Operator
                     } else {
-                        Kind::Colon
+                        LexemeKind::Colon
                     }
                 }
                 Class::Dash => {
                     if self.dashes() {
                         continue;
                     }
-                    Kind::Operator
+                    LexemeKind::Operator
                 }
                 Class::Hash => {
                     self.line_comment();
@@ -147,17 +147,17 @@ impl<'a> Lexer<'a> {
                         self.comment();
                         continue;
                     }
-                    Kind::Operator
+                    LexemeKind::Operator
                 }
                 Class::Dollar => {
                     // Since MySQL 8.0.34 `$$` and `$tag$` quote the body of a routine.
                     self.odd = true;
                     self.word(start);
-                    Kind::Word
+                    LexemeKind::Word
                 }
                 Class::Odd => {
                     self.odd = true;
-                    Kind::Operator
+                    LexemeKind::Operator
                 }
             };
             return (kind, start);
@@ -198,7 +198,7 @@ impl<'a> Lexer<'a> {
     }
 
     #[inline(always)]
-    fn number(&mut self, start: usize) -> Kind {
+    fn number(&mut self, start: usize) -> LexemeKind {
         self.digits();
         match self.peek() {
             Some(b'.') => {
@@ -207,13 +207,13 @@ impl<'a> Lexer<'a> {
                     self.at += 1;
                     self.digits();
                 }
-                Kind::Number
+                LexemeKind::Number
             }
             Some(byte) if matches!(CLASSES[usize::from(byte)], Class::Letter | Class::High | Class::Dollar) => {
                 self.word(start);
-                Kind::Word
+                LexemeKind::Word
             }
-            _ => Kind::Number,
+            _ => LexemeKind::Number,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::control::{self, Control, Then};
 use super::kinds::StateKinds;
-use super::lexer::Kind;
+use super::lexer::LexemeKind;
 use super::reader::Reader;
 use super::variables::Role;
 use super::verbs::Mode;
@@ -18,11 +18,11 @@ impl Reader<'_> {
         self.effect.begin_statement(self.ended);
     }
 
-    pub(super) fn start(&mut self, kind: Kind, word: &[u8]) {
+    pub(super) fn start(&mut self, kind: LexemeKind, word: &[u8]) {
         if self.depth == 0 {
             self.begin_statement();
         }
-        if kind == Kind::Open {
+        if kind == LexemeKind::Open {
             return;
         }
         if self.depth > 0 && !matches!(word, b"SELECT" | b"WITH" | b"VALUES" | b"TABLE") {

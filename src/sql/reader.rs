@@ -6,24 +6,24 @@
 use super::Reading;
 use super::control::Notes;
 use super::kinds::StateKinds;
-use super::lexer::{Kind, Lexer};
+use super::lexer::{LexemeKind, Lexer};
 use super::names::{Capitals, is};
 use super::ties::Ties;
 use super::verbs::Mode;
 
 /// What a token is and where it stands.
 #[derive(Clone, Copy)]
-pub(super) struct Token {
-    pub(super) kind: Kind,
+pub(super) struct Lexeme {
+    pub(super) kind: LexemeKind,
     /// Start and end in one word, so that a token is stored and loaded in equal pieces: copied as a whole right after it
     /// was stored in parts, it costs a stall of a dozen cycles. 32 bits for each are enough, no server takes a text of 4 GiB.
     span: u64,
 }
 
-const NO_TOKEN: Token = Token::new(Kind::End, 0, 0);
+const NO_TOKEN: Lexeme = Lexeme::new(LexemeKind::End, 0, 0);
 
-impl Token {
-    const fn new(kind: Kind, start: usize, end: usize) -> Self {
+impl Lexeme {
+    const fn new(kind: LexemeKind, start: usize, end: usize) -> Self {
         Self { kind, span: (start as u64) << 32 | (end as u64 & 0xffff_ffff) }
     }
 
@@ -71,9 +71,9 @@ pub(super) struct Reader<'a> {
     /// A global variable has been set.
     pub(super) global: bool,
     pub(super) depth: u32,
-    pub(super) last: Token,
+    pub(super) last: Lexeme,
     /// The token before the name that `last` is, or ends: before `a` in `a.b.c`.
-    pub(super) before: Token,
+    pub(super) before: Lexeme,
     pub(super) qualified: bool,
 }
 
@@ -110,10 +110,10 @@ impl<'a> Reader<'a> {
         }
         loop {
             let (kind, start) = self.lexer.next();
-            let token = Token::new(kind, start, self.lexer.end());
-            if matches!(kind, Kind::End | Kind::Semicolon) {
+            let token = Lexeme::new(kind, start, self.lexer.end());
+            if matches!(kind, LexemeKind::End | LexemeKind::Semicolon) {
                 self.end_statement();
-                if kind == Kind::End {
+                if kind == LexemeKind::End {
                     return self.reading();
                 }
                 self.ended = true;
@@ -178,12 +178,12 @@ impl<'a> Reader<'a> {
         self.state = self.state.union(kinds);
     }
 
-    pub(super) fn text(&self, token: Token) -> &'a [u8] {
+    pub(super) fn text(&self, token: Lexeme) -> &'a [u8] {
         self.lexer.text(token.start(), token.end())
     }
 
     /// The text of a quoted name, without the quotes.
-    pub(super) fn unquoted(&self, token: Token) -> &'a [u8] {
+    pub(super) fn unquoted(&self, token: Lexeme) -> &'a [u8] {
         self.lexer.text(token.start() + 1, token.end().saturating_sub(1))
     }
 
@@ -216,43 +216,44 @@ impl<'a> Reader<'a> {
     }
 
     #[inline(always)]
-    fn take(&mut self, token: Token) {
+    fn take(&mut self, token: Lexeme) {
         match token.kind {
-            Kind::Word => {
+            LexemeKind::Word => {
                 self.word(token);
                 return;
             }
-            Kind::Backquoted | Kind::DoubleQuoted => self.begin_name(),
-            Kind::Open => {
+            LexemeKind::Backquoted | LexemeKind::DoubleQuoted => self.begin_name(),
+            LexemeKind::Open => {
                 self.open(token);
                 self.depth += 1;
             }
-            Kind::Close => self.depth = self.depth.saturating_sub(1),
-            Kind::At => self.at(token),
-            Kind::Dot => {
-                let name = matches!(self.last.kind, Kind::Word | Kind::Backquoted | Kind::DoubleQuoted);
+            LexemeKind::Close => self.depth = self.depth.saturating_sub(1),
+            LexemeKind::At => self.at(token),
+            LexemeKind::Dot => {
+                let name =
+                    matches!(self.last.kind, LexemeKind::Word | LexemeKind::Backquoted | LexemeKind::DoubleQuoted);
                 if !name {
                     self.before = token;
                 }
             }
-            Kind::Text
-            | Kind::Number
-            | Kind::Placeholder
-            | Kind::Variable
-            | Kind::Comma
-            | Kind::Equals
-            | Kind::Colon
-            | Kind::Semicolon
-            | Kind::Operator
-            | Kind::End => {}
-            Kind::AtAt => self.system_variable(),
+            LexemeKind::Text
+            | LexemeKind::Number
+            | LexemeKind::Placeholder
+            | LexemeKind::Variable
+            | LexemeKind::Comma
+            | LexemeKind::Equals
+            | LexemeKind::Colon
+            | LexemeKind::Semicolon
+            | LexemeKind::Operator
+            | LexemeKind::End => {}
+            LexemeKind::AtAt => self.system_variable(),
         }
         self.last = token;
     }
 
     #[inline(always)]
     fn begin_name(&mut self) {
-        self.qualified = self.last.kind == Kind::Dot;
+        self.qualified = self.last.kind == LexemeKind::Dot;
         if !self.qualified {
             self.before.kind = self.last.kind;
             self.before.span = self.last.span;
@@ -260,14 +261,14 @@ impl<'a> Reader<'a> {
     }
 
     #[inline(always)]
-    fn word(&mut self, token: Token) {
+    fn word(&mut self, token: Lexeme) {
         // `:name` is one of the driver's named parameters
-        let variable = matches!(self.last.kind, Kind::At | Kind::AtAt)
-            || (self.last.kind == Kind::Colon && self.last.end() == token.start());
+        let variable = matches!(self.last.kind, LexemeKind::At | LexemeKind::AtAt)
+            || (self.last.kind == LexemeKind::Colon && self.last.end() == token.start());
         self.begin_name();
         self.last = token;
         if variable {
-            self.last.kind = Kind::Variable;
+            self.last.kind = LexemeKind::Variable;
         } else if self.reads {
             self.read_on(token);
         } else if token.length() == 5 && is(self.text(token), b"VALUE") {
@@ -299,7 +300,7 @@ impl<'a> Reader<'a> {
 
     /// Some words show that a query may change something.
     #[inline(always)]
-    fn read_on(&mut self, token: Token) {
+    fn read_on(&mut self, token: Lexeme) {
         let writes = match token.length() {
             4 => is(self.text(token), b"INTO"),
             5 => is(self.text(token), b"VALUE") && self.sequence(),
@@ -321,8 +322,11 @@ impl<'a> Reader<'a> {
     }
 
     /// `@`, not `@@`: a user variable, unless it joins a name to a host where accounts are named.
-    fn at(&mut self, token: Token) {
-        let name = matches!(self.last.kind, Kind::Word | Kind::Backquoted | Kind::DoubleQuoted | Kind::Text);
+    fn at(&mut self, token: Lexeme) {
+        let name = matches!(
+            self.last.kind,
+            LexemeKind::Word | LexemeKind::Backquoted | LexemeKind::DoubleQuoted | LexemeKind::Text
+        );
         if !(self.accounts && name && self.last.end() == token.start()) {
             self.leaves(StateKinds::USER_VARIABLES);
             // `CREATE USER u @ h`: with a blank between it may be either.
@@ -340,7 +344,7 @@ impl<'a> Reader<'a> {
         let mut ahead = self.lexer;
         let mut next = || {
             let (kind, start) = ahead.next();
-            let quoted = usize::from(kind == Kind::Backquoted);
+            let quoted = usize::from(kind == LexemeKind::Backquoted);
             Capitals::new(ahead.text(start + quoted, ahead.end().saturating_sub(quoted)))
         };
         let mut name = next();

@@ -2,19 +2,23 @@
 
 use super::control;
 use super::kinds::StateKinds;
-use super::lexer::Kind;
+use super::lexer::LexemeKind;
 use super::names::{Capitals, is};
-use super::reader::{Reader, Token};
+use super::reader::{Lexeme, Reader};
 use super::variables::Role;
 use super::verbs::Mode;
 
 impl Reader<'_> {
     /// `CREATE`, `ALTER`, `DROP`, `RENAME`: skips the options before the object, until its kind is named.
-    pub(super) fn object(&mut self, kind: Kind, word: &[u8]) {
+    pub(super) fn object(&mut self, kind: LexemeKind, word: &[u8]) {
         // `ALGORITHM = MERGE`, `DEFINER = name@host`, `DEFINER = CURRENT_USER()`
-        let value = matches!(kind, Kind::Word | Kind::Text | Kind::Backquoted | Kind::DoubleQuoted)
-            && matches!(self.last.kind, Kind::Equals | Kind::At | Kind::Dot);
-        let sign = matches!(kind, Kind::Equals | Kind::At | Kind::Dot | Kind::Open | Kind::Close);
+        let value =
+            matches!(kind, LexemeKind::Word | LexemeKind::Text | LexemeKind::Backquoted | LexemeKind::DoubleQuoted)
+                && matches!(self.last.kind, LexemeKind::Equals | LexemeKind::At | LexemeKind::Dot);
+        let sign = matches!(
+            kind,
+            LexemeKind::Equals | LexemeKind::At | LexemeKind::Dot | LexemeKind::Open | LexemeKind::Close
+        );
         if value || sign {
             return;
         }
@@ -81,7 +85,7 @@ impl Reader<'_> {
     }
 
     /// `SET target = value, ..`. Everything that is set counts, except what is certainly not the session's.
-    pub(super) fn set(&mut self, token: Token) {
+    pub(super) fn set(&mut self, token: Lexeme) {
         let kind = token.kind;
         if self.mode == Mode::SetAutocommit {
             return self.set_autocommit(token);
@@ -90,12 +94,12 @@ impl Reader<'_> {
             return self.set_value(kind);
         }
         // A variable may be named in quotes, a keyword may not.
-        let quoted = matches!(kind, Kind::Backquoted | Kind::DoubleQuoted);
+        let quoted = matches!(kind, LexemeKind::Backquoted | LexemeKind::DoubleQuoted);
         let name = Capitals::new(if quoted { self.unquoted(token) } else { self.text(token) });
         let name = name.as_bytes();
-        if matches!(kind, Kind::AtAt | Kind::Dot) || (!quoted && matches!(name, b"SESSION" | b"LOCAL")) {
+        if matches!(kind, LexemeKind::AtAt | LexemeKind::Dot) || (!quoted && matches!(name, b"SESSION" | b"LOCAL")) {
             // The target is still to come.
-            self.global &= matches!(kind, Kind::AtAt | Kind::Dot);
+            self.global &= matches!(kind, LexemeKind::AtAt | LexemeKind::Dot);
             return;
         }
         if control::is_momentous(name) {
@@ -107,7 +111,7 @@ impl Reader<'_> {
         }
         match name {
             // counted where it is taken
-            _ if kind == Kind::At => {
+            _ if kind == LexemeKind::At => {
                 self.ties.variables.role = Role::Target;
                 self.mode = Mode::SetValue;
             }
@@ -161,8 +165,8 @@ impl Reader<'_> {
     }
 
     /// After an assignment another target may follow.
-    fn set_value(&mut self, kind: Kind) {
-        if kind == Kind::Comma && self.depth == 0 {
+    fn set_value(&mut self, kind: LexemeKind) {
+        if kind == LexemeKind::Comma && self.depth == 0 {
             if self.mode == Mode::SetGlobalValue {
                 self.leaves(StateKinds::SESSION_VARIABLES);
             }
@@ -171,8 +175,8 @@ impl Reader<'_> {
     }
 
     /// `SET autocommit = value`: switched on, it commits; switched off, it does not.
-    fn set_autocommit(&mut self, token: Token) {
-        let sign = |token: Token| matches!(token.kind, Kind::Equals | Kind::Operator);
+    fn set_autocommit(&mut self, token: Lexeme) {
+        let sign = |token: Lexeme| matches!(token.kind, LexemeKind::Equals | LexemeKind::Operator);
         let value = self.text(token);
         let off = is(value, b"0") || is(value, b"OFF") || is(value, b"FALSE");
         if sign(token) {
@@ -192,7 +196,7 @@ impl Reader<'_> {
             self.mode = Mode::SetValue;
             return;
         }
-        if token.kind == Kind::Comma {
+        if token.kind == LexemeKind::Comma {
             self.mode = Mode::SetTarget;
             return;
         }

@@ -3,9 +3,9 @@
 //! The names are kept as bits of their hashes, so that nothing is allocated. Two names that share a bit count as one; then a
 //! variable may be taken for one that the text has set.
 
-use super::lexer::{Kind, Lexer};
+use super::lexer::{LexemeKind, Lexer};
 use super::names::is;
-use super::reader::{Reader, Token};
+use super::reader::{Lexeme, Reader};
 
 /// What was seen of the variables of a text.
 #[derive(Clone, Copy, Default)]
@@ -95,7 +95,7 @@ fn bit(name: &[u8]) -> u64 {
 fn name(ahead: &mut Lexer) -> u64 {
     let (kind, start) = ahead.next();
     let end = ahead.end();
-    let quotes = usize::from(matches!(kind, Kind::Backquoted | Kind::DoubleQuoted | Kind::Text));
+    let quotes = usize::from(matches!(kind, LexemeKind::Backquoted | LexemeKind::DoubleQuoted | LexemeKind::Text));
     bit(ahead.text(start + quotes, end.saturating_sub(quotes)))
 }
 
@@ -112,9 +112,10 @@ impl Reader<'_> {
         let name = name(&mut ahead);
         let (kind, start) = ahead.next();
         let assigned = ahead.text(start, ahead.end()) == b":=";
-        let in_list = matches!(kind, Kind::Comma | Kind::Close);
+        let in_list = matches!(kind, LexemeKind::Comma | LexemeKind::Close);
         let role = variables.role;
-        let into = self.last.kind == Kind::Word && is(self.lexer.text(self.last.start(), self.last.end()), b"INTO");
+        let into =
+            self.last.kind == LexemeKind::Word && is(self.lexer.text(self.last.start(), self.last.end()), b"INTO");
         if into {
             variables.sets(name);
             self.skip_others(kind, ahead);
@@ -123,9 +124,9 @@ impl Reader<'_> {
         } else if role == Role::Argument && in_list && variables.set & name == 0 {
             // It is of no use unless a later statement reads it.
             variables.set |= name;
-        } else if assigned || (kind == Kind::Equals && matches!(role, Role::Target | Role::Diagnostics)) {
+        } else if assigned || (kind == LexemeKind::Equals && matches!(role, Role::Target | Role::Diagnostics)) {
             let own = reads_itself(ahead, name);
-            let comma = self.last.kind == Kind::Comma && variables.in_derived;
+            let comma = self.last.kind == LexemeKind::Comma && variables.in_derived;
             variables.in_derived = assigned && self.depth > 0 && (comma || is_select(&self.lexer, self.last));
             if own {
                 variables.left |= name;
@@ -146,8 +147,8 @@ impl Reader<'_> {
     }
 
     /// `INTO @a, @b`
-    fn skip_others(&mut self, mut kind: Kind, mut ahead: Lexer) {
-        while kind == Kind::Comma && ahead.next().0 == Kind::At {
+    fn skip_others(&mut self, mut kind: LexemeKind, mut ahead: Lexer) {
+        while kind == LexemeKind::Comma && ahead.next().0 == LexemeKind::At {
             self.ties.variables.sets(name(&mut ahead));
             self.ties.variables.skip += 1;
             kind = ahead.next().0;
@@ -155,8 +156,8 @@ impl Reader<'_> {
     }
 }
 
-fn is_select(lexer: &Lexer, token: Token) -> bool {
-    token.kind == Kind::Word && is(lexer.text(token.start(), token.end()), b"SELECT")
+fn is_select(lexer: &Lexer, token: Lexeme) -> bool {
+    token.kind == LexemeKind::Word && is(lexer.text(token.start(), token.end()), b"SELECT")
 }
 
 /// Whether the variable is read in the expression that is assigned to it. Looks at the beginning of a long expression only,
@@ -165,29 +166,29 @@ fn reads_itself(mut ahead: Lexer, variable: u64) -> bool {
     let mut depth = 0_u32;
     for _ in 0..64 {
         match ahead.next().0 {
-            Kind::At => {
+            LexemeKind::At => {
                 if name(&mut ahead) == variable {
                     return true;
                 }
             }
-            Kind::Open => depth += 1,
-            Kind::Close if depth == 0 => return false,
-            Kind::Close => depth -= 1,
-            Kind::Comma if depth == 0 => return false,
-            Kind::Semicolon | Kind::End => return false,
-            Kind::Word
-            | Kind::Backquoted
-            | Kind::DoubleQuoted
-            | Kind::Text
-            | Kind::Number
-            | Kind::Placeholder
-            | Kind::Variable
-            | Kind::Comma
-            | Kind::Dot
-            | Kind::AtAt
-            | Kind::Equals
-            | Kind::Colon
-            | Kind::Operator => {}
+            LexemeKind::Open => depth += 1,
+            LexemeKind::Close if depth == 0 => return false,
+            LexemeKind::Close => depth -= 1,
+            LexemeKind::Comma if depth == 0 => return false,
+            LexemeKind::Semicolon | LexemeKind::End => return false,
+            LexemeKind::Word
+            | LexemeKind::Backquoted
+            | LexemeKind::DoubleQuoted
+            | LexemeKind::Text
+            | LexemeKind::Number
+            | LexemeKind::Placeholder
+            | LexemeKind::Variable
+            | LexemeKind::Comma
+            | LexemeKind::Dot
+            | LexemeKind::AtAt
+            | LexemeKind::Equals
+            | LexemeKind::Colon
+            | LexemeKind::Operator => {}
         }
     }
     false

@@ -5,9 +5,9 @@
 
 use super::control::{Control, Then};
 use super::kinds::StateKinds;
-use super::lexer::Kind;
+use super::lexer::LexemeKind;
 use super::names::{Capitals, is};
-use super::reader::{Reader, Token};
+use super::reader::{Lexeme, Reader};
 use super::variables::Role;
 
 /// What the reader waits for in the current statement.
@@ -76,7 +76,7 @@ pub(super) enum Mode {
 impl Reader<'_> {
     /// Sees each token of a watched statement before the reader takes it.
     #[inline]
-    pub(super) fn watch(&mut self, token: Token) {
+    pub(super) fn watch(&mut self, token: Lexeme) {
         if self.mode == Mode::Start && self.depth == 0 && token.length() == 6 {
             // The short way of the most common words.
             let word = self.text(token);
@@ -96,8 +96,8 @@ impl Reader<'_> {
         self.watch_on(token);
     }
 
-    fn watch_on(&mut self, token: Token) {
-        let word = Capitals::new(if token.kind == Kind::Word { self.text(token) } else { b"" });
+    fn watch_on(&mut self, token: Lexeme) {
+        let word = Capitals::new(if token.kind == LexemeKind::Word { self.text(token) } else { b"" });
         let word = word.as_bytes();
         match self.mode {
             Mode::Start => self.start(token.kind, word),
@@ -155,7 +155,7 @@ impl Reader<'_> {
                 | b"USER_RESOURCES"
                 | b"OPTIMIZER_COSTS" => {}
                 b"TABLES" | b"TABLE" => self.mode = Mode::FlushTables,
-                _ if token.kind == Kind::Comma => {}
+                _ if token.kind == LexemeKind::Comma => {}
                 _ => self.lost(),
             },
             Mode::FlushTables => {
@@ -228,7 +228,8 @@ impl Reader<'_> {
                 }
             },
             Mode::Handler => {
-                let named = matches!(self.last.kind, Kind::Word | Kind::Backquoted | Kind::DoubleQuoted);
+                let named =
+                    matches!(self.last.kind, LexemeKind::Word | LexemeKind::Backquoted | LexemeKind::DoubleQuoted);
                 match word {
                     _ if !named || is(self.text(self.last), b"HANDLER") => {}
                     b"OPEN" => {
@@ -244,7 +245,9 @@ impl Reader<'_> {
             }
             Mode::Execute => {
                 // `EXECUTE IMMEDIATE` needs no name, of which one may be `immediate`.
-                if word != b"IMMEDIATE" || !matches!({ self.lexer }.next().0, Kind::Text | Kind::At | Kind::Word) {
+                if word != b"IMMEDIATE"
+                    || !matches!({ self.lexer }.next().0, LexemeKind::Text | LexemeKind::At | LexemeKind::Word)
+                {
                     self.names_prepared = true;
                     self.uses(StateKinds::PREPARED);
                 }

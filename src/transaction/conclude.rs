@@ -8,7 +8,7 @@ use crate::{
     call::{Call, Failed, commits_nothing},
     error::Error,
     guard::Claim,
-    pool::{Lease, watch::BRIEF},
+    pool::{End, Lease, watch::BRIEF},
     savepoint,
     sql::StateKinds,
     verdict::{Obstacle, Outcome},
@@ -82,7 +82,7 @@ pub(super) async fn roll_back(call: &mut Call<'_>, lease: &mut Lease, doubtful: 
 
 /// Gives the connection back after a ROLLBACK, or closes it.
 ///
-/// `spoiled` is the claim of a guarded run of which a part may be committed: whoever comes with its token is to learn of it.
+/// `spoiled` is the claim of a guarded run of which a part may be committed. It is noted in the token's row, for later callers.
 pub(super) async fn give_back(
     call: &mut Call<'_>,
     mut lease: Lease,
@@ -91,31 +91,31 @@ pub(super) async fn give_back(
     spoiled: Option<&Claim>,
 ) {
     if undone == Undone::NotSeen {
-        // its locks, and its token, would stall the next run
+        // the next run would wait for its locks, and for its token
         call.leaves_behind(&lease);
-        return lease.retire();
+        return lease.end(End::Broken);
     }
     if let Some(claim) = spoiled
         && let Err(Stopped { error, .. }) = send(call, &mut lease, &claim.spoil()).await
         && !matches!(error, DriverError::Server(_))
     {
-        return lease.retire();
+        return lease.end(End::Broken);
     }
-    lease.finish(left);
+    lease.end(End::Answered(left));
 }
 
-/// Why a run was not committed.
+/// Why a run is not known to be committed.
 pub(super) enum NotCommitted {
     /// The text that commits has failed.
     Stopped(Stopped),
-    /// It must not be, for this reason; COMMIT was not sent.
+    /// It must not be committed, for this reason. COMMIT was not sent.
     Refused(Error),
 }
 
 /// Sends COMMIT, with what belongs before it.
 ///
-/// `is_marked`: the row of the token says that the work is not whole, and that is to be taken back first. `watched`: the
-/// transaction has our savepoint.
+/// `is_marked`: the token's row says that the work is not whole, and is corrected first. `watched`: the transaction has our
+/// savepoint.
 pub(super) async fn commit(
     call: &Call<'_>,
     lease: &mut Lease,
@@ -163,8 +163,8 @@ pub(super) async fn ask(call: &Call<'_>, lease: &mut Lease, question: String) ->
     call.exchange(lease, true, async |conn| conn.query_first(question).await).await
 }
 
-/// The text that commits, which begins with the release of the savepoint if it is `watched`, has failed: finds out what that
-/// means, and ends whatever is open.
+/// The text that commits has failed: finds out what that means, and rolls back if a transaction is open. If `watched`, the text
+/// began with the release of the savepoint.
 pub(super) async fn not_committed(
     call: &mut Call<'_>,
     mut lease: Lease,
@@ -174,7 +174,7 @@ pub(super) async fn not_committed(
     claim: Option<&Claim>,
     watched: bool,
 ) -> Failed {
-    // once it is released, the transaction was the one that was begun
+    // if the savepoint was released, the transaction is the one that was begun
     let doubtful = doubtful && answered == 0;
     let DriverError::Server(server) = &error else { return call.commit_lost(lease, error, doubtful) };
     if call.is_a_loss(&error) {

@@ -16,7 +16,7 @@ use crate::{
     error::Error,
     guard::{Claim, Guard, Table, Taken, checked},
     handle::Handle,
-    pool::{Lease, Slot},
+    pool::{End, Lease, Slot},
     savepoint::begin,
     sql::StateKinds,
     statement::Delivery,
@@ -136,7 +136,7 @@ async fn take(handle: &Handle, call: &mut Call<'_>, mut lease: Lease, opts: &TxO
     let table = match table(handle, call, &mut lease).await {
         Ok(Ok(table)) => table,
         Ok(Err(objection)) => {
-            lease.finish(StateKinds::NONE);
+            lease.end(End::Answered(StateKinds::NONE));
             return Begun::Refused(Error::config(objection, None));
         }
         Err(error) => return Begun::Failed(call.begin_failed(lease, error)),
@@ -162,7 +162,7 @@ async fn take(handle: &Handle, call: &mut Call<'_>, mut lease: Lease, opts: &TxO
             mysql_async::Error::Server(error) if answers::is_duplicate_key(&error) => {
                 match find(call, &mut lease, &claim).await {
                     Ok(Some(row)) => {
-                        lease.finish(StateKinds::NONE);
+                        lease.end(End::Answered(StateKinds::NONE));
                         return match claim.read(&row) {
                             Some(taken) => Begun::Before(taken, claim),
                             None => Begun::Refused(Error::config(claim.unreadable(), None)),
@@ -174,7 +174,7 @@ async fn take(handle: &Handle, call: &mut Call<'_>, mut lease: Lease, opts: &TxO
                 }
             }
             mysql_async::Error::Server(error) if answers::is_missing_table(&error) => {
-                lease.retire();
+                lease.end(End::Broken);
                 return Begun::Refused(Error::config(claim.missing(), Some(mysql_async::Error::Server(error))));
             }
             error @ (mysql_async::Error::Server(_)
@@ -184,7 +184,7 @@ async fn take(handle: &Handle, call: &mut Call<'_>, mut lease: Lease, opts: &TxO
             | mysql_async::Error::Url(_)) => return Begun::Failed(call.begin_failed(lease, error)),
         }
     }
-    lease.finish(StateKinds::NONE);
+    lease.end(End::Answered(StateKinds::NONE));
     let message = format!(
         "the guard's table says {TRIES} times that it has the token, and does not have it when it is looked up"
     );

@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     guard::Claim,
     handle::Handle,
-    pool::{Lease, Slot, Standing, Trouble},
+    pool::{End, Lease, Slot, Standing, Trouble},
     savepoint::begin,
     sql::StateKinds,
     statement::Delivery,
@@ -111,7 +111,7 @@ pub(super) async fn finish<T, E: From<Error>>(
                 if watched {
                     lease.note_transaction(true);
                 }
-                lease.finish(left);
+                lease.end(End::Answered(left));
                 return RunEnd::Returned(result);
             }
             Err(NotCommitted::Stopped(stopped)) => {

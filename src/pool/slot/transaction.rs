@@ -21,7 +21,7 @@ pub(crate) enum Broken {
     Ended,
 }
 
-/// How a transaction stands, beside what its connection tells.
+/// The state of a transaction that the status flags of its connection do not show.
 #[derive(Default)]
 pub(crate) struct Standing {
     /// It was asked for as read-only, or runs on a session that may be.
@@ -36,7 +36,7 @@ pub(crate) struct Standing {
     pub(crate) over: bool,
     /// Its connection was closed under a statement whose future was dropped.
     pub(crate) abandoned: bool,
-    /// Its last statement failed for a reason that running all of it again may mend.
+    /// Its last statement failed, and a rerun of the whole transaction may succeed.
     pub(crate) trouble: Option<Trouble>,
 }
 
@@ -85,13 +85,13 @@ impl Slot {
         Arc::new(Slot(Mutex::new(held)))
     }
 
-    /// How the transaction stands; only of a slot that is one's.
+    /// Looks at the state of the transaction; `None` if the slot does not belong to one.
     pub(crate) fn with_standing<T>(&self, look: impl FnOnce(&mut Standing) -> T) -> Option<T> {
         self.lock().transaction.as_mut().map(look)
     }
 
-    /// Ends the use of a transaction's slot: how it stands, and its connection with what is on it, unless that was lost or
-    /// is in use.
+    /// Ends the use of a transaction's slot. Returns the state of the transaction, and its connection with the state on that,
+    /// unless the connection was lost or is in use.
     pub(crate) fn end_transaction(&self) -> (Standing, Option<(Lease, StateKinds)>) {
         let mut held = self.lock();
         let over = Standing { over: true, ..Standing::default() };
@@ -103,14 +103,14 @@ impl Slot {
         drop(held);
         match (outer, &taken) {
             (Some(outer), None) => outer.lost(),
-            // what the transaction's statements gave is known to the session, too
+            // the session knows what the transaction's statements have left
             (Some(outer), Some(_)) => outer.lock().forgotten = forgotten,
             (None, _) => {}
         }
         (standing, taken)
     }
 
-    /// What travels with the statement under way, which the caller sends as text.
+    /// What is sent together with the statement under way, which is sent as text.
     pub(crate) fn rider(&self) -> Rider {
         let held = self.lock();
         match held.effect {
@@ -148,7 +148,7 @@ impl Slot {
         self.lock().broken
     }
 
-    /// The caller is to be told with the error under way that the server has rolled the transaction back.
+    /// The server has rolled the transaction back. The error under way reports that.
     pub(crate) fn rolled_back(&self) {
         let mut held = self.lock();
         held.untold = true;

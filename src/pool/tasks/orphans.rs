@@ -12,7 +12,7 @@ use std::{
 use super::keeper::{Keeper, Turn};
 use crate::{
     outage::Need,
-    pool::{Backend, Limits, Shared},
+    pool::{Backend, End, Limits, Shared},
 };
 
 /// The sessions that wait for their end.
@@ -68,13 +68,13 @@ async fn end_orphans(shared: &Arc<Shared>) {
             if session.target() != lease.target_index() {
                 shared.end_elsewhere(session, false, limits).await;
             } else if alive {
-                alive = lease.end(session, false, limits).await.is_ok();
+                alive = lease.end_session(session, false, limits).await.is_ok();
             }
         }
         if alive {
-            lease.put_by();
+            lease.end(End::Unused);
         } else {
-            lease.retire();
+            lease.end(End::Broken);
         }
     }
 }
