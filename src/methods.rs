@@ -74,7 +74,7 @@ macro_rules! statement_methods {
             /// Runs a statement and streams the rows of its first result set.
             ///
             /// Until the first row has arrived the statement is replayed like any other; after that a loss surfaces, with the
-            /// number of rows that had been handed out.
+            /// number of rows that had been returned.
             pub async fn query_stream<T, Q>($($receiver)*, $statement: Q) -> $crate::Result<$stream>
             where
                 T: Unpin + mysql_async::prelude::FromRow + Send + 'static,
@@ -169,7 +169,7 @@ macro_rules! statement_methods {
             /// Prepares and executes a statement, and streams the rows of its first result set.
             ///
             /// Until the first row has arrived the statement is replayed like any other; after that a loss surfaces, with the
-            /// number of rows that had been handed out.
+            /// number of rows that had been returned.
             pub async fn exec_stream<T, S, P>($($receiver)*, $statement: S, params: P) -> $crate::Result<$stream>
             where
                 T: Unpin + mysql_async::prelude::FromRow + Send + 'static,

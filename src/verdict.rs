@@ -220,7 +220,7 @@ impl Unavailable {
 /// Why there can be no other attempt, apart from what the error means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Obstacle {
-    /// Rows of a stream had been handed out.
+    /// Rows of a stream had been returned.
     RowsDelivered,
     /// The session has lost state with its connection.
     StateLost,
@@ -261,12 +261,12 @@ pub enum Reason {
     NotIdempotent,
     /// The data that the statement sends can be read only once: LOCAL INFILE.
     OnceOnly,
-    /// Rows of a stream had been handed out.
+    /// Rows of a stream had been returned.
     RowsDelivered,
     /// It was sent again as often as the policy allows.
     ReplaysExhausted,
-    /// State of the session was lost with its connection ([`Error::lost_state`](crate::Error::lost_state)): nothing goes
-    /// on as if it were there.
+    /// State of the session was lost with its connection ([`Error::lost_state`](crate::Error::lost_state)), and the
+    /// statement may depend on it.
     StateLost,
     /// It belongs to a session that has state, or an open transaction, which another connection does not have.
     InSession,
@@ -295,14 +295,14 @@ impl fmt::Display for Reason {
             Reason::NotALoss => "retrying cannot fix it",
             Reason::SwitchedOff => "the policy does not retry it",
             Reason::NotIdempotent => "it was not sent again because it is not annotated as idempotent",
-            Reason::OnceOnly => "it was not sent again because its file data cannot be had twice",
-            Reason::RowsDelivered => "it was not sent again because rows had been handed out",
+            Reason::OnceOnly => "it was not sent again because its file data cannot be read twice",
+            Reason::RowsDelivered => "it was not sent again because rows had been returned",
             Reason::ReplaysExhausted => "it was sent again as often as the policy allows",
             Reason::StateLost => "state of the session was lost with its connection",
-            Reason::InSession => "it was not sent again because it depends on what its session has",
+            Reason::InSession => "it was not sent again because it depends on the state of its session",
             Reason::InTransaction => "a statement of a transaction is not sent again alone",
             Reason::CommitLost => {
-                "the reply to COMMIT was lost, which a guarded transaction would have found out about"
+                "the reply to COMMIT was lost: with a token (exactly_once) the call would have found out what became of it"
             }
             Reason::TransactionEnded => {
                 "the transaction was ended before its COMMIT, by a statement of it or by the server"

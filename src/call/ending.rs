@@ -24,7 +24,7 @@ impl Call<'_> {
         error
     }
 
-    /// A stream lost its connection after it had handed out rows.
+    /// A stream lost its connection after it had returned rows.
     pub(crate) fn stream_broke(mut self, error: mysql_async::Error, lease: Lease, rows: u64) -> Error {
         let mut failed = self.failed(error, self.context(Stage::Reply), Some(lease.connection_id()));
         // the transaction is gone with the connection, even if the closure ignores the error

@@ -100,7 +100,7 @@ impl Sentence<'_> {
                 "; the transaction was not committed, it is safe to run it again"
             }
             // the message of the bare driver
-            (Outcome::Failed, _) => "; the server answered so, and nothing was lost on the way",
+            (Outcome::Failed, _) => "; this is the server's answer, and nothing was lost on the way",
             (Outcome::Unknown, Delivery::ExactlyOnce) => {
                 "; it may have been committed, call again with the same token to find out"
             }
@@ -116,7 +116,7 @@ impl Sentence<'_> {
             }
         })?;
         if failure.rows > 0 {
-            write!(f, "; {} rows had been handed out", failure.rows)?;
+            write!(f, "; {} rows had been returned", failure.rows)?;
         }
         if !failure.lost_state.is_neutral() {
             f.write_str("; lost with the connection: ")?;

@@ -140,7 +140,7 @@ impl Shared {
         match timeout_at(deadline.into(), self.handshakes.acquire()).await {
             Ok(Ok(turn)) => Ok(turn),
             Ok(Err(_)) => Err(NoConnection::Shut(mysql_async::DriverError::PoolDisconnected.into())),
-            Err(_) => Err(NoConnection::Shut(timed_out("too many connections were in the making".into()))),
+            Err(_) => Err(NoConnection::Shut(timed_out("too many connections were being made".into()))),
         }
     }
 

@@ -77,7 +77,7 @@ pub(crate) struct Shared {
     /// One permit for each connection that may be in use. Waiting for a free connection happens here, so that
     /// the connect time-out does not run while a call is merely queued.
     permits: Semaphore,
-    /// One permit for each connection that may be in the making.
+    /// One permit for each connection that may be in the process of being made.
     handshakes: Semaphore,
     pub(crate) outage: Outage,
     probing: Keeper,
@@ -104,7 +104,7 @@ pub(crate) struct Shared {
     pub(crate) longest_deadline: AtomicU64,
 }
 
-/// How many connections may be in the making at the same time, so that not all calls connect at once when a server is back.
+/// How many connections may be made at the same time, so that not all calls connect at once when a server is back.
 const HANDSHAKES: usize = 16;
 
 impl Shared {

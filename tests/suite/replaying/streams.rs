@@ -101,7 +101,7 @@ async fn a_stream_that_breaks_after_rows_surfaces_with_their_number_and_is_not_r
         assert_eq!(error.rows_delivered(), rows.len() as u64, "{error}");
         assert_eq!((error.outcome(), error.code()), (Outcome::Unknown, Some(2013)), "{error}");
         assert_eq!(error.reason(), Reason::RowsDelivered, "{error}");
-        assert!(error.to_string().contains(&format!("{} rows had been handed out", rows.len())), "{error}");
+        assert!(error.to_string().contains(&format!("{} rows had been returned", rows.len())), "{error}");
         assert_eq!(scene.exec.counters().replays, 0);
         // its place in the pool is free although the stream is not dropped
         assert_eq!(in_time(scene.exec.query_first("SELECT 7")).await.expect("an answer"), Some(7));
