@@ -6,6 +6,7 @@ use std::{
     marker::PhantomData,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use futures_core::{FusedStream, Stream};
@@ -13,6 +14,7 @@ use mysql_async::{
     BinaryProtocol, QueryResult, Row, TextProtocol,
     prelude::{FromRow, Protocol},
 };
+use tokio::time::timeout;
 
 use crate::{
     call::{
@@ -23,14 +25,16 @@ use crate::{
     handle::Handle,
     pool::{End, Lease, watch::watched},
     span::CallSpan,
+    sql::StateKinds,
 };
 
 /// The rows of a result set, as they arrive. Made by [`Executor::query_stream`](crate::Executor::query_stream) and
 /// [`Executor::exec_stream`](crate::Executor::exec_stream).
 ///
-/// It holds a connection until it ends. If it is dropped earlier, it closes that connection, because the remaining rows would
-/// have to be read first. After an error it ends; [`rows_delivered`](crate::Error::rows_delivered) of the error is the number
-/// of rows that it had returned.
+/// It holds a connection until it ends. If it is dropped earlier, up to 1000 of the remaining rows are read in the background,
+/// for half a second at most, and the connection is kept if they were all. Otherwise it is closed, and the statement is ended at the
+/// server. After an error a stream ends; [`rows_delivered`](crate::Error::rows_delivered) of the error is the number of rows
+/// that it had returned.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct RowStream<T> {
     handle: Handle,
@@ -43,6 +47,11 @@ pub struct RowStream<T> {
 }
 
 type ReadRow = Pin<Box<dyn Future<Output = (mysql_async::Result<Option<Row>>, Lease)> + Send>>;
+
+/// How many rows of a stream that was dropped are read.
+const REST: usize = 1000;
+/// For how long they are read.
+const REST_TIME: Duration = Duration::from_millis(500);
 
 enum State {
     /// The first row has arrived and was not returned yet.
@@ -119,6 +128,43 @@ impl<T> RowStream<T> {
     fn call(&self) -> Call<'_> {
         self.handle.resume(self.facts, self.span.clone())
     }
+
+    /// Ends the stream before its last row.
+    fn leave(&mut self) {
+        let state = std::mem::replace(&mut self.state, State::Ended);
+        // a session would go on without its connection meanwhile, and without a runtime the program is about to end
+        let (None, Ok(runtime)) = (self.handle.slot(), tokio::runtime::Handle::try_current()) else { return };
+        let reading = match state {
+            State::First(_, lease) | State::Idle(lease) => (self.read)(lease),
+            State::Reading(reading) => reading,
+            State::Ended => return,
+        };
+        let rest = read_rest(reading, self.read, self.facts.leaves());
+        runtime.spawn(async move {
+            // what is not read to its end is dropped with its lease, which closes the connection
+            let _ = timeout(REST_TIME, rest).await;
+        });
+    }
+}
+
+impl<T> Drop for RowStream<T> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// Reads the rows that nobody wants, if they are few, and gives the connection back.
+async fn read_rest(mut reading: ReadRow, read: fn(Lease) -> ReadRow, leaves: StateKinds) {
+    for _ in 0..REST {
+        match reading.await {
+            (Ok(Some(_)), lease) => reading = read(lease),
+            (Ok(None), mut lease) => {
+                lease.answered();
+                return lease.end(End::Answered(leaves));
+            }
+            (Err(_), lease) => return lease.end(End::Broken),
+        }
+    }
 }
 
 fn read<P: Protocol>(mut lease: Lease) -> ReadRow {
@@ -149,7 +195,7 @@ where
                 Ok(value)
             }
             Err(mismatch) => {
-                this.state = State::Ended;
+                this.leave();
                 Err(this.call().mismatch(mismatch))
             }
         }))
@@ -175,7 +221,10 @@ impl<T> fmt::Debug for RowStream<T> {
     }
 }
 
-/// A [`RowStream`] on the connection of a session, which it borrows.
+/// A [`RowStream`] on the connection of a session or transaction, which it borrows.
+///
+/// If it is dropped before its last row, the connection is closed: the session loses what it had there
+/// ([`Error::lost_state`](crate::Error::lost_state)), and a transaction is rolled back. Read it to its end to keep both.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct SessionStream<'s, T> {
     rows: RowStream<T>,

@@ -139,6 +139,40 @@ async fn a_stream_that_is_dropped_half_way_frees_its_place_and_leaves_no_rows_to
     assert_eq!(scene.exec.counters().losses, 0);
 }
 
+#[tokio::test]
+async fn case_88_a_stream_that_is_dropped_with_few_rows_left_keeps_its_connection() {
+    let scene = Scene::new().await;
+    let id = connection_id(&scene.exec).await;
+    let few = format!("{} LIMIT 100", scene.sql);
+    for prepared in [false, true] {
+        for taken in [0, 1, 99] {
+            let mut stream: RowStream<usize> = match prepared {
+                true => scene.exec.exec_stream(few.as_str().idempotent(), ()).await.expect("a stream"),
+                false => scene.exec.query_stream(few.as_str().idempotent()).await.expect("a stream"),
+            };
+            for n in 1..=taken {
+                assert_eq!(stream.next().await.expect("a row").expect("no error"), n);
+            }
+            drop(stream);
+            assert_eq!(connection_id(&scene.exec).await, id, "{taken} rows were read");
+        }
+    }
+    let stream = scene.open(false).await.expect("a stream");
+    drop(stream);
+    assert_ne!(connection_id(&scene.exec).await, id, "3000 rows are not read for nobody");
+    assert_eq!(scene.exec.counters().losses, 0);
+}
+
+#[tokio::test]
+async fn case_88_a_session_loses_what_it_has_with_a_stream_that_is_dropped() {
+    let scene = Scene::new().await;
+    let mut session = in_time(scene.exec.session()).await.expect("a session");
+    session.query_drop("SET @a = 1").await.expect("set");
+    drop(session.query_stream::<usize, _>(scene.sql.as_str()).await.expect("a stream"));
+    let error = session.query_drop("SELECT @a").await.expect_err("it is gone");
+    assert_eq!((error.reason(), error.outcome()), (Reason::StateLost, Outcome::NotExecuted), "{error}");
+}
+
 // cases 19 and 7
 #[tokio::test]
 async fn a_stream_that_is_dropped_while_it_waits_for_a_row_frees_its_place() {
