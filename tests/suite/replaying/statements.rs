@@ -1,7 +1,10 @@
 //! A connection is lost with a statement under way: the statement is sent again where that is allowed, and the verdict is true.
 
 use mysql_retry::{Annotate as _, Disconnect, Error, Executor, Outcome, Reason};
-use mysql_retry_fixture::{Events, Fault, Flavour, Place, Proxy, Recorded, Rule, Server, When, in_time, pool_of};
+use mysql_retry_fixture::{
+    Events, Fault, Flavour, Place, Proxy, Recorded, Rule, Server, When, in_time, ms, pool_of,
+    wait::{PATIENCE, until_true},
+};
 
 use crate::support::{Ledger, executor, executor_of_one, fired, recording, settle, shared, unique};
 
@@ -127,9 +130,12 @@ async fn an_insert_that_is_killed_while_it_runs_surfaces_as_unknown() {
     let ledger = Ledger::new(server).await;
     let exec = executor(server);
     let mark = unique("killed");
-    let sql = format!("INSERT INTO {} (n) SELECT SLEEP(1) /* {mark} */", ledger.table);
+    let sql = format!("INSERT INTO {} (n) SELECT SLEEP(3) /* {mark} */", ledger.table);
     let (result, id) = tokio::join!(exec.query_drop(sql), async {
         let id = server.wait_until_running(&mark).await;
+        // both makers' servers call it so; one that is killed before that may write no row
+        let asleep = format!("SELECT 1 FROM information_schema.processlist WHERE id = {id} AND state = 'User sleep'");
+        until_true(PATIENCE, ms(1), async || server.query_first::<u8>(&asleep).await.is_some()).await;
         server.kill_connection(id).await;
         id
     });
