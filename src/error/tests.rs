@@ -44,7 +44,7 @@ fn whoever_has_a_guard_is_not_told_to_take_one() {
         let failure = failure(lost.clone(), Outcome::Unknown, delivery, Reason::CommitLost);
         Error::new(Failure { transaction: true, ..failure }).to_string()
     };
-    assert!(text(Delivery::AtMostOnce).contains("; the reply to COMMIT was lost, which a guarded transaction would"));
+    assert!(text(Delivery::AtMostOnce).contains("; the reply to COMMIT was lost: with a token (exactly_once)"));
     assert!(text(Delivery::ExactlyOnce).ends_with(
         "connection closed; it may have been committed, call again with the same token to find out (2 attempts in 1.234 s, \
          delivery exactly once)"

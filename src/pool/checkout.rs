@@ -28,9 +28,6 @@ use crate::{
     outage::{Closed, Need},
 };
 
-/// How often the pool's task is given a turn to take in the connections that are on their way.
-const TURNS: u32 = 4;
-
 /// Why there is no connection.
 #[derive(Debug)]
 pub(crate) enum NoConnection {
@@ -107,14 +104,7 @@ impl Shared {
             }
             Taken::Nothing => {}
             // the pool's task takes them in, which is cheaper than to make a connection
-            Taken::Cleared => {
-                for _ in 0..TURNS {
-                    if target.has_idle() {
-                        break;
-                    }
-                    yield_now().await;
-                }
-            }
+            Taken::Cleared => target.take_in().await,
         }
         None
     }

@@ -219,11 +219,13 @@ impl Lease {
         }
         let now = Instant::now();
         match self.records().give_back(self.connection(), now, answers) {
+            // to the pool: who looks after its connections has no permit, and a call may wait for this one there
+            Returned::AsItBegan | Returned::Unseen if answers == 0 => self.put_back(now),
             Returned::AsItBegan if leaves.is_neutral() => self.hand_on(now),
             // a text that leaves nothing behind changed none of the flags
             Returned::Unseen if leaves.is_neutral() && !self.bound => self.hand_on(now),
             Returned::AsItBegan | Returned::Unseen | Returned::Changed if answers > 0 && self.is_resettable() => {
-                self.reset();
+                self.reset()
             }
             Returned::AsItBegan | Returned::Unseen | Returned::Changed | Returned::Over => {}
         }

@@ -85,7 +85,7 @@ async fn fail_to_pay_again(pair: &Pair, exec: &Executor) -> Error {
     let paid: Option<u32> = pair.first().query_first("SELECT COUNT(*) FROM payment").await;
     assert_eq!(paid, Some(1), "the lost COMMIT took effect");
     let text = error.to_string();
-    assert!(text.contains("call again with the same token") && !text.contains("a guarded transaction would"), "{text}");
+    assert!(text.contains("call again with the same token") && !text.contains("with a token (exactly_once)"), "{text}");
     error
 }
 
