@@ -110,17 +110,8 @@ impl Session {
             let lent = Session { handle: handle.in_session(slot.clone()), slot: slot.clone(), is_lent: true };
             let rebuilding = hook(lent);
             Box::pin(async move {
-                let result = rebuilding.await;
-                let held = slot.vacate();
-                match (result, held) {
-                    (Ok(()), held) => Ok(held),
-                    (Err(error), held) => {
-                        if let Some((lease, state)) = held {
-                            lease.end(End::Answered(state));
-                        }
-                        Err(error)
-                    }
-                }
+                rebuilding.await.inspect_err(|_| release(&slot))?;
+                Ok(slot.vacate())
             })
         }));
     }
@@ -171,12 +162,16 @@ statement_methods!(
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.is_lent {
-            return;
+        if !self.is_lent {
+            release(&self.slot);
         }
-        if let Some((lease, state)) = self.slot.vacate() {
-            lease.end(End::Answered(state));
-        }
+    }
+}
+
+/// Gives the connection of a session back, with the state that is on it.
+fn release(slot: &Slot) {
+    if let Some((lease, state)) = slot.vacate() {
+        lease.end(End::Answered(state));
     }
 }
 

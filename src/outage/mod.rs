@@ -174,9 +174,11 @@ impl Outage {
         self.changed.notify_waiters();
     }
 
-    /// A connection was returned: one call that waits may have it.
-    pub(crate) fn wake_one(&self) {
-        self.changed.notify_one();
+    /// A connection was returned: in an outage one call that waits may have it.
+    pub(crate) fn note_return(&self) {
+        if self.is_troubled() {
+            self.changed.notify_one();
+        }
     }
 
     /// An attempt that began at `started` has found the target in this condition. `true` if that begins or changes an outage.

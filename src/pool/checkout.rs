@@ -66,15 +66,14 @@ impl Shared {
             // each turn either ends or closes a connection of the pool
             loop {
                 let (index, target) = self.current();
-                let mut pings = false;
-                let (conn, started) = if let Some(conn) = self.warm(index, target, now, &mut pings).await {
-                    (Ok(conn), now)
+                let (conn, started, pings) = if let Some((conn, pings)) = self.warm(index, target, now).await {
+                    (Ok(conn), now, pings)
                 } else if target.has_idle() || target.is_complete() {
-                    (connect(target, limits).await, now)
+                    (connect(target, limits).await, now, false)
                 } else {
                     // the rare path is boxed, which keeps the future small
                     match Box::pin(self.make(target, need, limits)).await? {
-                        Some(made) => made,
+                        Some((conn, started)) => (conn, started, false),
                         None => continue 'gate,
                     }
                 };
@@ -93,20 +92,19 @@ impl Shared {
         }
     }
 
-    /// The connection of the caller before, if it was returned a moment ago; in an outage whenever that was, and then
-    /// `pings` is set: it is to be pinged.
-    async fn warm(&self, index: usize, target: &Target, now: Instant, pings: &mut bool) -> Option<mysql_async::Conn> {
+    /// The connection of the caller before, if it was returned a moment ago; in an outage whenever that was. Also returns
+    /// whether it is to be pinged.
+    async fn warm(&self, index: usize, target: &Target, now: Instant) -> Option<(mysql_async::Conn, bool)> {
         match self.lane.take(index, now, self.outage.is_troubled()) {
-            Taken::Warm(conn) => return Some(conn),
-            Taken::Idle(conn) => {
-                *pings = true;
-                return Some(conn);
+            Taken::Warm(conn) => Some((conn, false)),
+            Taken::Idle(conn) => Some((conn, true)),
+            Taken::Nothing => None,
+            Taken::Cleared => {
+                // the pool's task takes them in, which is cheaper than to make a connection
+                target.take_in().await;
+                None
             }
-            Taken::Nothing => {}
-            // the pool's task takes them in, which is cheaper than to make a connection
-            Taken::Cleared => target.take_in().await,
         }
-        None
     }
 
     /// Makes a connection when it has a permit for that; also returns the time at which it began. `None` if an outage has

@@ -256,17 +256,13 @@ impl Lease {
         if let Some(conn) = self.conn.take() {
             self.shared.put_into_lane(conn, self.target, now);
         }
-        if self.shared.outage.is_troubled() {
-            self.shared.outage.wake_one();
-        }
+        self.shared.outage.note_return();
     }
 
     fn put_back(mut self, now: Instant) {
         self.shared.note_return(now);
         self.conn = None; // to the pool
-        if self.shared.outage.is_troubled() {
-            self.shared.outage.wake_one();
-        }
+        self.shared.outage.note_return();
     }
 
     fn reset(mut self) {
