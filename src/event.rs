@@ -134,6 +134,9 @@ pub enum Unfenced {
     Unmarked,
     /// It was on a target that was left, and that cannot be reached.
     Unreachable,
+    /// It was killed, and does not end, because its server has lost the majority of its group (MySQL's Group Replication). What
+    /// it was about to commit may still be committed when the majority is back (seen on MySQL 9.7).
+    NoMajority,
 }
 
 impl fmt::Display for Unfenced {
@@ -143,6 +146,9 @@ impl fmt::Display for Unfenced {
             Unfenced::NotAllowed => "the server does not allow to kill it",
             Unfenced::Unmarked => "its session has no mark by which it could be found",
             Unfenced::Unreachable => "its server cannot be reached",
+            Unfenced::NoMajority => {
+                "it was killed and does not end, because its server has lost the majority of its group"
+            }
         })
     }
 }

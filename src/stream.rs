@@ -170,7 +170,7 @@ async fn read_rest(mut reading: ReadRow, read: fn(Lease) -> ReadRow, leaves: Sta
 fn read<P: Protocol>(mut lease: Lease) -> ReadRow {
     Box::pin(async move {
         let (shared, place) = (lease.shared().clone(), lease.place());
-        let row = watched(&shared, place, || false, next_row(QueryResult::<P>::new(lease.conn()))).await;
+        let row = watched(&shared, place, true, || false, next_row(QueryResult::<P>::new(lease.conn()))).await;
         lease.unpark();
         (row, lease)
     })

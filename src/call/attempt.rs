@@ -51,7 +51,7 @@ impl Call<'_> {
         let result = {
             // pinned here: moving this future into another one is the most expensive thing in this function
             let answer = pin!(attempt.run(lease.conn(), &progress));
-            self.in_time(place, || is_brief && !progress.is_replying(), answer).await
+            self.in_time(place, self.facts.reading.reads_only(), || is_brief && !progress.is_replying(), answer).await
         };
         lease.answered();
         if let Some(statement) = progress.take_prepared() {
@@ -152,7 +152,7 @@ impl Call<'_> {
     ) -> mysql_async::Result<T> {
         lease.sending();
         let place = lease.place();
-        let answer = self.in_time(place, || is_brief, ask(lease.conn())).await;
+        let answer = self.in_time(place, false, || is_brief, ask(lease.conn())).await;
         lease.unpark();
         lease.answered();
         answer
@@ -161,17 +161,19 @@ impl Call<'_> {
     /// Waits for the answer on a connection: within the attempt time-out, or without one for as long as the server can still
     /// answer.
     ///
-    /// `is_unheard` returns whether nothing can be in transit any more: the request was brief, and no reply has begun.
+    /// `reads`: it can end on a server that cannot commit. `is_unheard` returns whether nothing can be in transit any more: the
+    /// request was brief, and no reply has begun.
     ///
     /// The error does not contain the question, which may hold a token or its payload.
     pub(crate) async fn in_time<T>(
         &self,
         place: Place,
+        reads: bool,
         is_unheard: impl Fn() -> bool,
         answer: impl Future<Output = mysql_async::Result<T>>,
     ) -> mysql_async::Result<T> {
         match self.settings.attempt_timeout {
-            None => watched(self.shared, place, is_unheard, answer).await,
+            None => watched(self.shared, place, reads, is_unheard, answer).await,
             Some(limit) => match tokio::time::timeout(limit, answer).await {
                 Ok(result) => result,
                 Err(_) => Err(timed_out(format!("no answer within {limit:?}"))),

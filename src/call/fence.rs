@@ -98,6 +98,7 @@ impl<'c> Past<'c> {
                 Fate::NotAllowed => Unfenced::NotAllowed,
                 Fate::Unmarked => Unfenced::Unmarked,
                 Fate::Unreachable => Unfenced::Unreachable,
+                Fate::NoMajority => Unfenced::NoMajority,
             };
             if wait {
                 return Ok(Settled::Unfenced(why));

@@ -138,6 +138,15 @@ pub(crate) static SERVER_ROWS: &[Condition] = &[
         ..REFUSED
     },
     Condition {
+        when: When::Code(&[3781, 3782, 3783, 3796, 3797, 3798, 3799]),
+        server: Some(NotReady),
+        connect: Waits(NotReady),
+        meaning: "a member of a group (Group Replication) that is not ONLINE, or that has not applied yet what the group \
+                  committed, where `group_replication_consistency` demands it",
+        proof: "a member finds it when a transaction begins",
+        ..REFUSED
+    },
+    Condition {
         when: When::Says(&[1290], &["read-only", "read_only"]),
         server: Some(ReadOnly),
         meaning: "read-only: a demoted primary, a replica",

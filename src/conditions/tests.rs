@@ -196,6 +196,7 @@ fn what_a_refused_statement_says() {
         (1836, Some(Unavailable::ReadOnly)),
         (1047, Some(Unavailable::NotReady)),
         (3032, Some(Unavailable::NotReady)),
+        (3796, Some(Unavailable::NotReady)),
         (1243, None),
         (1040, None),
     ] {
@@ -205,4 +206,20 @@ fn what_a_refused_statement_says() {
     let refusal = ServerError { code: 1290, message: message.into(), state: "HY000".into() };
     assert_eq!(unavailable_at_statement(&Error::Server(refusal)), Some(Unavailable::ReadOnly));
     assert_eq!(unavailable_at_statement(&of_kind(io::ErrorKind::UnexpectedEof)), None);
+}
+
+#[test]
+fn answers_to_our_own_questions_are_known_by_their_numbers() {
+    let questions: [(u16, fn(&ServerError) -> bool); 4] = [
+        (1062, answers::is_duplicate_key),
+        (1146, answers::is_missing_table),
+        (1305, answers::is_missing_name),
+        (1094, answers::is_missing_session),
+    ];
+    for (code, is_meant) in questions {
+        for other in [1062, 1146, 1305, 1094] {
+            let error = ServerError { code: other, message: String::new(), state: "HY000".into() };
+            assert_eq!(is_meant(&error), other == code, "{code}, {other}");
+        }
+    }
 }

@@ -16,7 +16,8 @@
 //! | no answer to a connect within `connect_timeout` | down, silent | all calls that need a connection wait; a connection that was idle meanwhile is pinged before its next use |
 //! | 9001, 9501 from a proxy at the login, every other number of the SQLSTATE class 08 | down | the same |
 //! | 1040, 1203, 1226 at the login | full | as down, probed at the interval from the start; a waiting call also gets a connection that another call returns |
-//! | 1047, 3032, 6400, 4094 | not ready | the statement was not executed; the pooled connections to the server are dropped; calls wait until the server says that it is ready |
+//! | 1047, 3032, 6400, 4094, 3781 to 3799 of Group Replication | not ready | the statement was not executed; the pooled connections to the server are dropped; calls wait until the server says that it is ready |
+//! | a node of Group Replication that has lost the majority of its group, or is not ONLINE | not ready | see [Group Replication](#mysqls-group-replication) |
 //! | 1815, 3168 at the login (Vitess) | not ready | calls wait, one task probes |
 //! | 1290 with `read-only`, 1792, 1836, 1874, 1036 | read-only | the statement was not executed; pooled connections are dropped, because another server may answer at the address now; writes wait, reads go on |
 //! | 1792 in a session or transaction that the caller made read-only | no outage | `Failed`: it is the answer to the statement |

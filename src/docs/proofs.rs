@@ -29,6 +29,7 @@
 //! | 1047 | a cluster node without quorum or not yet in step | refused | `NotExecuted` | waits: it is not ready to serve |
 //! | 3032, 6400 | offline mode | refused | `NotExecuted` | waits: it is not ready to serve |
 //! | 4094 whose message contains `group_replication_set_as_primary` | the primary of the group is being changed | refused | `NotExecuted` | waits: it is not ready to serve |
+//! | 3781, 3782, 3783, 3796, 3797, 3798, 3799 | a member of a group (Group Replication) that is not ONLINE, or that has not applied yet what the group committed, where `group_replication_consistency` demands it | refused | `NotExecuted` | waits: it is not ready to serve |
 //! | 1290 whose message contains `read-only` or `read_only` | read-only: a demoted primary, a replica | refused | `NotExecuted` | surfaces |
 //! | 1792 | read-only: Aurora's demoted writer, `SET GLOBAL transaction_read_only`; in a session or transaction that the caller made read-only it is the answer to the statement | refused | `NotExecuted` | surfaces |
 //! | 1836, 1874, 1036 | read-only: the server, its InnoDB, or the table | refused | `NotExecuted` | surfaces |

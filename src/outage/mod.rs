@@ -28,9 +28,11 @@ use crate::{
     verdict::{Obstacle, Unavailable},
 };
 
+mod group;
 mod question;
 mod waiting;
 
+pub(crate) use group::{out_of_touch, out_of_touch_for};
 pub(crate) use question::{Answer, Question, ask};
 use waiting::Waiting;
 

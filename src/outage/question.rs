@@ -1,20 +1,24 @@
 //! The question whether a server can be used, for the first time or again.
 //!
-//! That a connection can be made is not enough: a cluster node without quorum takes logins, pings and `SELECT 1`, and a
-//! demoted primary takes everything but writes.
+//! That a connection can be made is not enough: a cluster node without quorum takes logins, pings and `SELECT 1`, a demoted
+//! primary takes everything but writes, and a node that a group has gone on without takes those too.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use mysql_async::{Conn, Error, Opts, Row, Value, prelude::Queryable};
 use tokio::time::timeout;
 
+use super::group::{self, Group, Membership};
 use crate::{conditions::unavailable_at_connect, driver::timed_out, verdict::Unavailable};
 
 /// The result of a probe.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// It is up, and takes writes as far as can be seen.
-    Able,
+    Able {
+        /// The group that it takes itself for the only primary of.
+        primary_of: Option<String>,
+    },
     /// It is up, and takes no writes.
     ReadOnly,
     /// It cannot be used, and may be later.
@@ -26,7 +30,7 @@ pub(crate) enum Answer {
 /// What a probe asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
-    /// Whether it accepts a login.
+    /// Whether it accepts a login, and is in touch with its group if it has one.
     Login,
     /// Also whether it is ready, and takes writes.
     Condition,
@@ -36,45 +40,71 @@ pub(crate) enum Question {
 pub(crate) async fn ask(opts: Opts, question: Question, limit: Duration) -> Answer {
     let asking = async {
         let mut conn = Conn::new(opts).await?;
-        match question {
-            Question::Login => Ok(None),
-            Question::Condition => condition(&mut conn).await,
-        }
+        condition(&mut conn, question).await
     };
     let answer = timeout(limit, asking).await;
-    match answer.unwrap_or_else(|_| Err(timed_out(format!("no answer to connect within {limit:.3?}")))) {
-        Ok(None) => Answer::Able,
-        Ok(Some(Unavailable::ReadOnly)) => Answer::ReadOnly,
-        Ok(Some(why)) => Answer::Unable(why, std::io::Error::other(why.to_string()).into()),
-        Err(error) => match unavailable_at_connect(&error, false) {
+    answer.unwrap_or_else(|_| Err(timed_out(format!("no answer to connect within {limit:.3?}")))).unwrap_or_else(
+        |error| match unavailable_at_connect(&error, false) {
             Some(why) => Answer::Unable(why, error),
             None => Answer::Objects(error),
         },
-    }
+    )
 }
 
-/// What is wrong with a server that answers; `None` if nothing is.
-async fn condition(conn: &mut Conn) -> Result<Option<Unavailable>, Error> {
+/// What a server that accepts a login says of itself.
+async fn condition(conn: &mut Conn, question: Question) -> Result<Answer, Error> {
     // a server without a cluster is not 'ready' either
-    let node: Option<Row> = answered(conn.query_first("SELECT @@global.wsrep_on").await)?;
-    if node.is_some_and(|row| row.as_ref(0).is_some_and(is_on)) {
-        let ready: Option<Row> = answered(conn.query_first("SHOW GLOBAL STATUS LIKE 'wsrep_ready'").await)?;
-        if ready.is_some_and(|row| !row.as_ref(1).is_some_and(is_on)) {
-            return Ok(Some(Unavailable::NotReady));
+    if question == Question::Condition && answered(conn.query_first(WSREP).await)?.is_some_and(|row| holds(&row, 0)) {
+        let ready = answered(conn.query_first("SHOW GLOBAL STATUS LIKE 'wsrep_ready'").await)?;
+        if ready.is_some_and(|row| !holds(&row, 1)) {
+            return Ok(not_ready(Unavailable::NotReady.to_string()));
         }
     }
-    let flags: Option<Vec<Row>> = answered(conn.query(READ_ONLY_FLAGS).await.map(Some))?;
-    let is_set = |row: &Row| row.as_ref(1).is_some_and(is_on);
-    Ok(flags.unwrap_or_default().iter().any(is_set).then_some(Unavailable::ReadOnly))
+    let variables = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({READ_ONLY_FLAGS}, {})", group::VARIABLES);
+    let variables: Vec<Row> = answered(conn.query(variables).await.map(Some))?.unwrap_or_default();
+    let group = Group::read(&variables);
+    let read_only = variables.iter().any(|row| is_flag(row) && holds(row, 1));
+    if let Some(group) = &group {
+        match group.membership(conn).await? {
+            Membership::Member => {}
+            // it was made a server of its own
+            Membership::Outside if !read_only => return Ok(Answer::Able { primary_of: None }),
+            Membership::Outside => return Ok(not_ready("it is outside of its group")),
+            Membership::NotOnline => return Ok(not_ready("it is not ONLINE in its group")),
+            Membership::OutOfTouch(age) => return Ok(not_ready(group::out_of_touch_for(age))),
+        }
+    }
+    Ok(match question {
+        Question::Condition if read_only => Answer::ReadOnly,
+        Question::Condition | Question::Login => {
+            let alone = group.filter(|group| group.has_one_primary && !read_only);
+            Answer::Able { primary_of: alone.map(|group| group.name) }
+        }
+    })
 }
+
+fn not_ready(why: impl Into<Cow<'static, str>>) -> Answer {
+    Answer::Unable(Unavailable::NotReady, std::io::Error::other(why.into()).into())
+}
+
+const WSREP: &str = "SELECT @@global.wsrep_on";
 
 /// Each of these variables prevents writes, of ordinary accounts or of all. The question works also on a server that does not
 /// know some of them.
-const READ_ONLY_FLAGS: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
-    ('read_only', 'super_read_only', 'innodb_read_only', 'transaction_read_only', 'tx_read_only')";
+const READ_ONLY_FLAGS: &str =
+    "'read_only', 'super_read_only', 'innodb_read_only', 'transaction_read_only', 'tx_read_only'";
+
+fn is_flag(row: &Row) -> bool {
+    matches!(row.as_ref(0), Some(Value::Bytes(name)) if name.to_ascii_lowercase().ends_with(b"read_only"))
+}
+
+/// Whether this column of a row is on.
+fn holds(row: &Row, column: usize) -> bool {
+    row.as_ref(column).is_some_and(is_on)
+}
 
 /// A proxy in front of a server may not know the question: then a login counts as enough.
-fn answered<T>(answer: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+pub(super) fn answered<T>(answer: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
     match answer {
         Err(Error::Server(_)) => Ok(None),
         answer => answer,
@@ -82,7 +112,7 @@ fn answered<T>(answer: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
 }
 
 /// Numbers everywhere, and in MariaDB 12 words: its `read_only` has more values than two.
-fn is_on(flag: &Value) -> bool {
+pub(super) fn is_on(flag: &Value) -> bool {
     match flag {
         Value::Bytes(text) => !(text.is_empty() || text == b"0" || text.eq_ignore_ascii_case(b"OFF")),
         Value::Int(number) => *number != 0,

@@ -66,9 +66,18 @@ impl Shared {
 
     /// A server has refused a statement because of its own condition: its connections are not used any more.
     pub(crate) fn note_refusal(self: &Arc<Self>, target: usize, error: &mysql_async::Error, started: Instant) {
-        if let Some(why) = unavailable_at_statement(error)
-            && self.note(target, why, error, started)
-        {
+        if let Some(why) = unavailable_at_statement(error) {
+            self.note_and_leave(target, why, error, started);
+        }
+    }
+
+    /// The server of a target answers, and cannot commit: it has lost its group.
+    pub(crate) fn note_unready(self: &Arc<Self>, target: usize, error: &mysql_async::Error, started: Instant) {
+        self.note_and_leave(target, Unavailable::NotReady, error, started);
+    }
+
+    fn note_and_leave(self: &Arc<Self>, target: usize, why: Unavailable, error: &mysql_async::Error, started: Instant) {
+        if self.note(target, why, error, started) {
             // another server may answer at the address now
             self.leave(target);
         }

@@ -25,7 +25,7 @@ use std::{
 use mysql_async::{Conn, Opts, Row, prelude::Queryable};
 
 use super::{Limits, bounded};
-use crate::{conditions::answers::is_missing_session, random::random};
+use crate::{conditions::answers::is_missing_session, outage::out_of_touch, random::random};
 
 /// The name of the lock that marks one session. Unique among all processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub(crate) enum Fate {
     StillThere,
     /// Its server cannot be reached.
     Unreachable,
+    /// It was killed, and does not end: its server has lost the majority of its group.
+    NoMajority,
 }
 
 /// What a session does at the moment.
@@ -87,6 +89,8 @@ pub(crate) enum Doing {
     Nothing { since: Duration },
     /// It is executing, as far as can be seen.
     Something,
+    /// A node of a group keeps it from beginning.
+    Held,
 }
 
 /// An expression that identifies the server.
@@ -128,9 +132,8 @@ async fn doing_of_some(sessions: &[Option<Backend>], from: &mut Conn) -> mysql_a
     let listed = processes(&ids, &server, from).await?;
     let doing = |(holder, id): (Option<u64>, u64)| match &listed {
         Some(listed) => match listed.get(&holder.unwrap_or(id)) {
-            Some(Some(since)) => Doing::Nothing { since: *since },
             // a statement may have released the lock (RELEASE_ALL_LOCKS) and go on
-            Some(None) => Doing::Something,
+            Some(listed) => *listed,
             None if holder.is_some() => Doing::Something,
             None => Doing::Gone,
         },
@@ -140,13 +143,11 @@ async fn doing_of_some(sessions: &[Option<Backend>], from: &mut Conn) -> mysql_a
     Ok(asked.into_iter().map(|asked| asked.map(doing)).collect())
 }
 
-/// Which of these sessions are there, and for how long those that wait for a command have begun none; `None` if this server
-/// does not show it. A user can see its own sessions without a privilege.
-async fn processes(
-    ids: &[u64],
-    server: &str,
-    from: &mut Conn,
-) -> mysql_async::Result<Option<HashMap<u64, Option<Duration>>>> {
+/// The state of a session that Group Replication keeps from beginning a transaction (seen on MySQL 9.7).
+const HELD: &str = "Executing hook on transaction begin";
+
+/// Which of these sessions are there, and what they do; `None` if this server does not show it. A user can see its own sessions without a privilege.
+async fn processes(ids: &[u64], server: &str, from: &mut Conn) -> mysql_async::Result<Option<HashMap<u64, Doing>>> {
     if ids.is_empty() {
         return Ok(None);
     }
@@ -154,14 +155,16 @@ async fn processes(
     let ids = ids.join(", ");
     // the row of the connection that asks shows who answered, also where there is no other row
     let question = format!(
-        "SELECT ID, IF(COMMAND = 'Sleep', GREATEST(TIME, 0), NULL), {SERVER} FROM information_schema.PROCESSLIST \
-         WHERE ID IN ({ids}, CONNECTION_ID())"
+        "SELECT ID, IF(COMMAND = 'Sleep', GREATEST(TIME, 0), NULL), {SERVER}, STATE LIKE '{HELD}%' \
+         FROM information_schema.PROCESSLIST WHERE ID IN ({ids}, CONNECTION_ID())"
     );
     // a type that does not fit is no answer; the driver's own conversion panics
-    let put = |(mut listed, mut here): (HashMap<u64, Option<Duration>>, bool), row: Row| {
+    let put = |(mut listed, mut here): (HashMap<u64, Doing>, bool), row: Row| {
         here &= matches!(row.get_opt::<String, _>(2), Some(Ok(name)) if name == server);
         if let (Some(Ok(id)), Some(Ok(idle))) = (row.get_opt(0), row.get_opt::<Option<u64>, _>(1)) {
-            listed.insert(id, idle.map(Duration::from_secs));
+            let held = matches!(row.get_opt(3), Some(Ok(true)));
+            let works = if held { Doing::Held } else { Doing::Something };
+            listed.insert(id, idle.map_or(works, |since| Doing::Nothing { since: Duration::from_secs(since) }));
         }
         (listed, here)
     };
@@ -311,6 +314,9 @@ impl Backend {
             };
             // again after a while: a session that is committing may drop the order and live on (seen with Galera 4)
             if killed.is_none_or(|(other, when)| other != id || when.elapsed() >= KILL_AGAIN) {
+                if killed.is_some() && bounded(out_of_touch(from), "SHOW VARIABLES", limits).await?.is_some() {
+                    return Ok(Fate::NoMajority);
+                }
                 killed = Some((id, Instant::now()));
                 let killing = from.query_drop(format!("KILL {id}"));
                 match bounded(killing, "KILL", limits).await {

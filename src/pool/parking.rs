@@ -36,6 +36,8 @@ pub(crate) enum GivenUp {
     Lost(io::ErrorKind, Arc<str>),
     /// The session has been idle for some time: unless the answer is on its way, it will not come.
     Idle(Arc<str>),
+    /// The server cannot commit anything: unless the statement only reads, it will not end.
+    CannotCommit(Arc<str>),
 }
 
 /// What the server says about a silent connection.
@@ -45,6 +47,8 @@ pub(crate) enum Finding {
     Works,
     /// Its session waits for a command, and has begun none for this time.
     Idles(Duration),
+    /// Its session is executing, on a server that cannot commit anything.
+    CannotCommit(Arc<str>),
     /// There will be no answer. The kind of error distinguishes a time-out from a session that has ended.
     Lost(io::ErrorKind, Arc<str>),
 }
@@ -100,6 +104,7 @@ impl Records {
         let Some(parked) = parked.filter(|parked| parked.since == Some(since)) else { return };
         let given_up = match finding {
             Finding::Works => None,
+            Finding::CannotCommit(why) => Some(GivenUp::CannotCommit(why)),
             Finding::Lost(kind, why) => Some(GivenUp::Lost(kind, why)),
             Finding::Idles(time) => {
                 let seen = now.saturating_duration_since(*parked.idle.get_or_insert(now));

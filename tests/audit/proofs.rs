@@ -5,6 +5,7 @@
 use crate::numbers::Said;
 
 const CHECKED: &str = "the server checks it before it executes a statement";
+const BEGINS: &str = "a member of a group finds it when a transaction begins";
 const UNDONE: &str = "the server undid the rows of the statement before it said so";
 
 /// A number, what its message has to contain, and the reason.
@@ -25,6 +26,13 @@ const PROOFS: &[(u16, &str, &str)] = &[
     (6400, "", CHECKED),
     (4031, "inactivity", "the server says it in place of reading a command"),
     (4094, "group_replication_set_as_primary", CHECKED),
+    (3781, "", BEGINS),
+    (3782, "", BEGINS),
+    (3783, "", BEGINS),
+    (3796, "", BEGINS),
+    (3797, "", BEGINS),
+    (3798, "", BEGINS),
+    (3799, "", BEGINS),
     (1020, "", UNDONE),
     (1180, "error 149", UNDONE),
     (1205, "", UNDONE),

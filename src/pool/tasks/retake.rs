@@ -28,7 +28,8 @@ pub(in crate::pool) async fn retake(shared: Weak<Shared>) {
             let verdict = question.await;
             let Some(shared) = shared.upgrade() else { return };
             let able = match verdict {
-                Answer::Able => true,
+                Answer::Able { primary_of: None } => true,
+                Answer::Able { primary_of: Some(group) } => !is_led_from(&shared, &group).await,
                 Answer::ReadOnly => shared.outage.tuning.accept_read_only,
                 Answer::Unable(..) | Answer::Objects(_) => false,
             };
@@ -43,6 +44,16 @@ pub(in crate::pool) async fn retake(shared: Weak<Shared>) {
         if !is_elsewhere() && turn.ends(&shared, is_elsewhere) {
             return;
         }
+    }
+}
+
+/// Whether the target in use takes itself for the only primary of this group. Then another one that does so too is wrong: the
+/// group has gone on without it, and it has not heard of that yet.
+async fn is_led_from(shared: &Shared, group: &str) -> bool {
+    let current = shared.targets[shared.outage.current()].opts.clone();
+    match ask(current, Question::Condition, shared.reset_timeout).await {
+        Answer::Able { primary_of } => primary_of.as_deref() == Some(group),
+        Answer::ReadOnly | Answer::Unable(..) | Answer::Objects(_) => false,
     }
 }
 

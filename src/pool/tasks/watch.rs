@@ -23,6 +23,7 @@ use super::keeper::{Keeper, Turn};
 use crate::{
     conditions::unavailable_at_connect,
     driver::{own, timed_out},
+    outage::{out_of_touch, out_of_touch_for},
     pool::{Backend, Doing, Finding, GivenUp, Place, Shared, doing},
 };
 
@@ -61,19 +62,22 @@ pub(crate) const BRIEF: usize = 64 * 1024;
 /// more. But a long request or reply may still be on its way. So an idle session counts only while `is_unheard`, where nothing
 /// can be on its way.
 ///
+/// A node that has lost the majority of its group commits nothing, so that only what `reads` can end there.
+///
 /// The note stays until the connection is returned, or until [`Lease::unpark`].
 ///
 /// [`Lease::unpark`]: crate::pool::Lease::unpark
 pub(crate) async fn watched<T>(
     shared: &Arc<Shared>,
     place: Place,
+    reads: bool,
     is_unheard: impl Fn() -> bool,
     answer: impl Future<Output = mysql_async::Result<T>>,
 ) -> mysql_async::Result<T> {
     let mut answer = pin!(answer);
     std::future::poll_fn(|cx| match answer.as_mut().poll(cx) {
         Poll::Ready(answer) => Poll::Ready(answer),
-        Poll::Pending => wait(shared, place, &is_unheard, cx).map(Err),
+        Poll::Pending => wait(shared, place, reads, &is_unheard, cx).map(Err),
     })
     .await
 }
@@ -81,6 +85,7 @@ pub(crate) async fn watched<T>(
 fn wait(
     shared: &Arc<Shared>,
     place: Place,
+    reads: bool,
     is_unheard: impl Fn() -> bool,
     cx: &mut Context<'_>,
 ) -> Poll<mysql_async::Error> {
@@ -90,7 +95,8 @@ fn wait(
     match shared.records(place).park(place, cx.waker()) {
         Some(GivenUp::Lost(kind, why)) => return Poll::Ready(own(kind, &*why)),
         Some(GivenUp::Idle(why)) if is_unheard() => return Poll::Ready(timed_out(why.to_string())),
-        Some(GivenUp::Idle(_)) | None => {}
+        Some(GivenUp::CannotCommit(why)) if !reads => return Poll::Ready(timed_out(why.to_string())),
+        Some(GivenUp::Idle(_) | GivenUp::CannotCommit(_)) | None => {}
     }
     begin_to_look(shared);
     Poll::Pending
@@ -145,10 +151,10 @@ async fn look(shared: &Arc<Shared>, target: usize, silent: Vec<Silent>) {
     let heard = loop {
         let left = patience.saturating_sub(began.elapsed());
         let error = match timeout(left, ask(shared, target, &silent)).await {
-            Ok(Ok(doing)) => break Ok(doing),
+            Ok(Ok(heard)) => break Ok(heard),
             Ok(Err(error)) if unavailable_at_connect(&error, false).is_some_and(|why| !why.is_there()) => error,
             // it is up, and cannot be asked
-            Ok(Err(_)) => break Ok(vec![None; silent.len()]),
+            Ok(Err(_)) => break Ok(Heard { doing: vec![None; silent.len()], out_of_touch: None }),
             Err(_) => timed_out(format!("no answer to another connection within {patience:.3?}")),
         };
         if began.elapsed() >= patience {
@@ -157,7 +163,14 @@ async fn look(shared: &Arc<Shared>, target: usize, silent: Vec<Silent>) {
         sleep(PAUSE.min(patience)).await;
     };
     let findings = match &heard {
-        Ok(doing) => doing.iter().copied().map(finding).collect(),
+        Ok(Heard { doing, out_of_touch }) => {
+            let why = out_of_touch.map(out_of_touch_for);
+            if let Some(why) = &why {
+                // before the calls are woken, so that they wait instead of trying
+                shared.note_unready(target, &own(io::ErrorKind::Other, why.clone()), began);
+            }
+            doing.iter().map(|doing| finding(*doing, why.as_deref())).collect()
+        }
         Err(mute) => {
             let why = format!("the server has not answered for {patience:.3?}: {mute}");
             vec![Finding::Lost(io::ErrorKind::TimedOut, why.into()); silent.len()]
@@ -171,17 +184,52 @@ async fn look(shared: &Arc<Shared>, target: usize, silent: Vec<Silent>) {
     }
 }
 
-fn finding(doing: Option<Doing>) -> Finding {
-    match doing {
-        Some(Doing::Gone) => Finding::Lost(io::ErrorKind::ConnectionAborted, "the server has lost the session".into()),
-        Some(Doing::Nothing { since }) => Finding::Idles(since),
-        Some(Doing::Something) | None => Finding::Works,
+/// What a server has said.
+struct Heard {
+    /// What each session does; `None` if the server does not show it.
+    doing: Vec<Option<Doing>>,
+    /// How long it has been out of touch with the majority of its group, if it is.
+    out_of_touch: Option<Duration>,
+}
+
+fn finding(doing: Option<Doing>, out_of_touch: Option<&str>) -> Finding {
+    match (doing, out_of_touch) {
+        (Some(Doing::Gone), _) => {
+            Finding::Lost(io::ErrorKind::ConnectionAborted, "the server has lost the session".into())
+        }
+        (Some(Doing::Nothing { since }), _) => Finding::Idles(since),
+        (Some(Doing::Held), Some(why)) => Finding::Lost(io::ErrorKind::TimedOut, why.into()),
+        (Some(Doing::Something), Some(why)) => Finding::CannotCommit(why.into()),
+        (Some(Doing::Something | Doing::Held) | None, _) => Finding::Works,
     }
 }
 
-/// What each session does; `None` if the server does not show it.
-async fn ask(shared: &Shared, target: usize, silent: &[Silent]) -> mysql_async::Result<Vec<Option<Doing>>> {
+/// What each session does, and whether the server could end what they do.
+async fn ask(shared: &Shared, target: usize, silent: &[Silent]) -> mysql_async::Result<Heard> {
     let sessions: Vec<_> = silent.iter().map(|silent| silent.session.clone()).collect();
     let mut conn = Conn::new(shared.targets[target].opts.clone()).await?;
-    doing(&sessions, &mut conn).await
+    let doing = doing(&sessions, &mut conn).await?;
+    let works = |doing: &Option<Doing>| matches!(doing, Some(Doing::Something | Doing::Held));
+    let out_of_touch = if doing.iter().any(works) { out_of_touch(&mut conn).await? } else { None };
+    Ok(Heard { doing, out_of_touch })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_works_on_a_server_out_of_touch_will_not_commit() {
+        let since = Duration::from_secs(1);
+        for out_of_touch in [None, Some("why")] {
+            assert!(matches!(finding(Some(Doing::Gone), out_of_touch), Finding::Lost(..)));
+            assert!(matches!(finding(Some(Doing::Nothing { since }), out_of_touch), Finding::Idles(_)));
+            // nothing is known of the session
+            assert!(matches!(finding(None, out_of_touch), Finding::Works));
+        }
+        assert!(matches!(finding(Some(Doing::Something), None), Finding::Works));
+        assert!(matches!(finding(Some(Doing::Held), None), Finding::Works));
+        assert!(matches!(finding(Some(Doing::Something), Some("why")), Finding::CannotCommit(_)));
+        assert!(matches!(finding(Some(Doing::Held), Some("why")), Finding::Lost(..)));
+    }
 }
