@@ -40,8 +40,11 @@ async fn case_95_a_transaction_that_meets_a_rival_at_its_commit_is_run_again() {
     }
     let (events, codes) = (Events::default(), Codes::default());
     let executor = |number: usize| {
-        let policy = ms(30_000);
-        codes.record(with_deadline(&events, policy), policy).build(group.informed_opts(number)).expect("good options")
+        let deadline = ms(30_000);
+        codes
+            .record(with_deadline("conflicts", &events, deadline), deadline)
+            .build(group.informed_opts(number))
+            .expect("good options")
     };
     let executors = [executor(0), executor(1)];
     executors[0].create_guard_table().await.expect("the guard's table");

@@ -14,8 +14,13 @@ const FROZEN: Duration = ms(30_000);
 /// The longest that a call may take.
 const LIMIT: Duration = ms(DEADLINE.as_millis() as u64 + 2 * WATCH.as_millis() as u64 + SLACK.as_millis() as u64);
 
-/// Rows that are updated have numbers from here on.
+/// Rows that are updated have ids from here on.
 const UPDATED: u32 = 1000;
+
+/// The table with a row for each call that updates one: no call waits for the lock of another.
+fn values(table: &str) -> String {
+    format!("{table}_value")
+}
 
 async fn insert(exec: &Executor, table: &str, n: u32) -> Timed<()> {
     timed(format!("INSERT {n}"), async {
@@ -26,7 +31,7 @@ async fn insert(exec: &Executor, table: &str, n: u32) -> Timed<()> {
 
 async fn update(exec: &Executor, table: &str, n: u32) -> Timed<()> {
     timed(format!("UPDATE {n}"), async {
-        exec.query_drop(format!("UPDATE {table} SET v = 7 WHERE n = {n}").idempotent()).await.map(drop)
+        exec.query_drop(format!("UPDATE {} SET v = 7 WHERE id = {n}", values(table)).idempotent()).await.map(drop)
     })
     .await
 }
@@ -34,7 +39,7 @@ async fn update(exec: &Executor, table: &str, n: u32) -> Timed<()> {
 async fn transaction(exec: &Executor, table: &str, n: u32, guarded: bool) -> Timed<()> {
     let work = exec.transaction(TxOpts::default(), |mut tx| async move {
         tx.query_drop(format!("INSERT INTO {table} (n) VALUES ({n})")).await?;
-        tx.query_drop(format!("UPDATE {table} SET v = v + 1 WHERE n = {n}")).await?;
+        tx.query_drop(format!("UPDATE {} SET v = v + 1 WHERE id = {n}", values(table))).await?;
         Ok::<_, Error>(())
     });
     match guarded {
@@ -46,10 +51,13 @@ async fn transaction(exec: &Executor, table: &str, n: u32, guarded: bool) -> Tim
 /// A table with rows to update, and open connections to the primary.
 async fn prepare(scene: &Scene, exec: &Executor, table: &str) {
     scene.table(table).await;
+    let primary = scene.group.node(scene.group.primary().await);
+    let values = values(table);
+    primary.query_drop(format!("DROP TABLE IF EXISTS {values}")).await;
+    primary.query_drop(format!("CREATE TABLE {values} (id INT PRIMARY KEY, v INT NOT NULL)")).await;
+    let ids: Vec<String> = (10..30).chain(UPDATED..UPDATED + 8).map(|id| format!("({id}, 0)")).collect();
+    primary.query_drop(format!("INSERT INTO {values} VALUES {}", ids.join(", "))).await;
     exec.create_guard_table().await.expect("the guard's table");
-    for n in UPDATED..UPDATED + 8 {
-        exec.query_drop(format!("INSERT INTO {table} (n) VALUES ({n})")).await.expect("a row");
-    }
     let warm = join_all((0..20).map(|_| exec.query_drop("SELECT SLEEP(0.2)"))).await;
     assert!(warm.iter().all(Result::is_ok), "{warm:?}");
 }
@@ -59,7 +67,7 @@ async fn calls_end_in_time(scene: &Scene, rights: Rights, table: &str) {
     let group = scene.group;
     let primary = group.primary().await;
     let (events, codes) = (Events::default(), Codes::default());
-    let exec = codes.record(builder(&events), DEADLINE);
+    let exec = codes.record(builder(table, &events), DEADLINE);
     let exec = exec.build_targets(scene.targets(primary, rights)).expect("good options");
     prepare(scene, &exec, table).await;
 
@@ -116,7 +124,7 @@ async fn what_is_given_up(scene: &Scene, rights: Rights, table: &str) {
     let primary = group.primary().await;
     let (events, codes) = (Events::default(), Codes::default());
     // the node's answer is wanted, not that of the watch
-    let exec = codes.record(with_deadline(&events, ms(60_000)), ms(60_000)).watch_after(None);
+    let exec = codes.record(with_deadline(table, &events, ms(60_000)), ms(60_000)).watch_after(None);
     let exec = exec.build_targets(scene.targets(primary, rights)).expect("good options");
     prepare(scene, &exec, table).await;
 
@@ -135,7 +143,6 @@ async fn what_is_given_up(scene: &Scene, rights: Rights, table: &str) {
     };
     let ((inserts, updates, transactions, guarded), ()) = tokio::join!(calls, give_back);
     println!("codes: {}", codes.line());
-    println!("events: {:?}", events.recorded());
     let mut there = 0;
     for n in (0..4).chain(10..14) {
         let times = scene.count(table, n).await;

@@ -21,14 +21,8 @@ async fn reads_never_go_back(scene: &Scene, rights: Rights) {
         group.catch_up(number).await;
     }
     let events = Events::default();
-    let [first, second, _] = scene.targets(restarted, rights);
-    let targets = if other == group.others(restarted)[0] {
-        [first, second]
-    } else {
-        let [first, _, third] = scene.targets(restarted, rights);
-        [first, third]
-    };
-    let exec = builder(&events).accept_read_only(true).build_targets(targets).expect("good options");
+    let targets = [scene.opts(restarted, rights), scene.opts(other, rights)];
+    let exec = builder("reading", &events).accept_read_only(true).build_targets(targets).expect("good options");
     let read = async || -> (u32, u16) {
         let sql = "SELECT v, @@port FROM reading WHERE n = 1".idempotent();
         exec.query_first(sql).await.expect("an answer").expect("a row")

@@ -59,10 +59,15 @@ impl Scene {
     /// Options of all nodes, this one first.
     pub fn targets(&self, first: usize, rights: Rights) -> [OptsBuilder; 3] {
         let [second, third] = self.group.others(first);
-        [first, second, third].map(|number| match rights {
+        [first, second, third].map(|number| self.opts(number, rights))
+    }
+
+    /// Options of one node.
+    pub fn opts(&self, number: usize, rights: Rights) -> OptsBuilder {
+        match rights {
             Rights::Ordinary => self.group.opts(number),
             Rights::Informed => self.group.informed_opts(number),
-        })
+        }
     }
 
     /// An empty table of numbers `n` with a value `v`, on all nodes.
@@ -90,15 +95,16 @@ impl Scene {
     }
 }
 
-/// Notices soon that a node hangs; the deadline is [`DEADLINE`].
-pub fn builder(events: &Events) -> ExecutorBuilder {
-    with_deadline(events, DEADLINE)
+/// Notices soon that a node hangs; the deadline is [`DEADLINE`]. Tokens of tests with other names mean nothing to it.
+pub fn builder(name: &str, events: &Events) -> ExecutorBuilder {
+    with_deadline(name, events, DEADLINE)
 }
 
 /// The same with another deadline.
-pub fn with_deadline(events: &Events, deadline: Duration) -> ExecutorBuilder {
+pub fn with_deadline(name: &str, events: &Events, deadline: Duration) -> ExecutorBuilder {
     Executor::builder()
         .policy(policy(deadline).build().expect("valid"))
+        .guard_table(format!("{name}_guard"))
         .probe_interval(ms(100))
         .watch_after(WATCH)
         .give_up_after(WATCH)

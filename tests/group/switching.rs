@@ -29,7 +29,7 @@ async fn case_96_what_a_primary_refuses_while_it_is_switched_waits() {
     let group = scene.group;
     let (events, codes) = (Events::default(), Codes::default());
     let first = group.primary().await;
-    let exec = codes.record(with_deadline(&events, ms(60_000)), ms(60_000));
+    let exec = codes.record(with_deadline("switched", &events, ms(60_000)), ms(60_000));
     let exec = exec.build_targets(scene.targets(first, Rights::Informed)).expect("good options");
     let load = begin(&scene, "switched", &exec).await;
     for _ in 0..4 {
@@ -75,12 +75,12 @@ async fn case_97_a_node_in_offline_mode_is_not_ready_and_others_are_tried() {
         calls.push(timed(format!("new executor, {rights:?}"), insert).await);
     }
     println!("events: {:?}", events.recorded());
-    let alone = builder(&Events::default()).build(group.opts(expelled)).expect("good options");
+    let alone = builder("offline", &Events::default()).build(group.opts(expelled)).expect("good options");
     let alone = timed("that node alone", alone.query_drop("SELECT 1")).await;
 
     // 3032, since someone has put it offline
     group.node(next).query_drop("SET GLOBAL offline_mode = ON").await;
-    let exec = builder(&Events::default()).build(group.opts(next)).expect("good options");
+    let exec = builder("offline", &Events::default()).build(group.opts(next)).expect("good options");
     let waiting = timed("manually offline", exec.query_drop("INSERT INTO offline (n) VALUES (5)"));
     let let_in = async {
         let seen = tokio::time::timeout(ms(3_000), until_counters(&exec, |it| it.waiting > 0)).await;
@@ -117,7 +117,7 @@ async fn stays_with_the_new_one(scene: &Scene, scenario: &'static str, rights: R
             hook(event);
         }
     };
-    let exec = codes.record(with_deadline(&events, deadline), deadline).on_event(printed);
+    let exec = codes.record(with_deadline(scenario, &events, deadline), deadline).on_event(printed);
     let exec = exec.build_targets(scene.targets(old, rights)).expect("good options");
     let load = begin(scene, scenario, &exec).await;
     load.reach(150).await;
