@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use mysql_retry::{Error, Executor, TxOpts};
 use mysql_retry_fixture::{Events, Group, ms};
 
-use crate::support::{Codes, alone, timed, with_deadline};
+use crate::support::{Codes, alone, is_long_run, timed, with_deadline};
 
 const CONFLICT: Duration = ms(8_000);
 
@@ -29,6 +29,9 @@ async fn transfer(exec: &Executor, n: u32, guarded: bool) -> Result<(), Error> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn case_95_a_transaction_that_meets_a_rival_at_its_commit_is_run_again() {
+    if !is_long_run() {
+        return;
+    }
     let Some(_alone) = alone().await else { return };
     let group = Group::builder().multi_primary().start().await;
     for sql in [

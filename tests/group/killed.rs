@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use mysql_retry::{Annotate as _, Executor};
 use mysql_retry_fixture::{Events, Router, ms, skip::is_available};
 
-use crate::support::{Rights, Scene, scene, with_deadline};
+use crate::support::{Rights, Scene, long_scene, with_deadline};
 
 /// From the election to the first write: one probe, a login and a busy machine.
 const LIMIT: Duration = ms(1_500);
@@ -44,7 +44,7 @@ async fn from_the_election_to_a_write(scene: &Scene, exec: &Executor) -> Duratio
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn case_101_a_write_succeeds_within_one_probe_of_the_election() {
-    let Some(scene) = scene().await else { return };
+    let Some(scene) = long_scene().await else { return };
     for rights in [Rights::Ordinary, Rights::Informed] {
         let primary = scene.group.primary().await;
         let exec = with_deadline("killed", &Events::default(), ms(60_000));
@@ -56,7 +56,7 @@ async fn case_101_a_write_succeeds_within_one_probe_of_the_election() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn case_101_a_write_succeeds_within_one_probe_of_the_moment_in_which_router_leads_on() {
-    let Some(scene) = scene().await else { return };
+    let Some(scene) = long_scene().await else { return };
     if !is_available(Router::is_available(), "MYSQL_RETRY_GROUP") {
         return;
     }

@@ -1,7 +1,7 @@
 //! Group Replication: three MySQL nodes, of which one takes writes, or all.
 //!
 //! Where MySQL's plugin is missing these tests are skipped, unless `MYSQL_RETRY_GROUP=required`. They run one after the
-//! other, and leave the group whole.
+//! other, and leave the group whole. Most take long, and are skipped but with `GROUP=all`, as `make group` sets it.
 //!
 //! | file | what happens |
 //! |---|---|

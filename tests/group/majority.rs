@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use mysql_retry::{Annotate as _, Error, Executor, Outcome, TxOpts, Unavailable};
 use mysql_retry_fixture::{Events, Recorded, ms};
 
-use crate::support::{Codes, DEADLINE, Rights, SLACK, Scene, Timed, WATCH, builder, scene, timed, with_deadline};
+use crate::support::{Codes, DEADLINE, Rights, SLACK, Scene, Timed, WATCH, builder, long_scene, timed, with_deadline};
 
 /// When a majority comes back that calls should not have waited for.
 const FROZEN: Duration = ms(30_000);
@@ -107,13 +107,13 @@ async fn calls_end_in_time(scene: &Scene, rights: Rights, table: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn case_93_calls_that_wait_for_a_majority_end_as_unknown_in_time() {
-    let Some(scene) = scene().await else { return };
+    let Some(scene) = long_scene().await else { return };
     calls_end_in_time(&scene, Rights::Informed, "frozen").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn case_102_they_do_so_for_a_user_who_may_not_look_at_the_group() {
-    let Some(scene) = scene().await else { return };
+    let Some(scene) = long_scene().await else { return };
     calls_end_in_time(&scene, Rights::Ordinary, "frozen_ordinary").await;
 }
 
@@ -163,12 +163,12 @@ async fn what_is_given_up(scene: &Scene, rights: Rights, table: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn case_94_a_commit_that_the_node_gives_up_is_unknown_and_replayed_if_that_does_no_harm() {
-    let Some(scene) = scene().await else { return };
+    let Some(scene) = long_scene().await else { return };
     what_is_given_up(&scene, Rights::Informed, "given_up").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn case_102_a_commit_that_is_given_up_is_unknown_for_a_user_who_may_not_look_at_the_group() {
-    let Some(scene) = scene().await else { return };
+    let Some(scene) = long_scene().await else { return };
     what_is_given_up(&scene, Rights::Ordinary, "given_up_ordinary").await;
 }

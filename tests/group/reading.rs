@@ -5,7 +5,7 @@ use std::time::Instant;
 use mysql_retry::Annotate as _;
 use mysql_retry_fixture::{Events, ms};
 
-use crate::support::{Rights, Scene, builder, scene};
+use crate::support::{Rights, Scene, builder, long_scene};
 
 /// What is written while the secondary is away: it takes a moment to apply.
 const BACKLOG: u32 = 2_000;
@@ -71,6 +71,6 @@ async fn reads_never_go_back(scene: &Scene, rights: Rights) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn case_99_a_reader_does_not_move_to_a_secondary_that_has_not_caught_up() {
-    let Some(scene) = scene().await else { return };
+    let Some(scene) = long_scene().await else { return };
     reads_never_go_back(&scene, Rights::Informed).await;
 }

@@ -8,7 +8,10 @@ use std::{
 
 use mysql_async::OptsBuilder;
 use mysql_retry::{Error, Executor, ExecutorBuilder, Outcome, RetryPolicy, RetryPolicyBuilder};
-use mysql_retry_fixture::{Events, Group, ms, skip::is_available};
+use mysql_retry_fixture::{
+    Events, Group, ms,
+    skip::{is_available, skip},
+};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 /// The deadline of calls that do not outlive an outage.
@@ -34,6 +37,20 @@ pub enum Rights {
 pub struct Scene {
     pub group: &'static Group,
     _alone: MutexGuard<'static, ()>,
+}
+
+/// For a test that takes long: `None` also where the other tests run, which is not with `GROUP=all`.
+pub async fn long_scene() -> Option<Scene> {
+    if is_long_run() { scene().await } else { None }
+}
+
+/// Whether this is a run for long tests; if not, that is printed.
+pub fn is_long_run() -> bool {
+    let is_long = std::env::var("GROUP").is_ok_and(|which| which == "all");
+    if !is_long {
+        skip("takes long, and runs with GROUP=all (`make group`)");
+    }
+    is_long
 }
 
 /// Whole, with all variables as they were. `None` where there is no Group Replication.

@@ -7,7 +7,7 @@ use mysql_retry_fixture::{
     ms,
 };
 
-use crate::support::{Codes, DEADLINE, Rights, SLACK, Scene, WATCH, builder, scene, timed, with_deadline};
+use crate::support::{Codes, DEADLINE, Rights, SLACK, Scene, WATCH, builder, long_scene, scene, timed, with_deadline};
 
 /// The callers that are at work at the same time.
 const CALLERS: u32 = 16;
@@ -25,7 +25,7 @@ async fn begin(scene: &Scene, scenario: &'static str, exec: &Executor) -> Load {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn case_96_what_a_primary_refuses_while_it_is_switched_waits() {
-    let Some(scene) = scene().await else { return };
+    let Some(scene) = long_scene().await else { return };
     let group = scene.group;
     let (events, codes) = (Events::default(), Codes::default());
     let first = group.primary().await;
@@ -59,8 +59,9 @@ async fn case_97_a_node_in_offline_mode_is_not_ready_and_others_are_tried() {
     let group = scene.group;
     scene.table("offline").await;
     let expelled = group.primary().await;
-    let over =
-        |events: &Events, rights| builder(events).build_targets(scene.targets(expelled, rights)).expect("good options");
+    let over = |events: &Events, rights| {
+        builder("offline", events).build_targets(scene.targets(expelled, rights)).expect("good options")
+    };
     let events = Events::default();
     let old = over(&events, Rights::Ordinary);
     old.query_drop("INSERT INTO offline (n) VALUES (1)").await.expect("a row");
@@ -148,12 +149,12 @@ async fn stays_with_the_new_one(scene: &Scene, scenario: &'static str, rights: R
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn case_98_a_former_primary_that_thaws_is_not_used_while_another_one_is() {
-    let Some(scene) = scene().await else { return };
+    let Some(scene) = long_scene().await else { return };
     stays_with_the_new_one(&scene, "thawed", Rights::Informed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn case_102_nor_by_a_user_who_may_not_look_at_the_group() {
-    let Some(scene) = scene().await else { return };
+    let Some(scene) = long_scene().await else { return };
     stays_with_the_new_one(&scene, "thawed_ordinary", Rights::Ordinary).await;
 }
