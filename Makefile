@@ -100,8 +100,8 @@ galera: server
 GROUP_SCENARIO ?=
 
 group: server
-	@[ -n "$$MYSQL_RETRY_MYSQL" ] || bash .ci/get-server mysql target/servers/mysql
-	@[ -n "$$MYSQL_RETRY_ROUTER" ] || bash .ci/get-server router target/servers/router
+	@[ -n "$$MYSQL_RETRY_MYSQL" ] || bash .ci/get-server mysql target/servers/mysql >/dev/null
+	@[ -n "$$MYSQL_RETRY_ROUTER" ] || bash .ci/get-server router target/servers/router >/dev/null
 	@echo 'Building the tests on a group ...'
 	@$(CARGO) test --quiet --locked --workspace $(FLAGS) --test group --test group-proof --no-run
 	@[ -n '$(GROUP_SCENARIO)' ] || GROUP=all MYSQL_RETRY_GROUP=required $(CARGO) test --quiet --locked --workspace $(FLAGS) --test group

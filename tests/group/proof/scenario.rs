@@ -16,9 +16,6 @@ use crate::tally::Tally;
 /// The callers that are at work at the same time.
 const CALLERS: u32 = 16;
 
-/// The deadline of each call.
-const DEADLINE: Duration = ms(20_000);
-
 /// How soon a silent attempt is asked after, and how long its server may fail to answer.
 const WATCH: Duration = ms(1_000);
 
@@ -27,10 +24,6 @@ const IDLE: Duration = ms(3_000);
 
 /// Three connections may have to be given up, and the machine is busy.
 const SLACK: Duration = ms(6_000);
-
-/// A call that takes longer is stuck.
-const LIMIT: Duration =
-    ms((DEADLINE.as_millis() + 2 * WATCH.as_millis() + IDLE.as_millis() + SLACK.as_millis()) as u64);
 
 /// How many calls have to succeed before something happens, and after it.
 const CALLS: usize = 150;
@@ -132,11 +125,22 @@ impl Scenario {
         group.catch_up(last).await;
         let books = load.close(group.node(last)).await;
         group.set_global("group_replication_unreachable_majority_timeout = 0").await;
-        Tally::of(&books, LIMIT)
+        Tally::of(&books, self.limit())
+    }
+
+    /// The deadline of each call: longer than an election, but shorter than the time for which a majority is away, so that a
+    /// call that waits for it is noticed.
+    fn deadline(&self) -> Duration {
+        if matches!(self.what, What::MajorityFrozen(_)) { ms(6_000) } else { ms(20_000) }
+    }
+
+    /// A call that takes longer is stuck.
+    fn limit(&self) -> Duration {
+        self.deadline() + 2 * WATCH + IDLE + SLACK
     }
 
     fn build(&self, targets: Vec<OptsBuilder>) -> Executor {
-        let policy = RetryPolicy::builder().deadline(DEADLINE).max_replays(100).build().expect("valid");
+        let policy = RetryPolicy::builder().deadline(self.deadline()).max_replays(100).build().expect("valid");
         Executor::builder()
             .policy(policy)
             .guard_table(format!("{}_guard", self.name.replace('-', "_")))
