@@ -1,6 +1,7 @@
 # `make demo` and `make test` need Rust and nothing else: a database server is installed where none is.
 # Variables, in the environment or after `make`: MYSQL_RETRY_SERVER=/path/to/mariadbd-or-mysqld, MYSQL_RETRY_TRANSPORT=tcp|unix;
-# for `make test` also MYSQL_RETRY_GALERA=no, which leaves out what needs a cluster;
+# for `make test` also MYSQL_RETRY_GALERA=no and MYSQL_RETRY_GROUP=no, which leave out what needs a cluster;
+# for `make group` also GROUP_SCENARIO=the beginning of the names of scenarios;
 # for `make chaos` also CHAOS_SECONDS=60 and CHAOS_SEED=a number that it printed;
 # for `make recovery` also RECOVERY=full|short, RECOVERY_FORMS=refused,accept_and_close,killed,black_hole,full,promoted,galera and
 # RECOVERY_COLUMNS=ours,bare,backoff,sqlx (all of both by default);
@@ -15,7 +16,7 @@ TOOLS = --package mysql-retry-tools
 # it waits for servers more than it works
 export RUST_TEST_THREADS ?= 8
 
-.PHONY: help demo test examples chaos faults audit fuzz bench mutants galera recovery ci server clean
+.PHONY: help demo test examples chaos faults audit fuzz bench mutants galera group recovery ci server clean
 
 help:
 	@echo 'make demo      see lost connections survived, on a private server (1 minute to build, then 30 s)'
@@ -26,6 +27,7 @@ help:
 	@echo 'make audit     the same for SQL: state left behind, transactions that end early, every error number (6 minutes)'
 	@echo 'make fuzz      the same at random: scripts of many faults, for SECONDS=60; SEED=n repeats them, SCRIPT=n plays one again'
 	@echo 'make galera    transactions on three Galera nodes; needs MariaDB and the package galera-4 (1 minute)'
+	@echo 'make group     calls and verdicts on three nodes of Group Replication, also behind MySQL Router (25 minutes); needs Debian'
 	@echo 'make recovery  outages beside a bare pool, a backoff loop and sqlx: who is back when? (17 minutes; RECOVERY=short: 90 s)'
 	@echo 'make bench     measure what the library costs while nothing is lost'
 	@echo 'make mutants   do the tests notice each change of the core and the fence? Needs cargo-mutants (40 minutes)'
@@ -93,6 +95,18 @@ galera: server
 	@echo 'Building the tests on a cluster ...'
 	@$(CARGO) test --quiet --locked --workspace $(FLAGS) --test galera --test cluster --no-run
 	@MYSQL_RETRY_GALERA=required $(CARGO) test --quiet --locked --workspace $(FLAGS) --test galera --test cluster
+
+# MySQL and its Router are unpacked beside the system where they are missing; the last line sums up what was found
+GROUP_SCENARIO ?=
+
+group: server
+	@[ -n "$$MYSQL_RETRY_MYSQL" ] || bash .ci/get-server mysql target/servers/mysql >/dev/null
+	@[ -n "$$MYSQL_RETRY_ROUTER" ] || bash .ci/get-server router target/servers/router >/dev/null
+	@echo 'Building the tests on a group ...'
+	@$(CARGO) test --quiet --locked --workspace $(FLAGS) --test group --test group-proof --no-run
+	@[ -n '$(GROUP_SCENARIO)' ] || GROUP=all MYSQL_RETRY_GROUP=required $(CARGO) test --quiet --locked --workspace $(FLAGS) --test group
+	@GROUP=all GROUP_SCENARIO=$(GROUP_SCENARIO) MYSQL_RETRY_GROUP=required \
+	  $(CARGO) test --quiet --locked --workspace $(FLAGS) --test group-proof
 
 # a package of its own, so that what the crate is compared with stays out of its tree
 RECOVERY_TARGET = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target/recovery)
