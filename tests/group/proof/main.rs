@@ -17,7 +17,7 @@ use scenario::{ALL, Scenario};
 use tally::Tally;
 
 /// The scenario that is played with the other tests.
-const THIN: &str = "killed";
+const THIN: &str = "switched-in-time";
 
 fn main() -> ExitCode {
     if !each::is_asked_for("group-proof") || !is_available(Group::is_available(), "MYSQL_RETRY_GROUP") {

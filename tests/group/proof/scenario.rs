@@ -104,6 +104,7 @@ impl Scenario {
         group.make_whole().await;
         let gives_up = if let What::MajorityFrozen(seconds) = self.what { seconds } else { 0 };
         group.set_global(&format!("group_replication_unreachable_majority_timeout = {gives_up}")).await;
+        self.lead_to_the_primary(group).await;
         let first = if self.is_single_primary() { group.primary().await } else { 0 };
         let router = if self.way == Way::Direct { None } else { Some(Router::start(group).await) };
         let executors = match &router {
@@ -120,12 +121,21 @@ impl Scenario {
         load.reach(CALLS).await;
         self.happen(group, first).await;
         group.make_whole().await;
+        self.lead_to_the_primary(group).await;
         load.reach(CALLS).await;
         let last = if self.is_single_primary() { group.primary().await } else { 0 };
         group.catch_up(last).await;
         let books = load.close(group.node(last)).await;
         group.set_global("group_replication_unreachable_majority_timeout = 0").await;
         Tally::of(&books, self.limit())
+    }
+
+    /// A way that always leads to the first node leads to the primary.
+    async fn lead_to_the_primary(&self, group: &Group) {
+        if self.way == Way::Static && group.primary().await != 0 {
+            in_time(group.switch_primary(0, Some(1))).await.expect("switched");
+            group.until_whole().await;
+        }
     }
 
     /// The deadline of each call: longer than an election, but shorter than the time for which a majority is away, so that a
