@@ -174,8 +174,9 @@ impl<'c> Call<'c> {
 
     /// The transaction was ended before its COMMIT.
     pub(crate) fn ended_before_commit(&self) -> Failed {
-        let what = "the transaction was ended by a statement of its closure (DDL, stored code that commits or rolls back): \
-                    what came before may be committed, check its effect before you run it again";
+        let what = "the transaction was ended by a statement of its closure (DDL, stored code that commits or rolls back, \
+                    or any statement that a router sent to another session): what came before may be committed, check \
+                    its effect before you run it again";
         let obstacle = Some(Obstacle::TransactionEnded);
         let failed = Failed::known(own(io::ErrorKind::Other, what), Classification::other(Outcome::Unknown));
         self.with_state_lost(Failed { obstacle, ..failed })

@@ -118,7 +118,8 @@ impl Lease {
         Status::of(self.connection())
     }
 
-    pub(super) fn began_with_autocommit(&self) -> bool {
+    /// Whether the session commits each statement that is in no transaction, as it did when it began.
+    pub(crate) fn began_with_autocommit(&self) -> bool {
         self.records().autocommit(self.connection())
     }
 

@@ -96,12 +96,14 @@ pub(super) async fn give_back(
         return lease.end(End::Broken);
     }
     if let Some(claim) = spoiled
-        && let Err(Stopped { error, .. }) = send(call, &mut lease, &claim.spoil()).await
+        // in no transaction, and in none of another session either, to which a router may have moved the statements
+        && let Err(Stopped { error, .. }) = send(call, &mut lease, &format!("ROLLBACK; {}", claim.spoil())).await
         && !matches!(error, DriverError::Server(_))
     {
         return lease.end(End::Broken);
     }
-    lease.end(End::Answered(left));
+    // there may be a third transaction
+    lease.end(if undone == Undone::Another { End::Broken } else { End::Answered(left) });
 }
 
 /// Why a run is not known to be committed.

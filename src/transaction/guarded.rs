@@ -72,6 +72,7 @@ where
             }
             Begun::Before(Taken::Before(payload), _) => Ok(Done::Before { payload }),
             Begun::Before(Taken::InPart, claim) => Err(Stop::Ended(call.done_in_part(claim.in_part()).into())),
+            Begun::Torn => Err(Stop::Ended(call.done_in_part(TORN.into()).into())),
             Begun::Refused(error) => Err(Stop::Ended(error.with_outcome(call.outcome()).into())),
             Begun::Failed(failed) => Err(Stop::Failed(failed)),
         }
@@ -124,6 +125,8 @@ enum Begun {
     Taken(Lease, Claim, bool),
     /// It was taken before, and that was committed.
     Before(Taken, Claim),
+    /// It may have been taken, by a transaction whose statements are not all in one session.
+    Torn,
     /// The guard cannot work.
     Refused(Error),
     Failed(Failed),
@@ -161,6 +164,11 @@ async fn take(handle: &Handle, call: &mut Call<'_>, mut lease: Lease, opts: &TxO
         match error {
             mysql_async::Error::Server(error) if answers::is_duplicate_key(&error) => {
                 match find(call, &mut lease, &claim).await {
+                    // what it has read may be the row of a run that will be rolled back
+                    Ok(_) if is_torn(&lease) => {
+                        lease.end(End::Broken);
+                        return Begun::Torn;
+                    }
                     Ok(Some(row)) => {
                         lease.end(End::Answered(StateKinds::NONE));
                         return match claim.read(&row) {
@@ -248,6 +256,14 @@ async fn proves_that_nothing_was_done(call: &Call<'_>, lease: &mut Lease) -> mys
         Err(error) => Err(error),
     }
 }
+
+/// Whether the session of the last answer is in a transaction although a ROLLBACK was answered before.
+fn is_torn(lease: &Lease) -> bool {
+    lease.began_with_autocommit() && lease.status().is_some_and(|status| status.in_transaction)
+}
+
+const TORN: &str = "what is between this client and the server has sent the statements of one transaction to several \
+     sessions: exactly once needs a router that keeps a transaction on one session";
 
 /// Reads the row of the token, outside of the transaction that could not have it.
 async fn find(call: &Call<'_>, lease: &mut Lease, claim: &Claim) -> mysql_async::Result<Option<Row>> {

@@ -95,7 +95,9 @@ pub(super) async fn finish<T, E: From<Error>>(
         if trouble.is_none() {
             lease.note_transaction(false);
         }
-        give_back(call, lease, Undone::All, left, claim.filter(|_| doubtful)).await;
+        // a router may have moved the statements to another session: then one is still open, and this cannot be seen
+        let undone = if trouble.is_none() { Undone::Another } else { Undone::All };
+        give_back(call, lease, undone, left, claim.filter(|_| doubtful)).await;
         return match (trouble, result) {
             // what came before may be committed, and its own error is the caller's
             (Some(Trouble { obstacle: Some(_), .. }) | None, Err(own)) => RunEnd::Returned(Err(own)),

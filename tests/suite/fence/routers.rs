@@ -3,7 +3,7 @@
 use mysql_async::{OptsBuilder, prelude::Queryable as _};
 use mysql_retry::{Annotate as _, Executor, Outcome, Reason, RetryPolicyBuilder, Unfenced};
 use mysql_retry_fixture::{
-    Events, GreetsAs, Proxy, Recorded, Server, SplittingRouter, in_time, ms, pool_of, until_counters,
+    Events, GreetsAs, Proxy, Recorded, Routing, Server, SplittingRouter, in_time, ms, pool_of, until_counters,
     wait::{PATIENCE, until_true},
 };
 
@@ -42,6 +42,38 @@ async fn case_72_through_a_router_by_statement_a_lost_write_is_said_to_be_unfenc
         owner.query_drop("COMMIT").await.expect("committed");
         drop(router);
         until_true(PATIENCE, ms(2), async || value(&writer, &table).await == 1).await;
+    }
+}
+
+#[tokio::test]
+async fn case_103_a_lost_write_is_unfenced_where_clients_share_sessions() {
+    let server = shared().await;
+    for greets_as in [GreetsAs::Writer, GreetsAs::Reader, GreetsAs::Itself(4_000_000_000)] {
+        let table = register(server).await;
+        let router = SplittingRouter::start_by(Routing::InTurn { holds: true }, server, server, greets_as).await;
+        let events = Events::default();
+        let exec = refuses_unfenced(&events, router.opts()).await;
+        in_time(exec.ping()).await.expect("a router");
+        // whichever session has the mark, two statements in a row go to different ones
+        for round in 1..=2 {
+            let mut owner = server.lock_row(&table, 1).await;
+            let update = format!("UPDATE {table} SET v = v + 1 WHERE id = 1 AND {round} = {round}");
+            let lost = async {
+                server.wait_until_running(&update).await;
+                router.cut_clients();
+            };
+            let call = exec.query_drop(update.as_str().idempotent());
+            let (result, ()) = in_time(async { tokio::join!(call, lost) }).await;
+            let error = result.expect_err("it may still run");
+            assert_eq!(
+                (error.outcome(), error.reason()),
+                (Outcome::Unknown, Reason::Unfenced),
+                "{greets_as:?}: {error}"
+            );
+            owner.query_drop("COMMIT").await.expect("committed");
+            until_true(PATIENCE, ms(2), async || value(server, &table).await == round).await;
+            in_time(exec.query_drop("DO 1")).await.expect("a connection");
+        }
     }
 }
 

@@ -7,3 +7,4 @@ mod known_well;
 mod on_session;
 mod refused;
 mod reruns;
+mod routers;
