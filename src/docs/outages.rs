@@ -76,9 +76,62 @@
 //!   [`replay_unfenced(false)`](crate::RetryPolicyBuilder::replay_unfenced), the call ends as `Unknown`.
 //! * Asynchronous replication can lose the last commits, also after their callers got `Ok`: the promoted server never had them.
 //!   No client can prevent that. The guard's rows are lost with their work, so that a call with the same token does it again.
-//! * With synchronous replication (a Galera cluster), exactly-once work is done once across all nodes.
+//! * With synchronous replication (a Galera cluster, [Group Replication](#mysqls-group-replication)), exactly-once work is done
+//!   once across all nodes.
 //! * Start the servers of a pair read-only, and make the primary writable by hand or by your failover tool. A crashed primary
 //!   that comes back writable counts as one that takes writes: there are two primaries then.
+//!
+//! # MySQL's Group Replication
+//!
+//! A node of a group (InnoDB Cluster) that has lost the majority of its group goes on calling itself ONLINE and PRIMARY, and
+//! so does, for some seconds, one that was stopped while the others elected a new primary. It takes logins, reads and writes,
+//! and only its commits wait, without limit by default. All of this is seen on MySQL 9.7.
+//!
+//! | what is seen | what happens |
+//! |---|---|
+//! | a commit that waits for a majority | when it has received nothing for `watch_after`, the server is asked when its group last agreed on anything; after 5 s without an agreement the attempt counts as lost, with the outcome `Unknown`, and the node as not ready: another target is used, or the calls wait. A statement that only reads goes on |
+//! | 3100 at COMMIT (`group_replication_unreachable_majority_timeout`) | `Unknown`: the group may commit it later, and mostly does. Replayed if idempotent, resolved with a token |
+//! | 3101, 1213, 1180 with error 149 (conflict, several primaries) | rolled back, and run again |
+//! | 4094 (the primary is being switched), 1290 (a secondary) | not executed; the calls wait, or another target is used |
+//! | 6400, 3032 at the login (offline mode of a node that was expelled) | not ready: other targets are used |
+//! | 3781 to 3799 (`group_replication_consistency`) | not executed; the member is not ready |
+//! | a member that is OFFLINE, RECOVERING or in ERROR | not ready, also for an executor that accepts read-only servers: what it shows is old |
+//! | a preferred target that calls itself primary while the one in use does so too | not used: in a group with one primary, one of the two has not heard of the election |
+//!
+//! Ordinary accounts can do all of this from MySQL 8.1 on. With
+//! `GRANT SELECT ON performance_schema.replication_group_members TO ..` a node is asked for its list of members too. Before 8.1,
+//! the loss of a majority is seen only with that grant.
+//!
+//! * **`Unknown` there stays unknown for as long as the majority is away.** KILL ends the connection, not the commit: the row is
+//!   committed when the majority is back. So a replay on another node is [`Unfenced::NoMajority`](crate::Unfenced::NoMajority).
+//!   With [`replay_unfenced(false)`](crate::RetryPolicyBuilder::replay_unfenced) it is not made.
+//! * **Exactly-once work is exact on all nodes.** Two transactions with one token are a conflict, which the group resolves when it
+//!   commits. While a lost COMMIT may still be committed, a token that can be taken proves nothing, and the outcome stays `Unknown`
+//!   until the COMMIT of another run is answered.
+//! * `group_replication_flow_control_period` (1 s) is how often each member is heard of. A node is out of touch when nothing was
+//!   agreed on for two periods and 3 s.
+//! * A node that was taken out of its group and made writable by hand counts as a server of its own after a restart.
+//!
+//! **MySQL Router** needs no configuration: it refuses or closes connections while it has no primary, which is an outage, and leads to
+//! the new primary after the election. Router with static addresses leads on to a primary without a majority; what is said above
+//! holds through it.
+//!
+//! # Routers that share connections or split by statement
+//!
+//! ProxySQL, MaxScale and their like may send each statement of one client to another server, or to another session of a server.
+//! Whether they do is found out when a connection is made: `CONNECTION_ID()` is not the id in the greeting there, or the lock that marks
+//! the session is not held by the session that answers. Then nothing is believed of the session: a replay is
+//! [`Unfenced::Unmarked`](crate::Unfenced::Unmarked), the watch asks only whether the server answers, and each transaction has a
+//! savepoint that COMMIT releases first.
+//!
+//! | promise | what the router has to do |
+//! |---|---|
+//! | outcomes, at most once, replays | nothing |
+//! | [`transaction`](crate::Executor::transaction) | keep a transaction on one session (ProxySQL: `transaction_persistent=1`, the default; MaxScale's readwritesplit does). Where it does not, the call ends as `Unknown` with [`Reason::TransactionEnded`](crate::Reason::TransactionEnded), and never as `Ok` for a part |
+//! | [`exactly_once`](crate::Transaction::exactly_once) | the same. Where it does not, calls with the token end as `Unknown` |
+//! | [`session`](crate::Executor::session) | keep all statements of a client on one session (ProxySQL: `multiplex=0` for the user's rule; MaxScale: `session_track` or a service without splitting). Otherwise user variables and locks belong to whichever session answers |
+//! | replays that are fenced | the same, from one server |
+//! | reads that see the last write | send reads to the server that took the write |
 //!
 //! # Silence
 //!
@@ -87,7 +140,9 @@
 //! whether the session still exists and what it is doing. The attempt counts as lost, with the outcome `Unknown`, if
 //!
 //! * the server has not answered for [`give_up_after`](crate::ExecutorBuilder::give_up_after) (5 s),
-//! * the server does not have the session any more, or
+//! * the server does not have the session any more,
+//! * the server has lost the majority of its group and the statement does more than read
+//!   ([Group Replication](#mysqls-group-replication)), or
 //! * the session has waited for a request for as long as `give_up_after` (at least 3 s). That happens when a firewall has
 //!   dropped the connection. It does not count once the reply has begun or more than 64 KiB were sent, because such data may
 //!   still be on the way.

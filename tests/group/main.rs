@@ -10,6 +10,7 @@
 //! | `switching` | the primary is switched, expelled, or has come back and believes that it is one |
 //! | `reading` | an executor that accepts secondaries, while one of them starts |
 //! | `killed` | the primary is killed |
+//! | `unfenced` | what waits for a majority cannot be ended, and runs elsewhere too |
 
 mod conflicts;
 mod killed;
@@ -17,3 +18,4 @@ mod majority;
 mod reading;
 mod support;
 mod switching;
+mod unfenced;
