@@ -50,7 +50,8 @@ macro_rules! statement_methods {
 
             /// Runs a statement and folds the rows of its first result set to a single value.
             ///
-            /// `f` is called when all rows have arrived, so that it never sees a row of an attempt that failed.
+            /// `f` is called when all rows have arrived, so that it never sees a row of an attempt that failed. They are
+            /// all in memory until then. For more rows than that, fold a stream: [`Self::query_stream`].
             pub async fn query_fold<T, F, Q, U>($($receiver)*, $statement: Q, init: U, f: F) -> $crate::Result<U>
             where
                 Q: $crate::Unguarded,
@@ -127,7 +128,8 @@ macro_rules! statement_methods {
 
             /// Prepares and executes a statement, and folds the rows of its first result set to a single value.
             ///
-            /// `f` is called when all rows have arrived, so that it never sees a row of an attempt that failed.
+            /// `f` is called when all rows have arrived, so that it never sees a row of an attempt that failed. They are
+            /// all in memory until then. For more rows than that, fold a stream: [`Self::exec_stream`].
             pub async fn exec_fold<T, S, P, U, F>($($receiver)*, $statement: S, params: P, init: U, f: F) -> $crate::Result<U>
             where
                 S: $crate::Unguarded,

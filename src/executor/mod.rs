@@ -1,12 +1,17 @@
 //! The executor: what users hold instead of a pool.
 
-use std::{convert::identity, fmt, time::Instant};
+use std::{
+    convert::identity,
+    fmt,
+    time::{Duration, Instant},
+};
 
 use mysql_async::{Opts, TxOpts};
 
 use crate::{
     call::request::Untouched,
     connection::Connection,
+    driver::timed_out,
     error::{Error, Result},
     event::Counters,
     handle::Handle,
@@ -203,13 +208,27 @@ impl Executor {
 
     /// Closes all connections, after the calls that are under way. Calls made afterwards fail.
     ///
-    /// It waits for borrowed connections and open streams. Dropping the last clone closes the idle connections too.
+    /// It waits for borrowed connections, open streams, and a server that does not answer: see
+    /// [`close_within`](Executor::close_within). Dropping the last clone closes the idle connections too.
     ///
     /// # Errors
     /// The driver reported an error; the connections are closed anyway.
     pub async fn close(self) -> Result<()> {
         let call = self.handle.call_for_a_connection();
         self.handle.shared.close().await.map_err(|error| call.closing_failed(error))
+    }
+
+    /// The same as [`close`](Executor::close), and ends after `limit` at the latest.
+    ///
+    /// What is under way then goes on, and its connections are closed when it ends.
+    ///
+    /// # Errors
+    /// As `close`; or `limit` has passed, which is [`Error::is_timeout`].
+    pub async fn close_within(self, limit: Duration) -> Result<()> {
+        let call = self.handle.call_for_a_connection();
+        let closing = tokio::time::timeout(limit, self.handle.shared.close()).await;
+        let late = || timed_out(format!("not all connections were closed within {limit:?}"));
+        closing.unwrap_or_else(|_| Err(late())).map_err(|error| call.closing_failed(error))
     }
 }
 

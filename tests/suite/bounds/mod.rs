@@ -1,6 +1,7 @@
 mod attempt_timeout;
 mod attempts;
 mod budget;
+mod closing;
 mod connecting;
 mod deadline;
 mod lateness;
