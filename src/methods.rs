@@ -158,6 +158,9 @@ macro_rules! statement_methods {
             /// annotated as idempotent. If it fails, a part of it may have been executed, also where the outcome is
             /// [`Failed`](crate::Outcome::Failed): the rows before the one that the server rejected stay. It is
             /// [`NotExecuted`](crate::Outcome::NotExecuted) only if it failed at its first row.
+            ///
+            /// An annotated batch is in memory as a whole. Otherwise the first thousand items are, and the others are taken
+            /// one by one.
             pub async fn exec_batch<S, P, I>($($receiver)*, $statement: S, params: I) -> $crate::Result<()>
             where
                 S: $crate::Unguarded,
@@ -165,7 +168,7 @@ macro_rules! statement_methods {
                 I::IntoIter: Send,
                 P: Into<mysql_async::Params> + Send,
             {
-                ($handle).exec_batch($statement, params.into_iter().map(Into::into).collect()).await
+                ($handle).exec_batch($statement, params.into_iter().map(Into::into)).await
             }
 
             /// Prepares and executes a statement, and streams the rows of its first result set.

@@ -7,13 +7,13 @@ use mysql_async::{Params, prelude::FromRow};
 use crate::{
     call::{
         Call,
-        request::{All, Attempt, Batch, Exchange, First, Mismatch, Nothing, Opening, Ping, Prepared, Text},
+        request::{All, Attempt, Batch, Exchange, First, Mismatch, Nothing, Opening, Ping, Prepared, Rows, Text},
     },
     error::Result,
     handle::Handle,
     pool::{End, Rider},
     savepoint,
-    statement::{Annotate as _, AsStatement},
+    statement::{Annotate as _, AsStatement, Delivery},
     stream::RowStream,
     summary::Summary,
 };
@@ -94,8 +94,13 @@ impl Handle {
         summarised(self.call(&statement)?, Exchange::<_, Nothing>::new(self.prepared(&text, params))).await
     }
 
-    pub(crate) async fn exec_batch(&self, statement: impl AsStatement, rows: Vec<Params>) -> Result<()> {
+    pub(crate) async fn exec_batch(
+        &self,
+        statement: impl AsStatement,
+        rows: impl Iterator<Item = Params> + Send,
+    ) -> Result<()> {
         let text = statement.text();
+        let rows = Rows::new(rows, statement.delivery() == Delivery::AtMostOnce);
         let batch = Batch { sql: &text, rows, cached: self.shared.caches_statements };
         self.call(&statement)?.run(batch).await
     }

@@ -1,10 +1,12 @@
 //! Batches: one call, several commands on MySQL, one on MariaDB.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use mysql_async::params;
-use mysql_retry::{Annotate as _, Executor, Outcome, Reason, RetryPolicy};
+use mysql_retry::{Annotate as _, Classification, Executor, Outcome, Reason, RetryPolicy};
 use mysql_retry_fixture::{Fault, Flavour, Kind, Place, Proxy, Rule, Server, When};
 
-use crate::support::{Ledger, connection_id, executor_of_one, fired, shared};
+use crate::support::{Ledger, connection_id, executor_of_one, fired, shared, unique};
 
 /// An executor of one connection behind a proxy.
 async fn behind_proxy(server: &Server) -> (Proxy, Executor) {
@@ -149,4 +151,79 @@ async fn a_duplicate_key_in_a_batch_surfaces_as_it_is() {
     assert_eq!((error.code(), error.attempts(), error.is_disconnect()), (Some(1062), 1, false), "{error}");
     assert_eq!(error.outcome(), Outcome::Failed, "as the driver would say it");
     assert_eq!(connection_id(&exec).await, id);
+}
+
+/// Rows with a kilobyte each, and how many of them were asked for.
+fn many_rows(count: u32, asked: &AtomicU32) -> impl Iterator<Item = (u32, String)> + Send {
+    let note = |_: &u32| {
+        asked.fetch_add(1, Relaxed);
+    };
+    (1..=count).inspect(note).map(|n| (n, "x".repeat(1000)))
+}
+
+/// More than fit into one command.
+const MANY: u32 = 20_000;
+
+#[tokio::test]
+async fn case_90_the_rows_of_a_batch_that_runs_once_are_taken_one_by_one() {
+    let server = shared().await;
+    let table = unique("wide");
+    server.query_drop(format!("CREATE TABLE {table} (n INT PRIMARY KEY, text TEXT NOT NULL)")).await;
+    let (proxy, exec) = behind_proxy(server).await;
+    let insert = format!("INSERT INTO {table} (n, text) VALUES (?, ?)");
+    let asked = AtomicU32::new(0);
+    exec.exec_batch(insert.as_str(), many_rows(3000, &asked)).await.expect("a batch");
+    let count = || server.query_first::<(u32, u32)>(format!("SELECT COUNT(*), MAX(n) FROM {table}"));
+    assert_eq!((count().await, asked.load(Relaxed)), (Some((3000, 3000)), 3000));
+    server.query_drop(format!("DELETE FROM {table}")).await;
+
+    for (delivery, annotated) in [("once", false), ("annotated", true)] {
+        let asked = AtomicU32::new(0);
+        let upsert = format!("{insert} ON DUPLICATE KEY UPDATE text = ''");
+        proxy.rule(Rule::new(When::executes(&table), Place::AfterRequestWhenAnswered, Fault::Fin));
+        let rows = many_rows(MANY, &asked);
+        let result = match annotated {
+            true => exec.exec_batch(upsert.idempotent(), rows).await,
+            false => exec.exec_batch(upsert.as_str(), rows).await,
+        };
+        match annotated {
+            true => assert_eq!((result.map_err(|e| e.to_string()), asked.load(Relaxed)), (Ok(()), MANY), "{delivery}"),
+            false => {
+                let error = result.expect_err("lost in the middle");
+                assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+                assert!(asked.load(Relaxed) < MANY, "all rows were asked for before the first was answered");
+            }
+        }
+    }
+    assert_eq!(count().await, Some((MANY, MANY)));
+}
+
+#[tokio::test]
+async fn case_90_a_batch_that_is_partly_taken_is_not_sent_again_whatever_the_classification() {
+    let server = shared().await;
+    let table = unique("wide");
+    server.query_drop(format!("CREATE TABLE {table} (n INT NOT NULL, text TEXT NOT NULL)")).await;
+    let (proxy, exec) = behind_proxy(server).await;
+    // untrue, and so that it is sent again
+    let policy = RetryPolicy::builder().classify_with(|_, it| match it.fault() {
+        mysql_retry::Fault::Disconnect(_) => Classification::refused(Outcome::NotExecuted),
+        _ => it,
+    });
+    let policy = policy.build().expect("valid");
+    proxy.rule(at_row_of(server, &table, 1500));
+    let asked = AtomicU32::new(0);
+    let insert = format!("INSERT INTO {table} (n, text) VALUES (?, ?)");
+    let call = exec.with_policy(&policy).exec_batch(insert, many_rows(MANY, &asked)).await;
+    let error = call.expect_err("a part of the rows is gone");
+    assert!(error.to_string().contains("a part of the batch was sent"), "{error}");
+}
+
+/// Loses the command that has this row of a batch of wide rows.
+fn at_row_of(server: &Server, table: &str, row: usize) -> Rule {
+    let skip = match server.flavour() {
+        // no command takes more than some thousands of these rows
+        Flavour::MariaDb => 0,
+        Flavour::MySql => row,
+    };
+    Rule::new(When::executes(table), Place::AfterRequestWhenAnswered, Fault::Fin).skip(skip)
 }
