@@ -9,9 +9,10 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use mysql_async::{Conn, Error, Row, Value, prelude::Queryable};
+use mysql_async::{Conn, Error, Opts, Row, Value, prelude::Queryable};
+use tokio::time::timeout;
 
-use super::question::{answered, is_on};
+use super::question::{answered, is_on, is_read_only, variables};
 use crate::{conditions::unavailable_at_statement, verdict::Unavailable};
 
 /// A group, from the variables of one of its nodes.
@@ -61,8 +62,9 @@ impl Group {
         })
     }
 
-    /// What the node of this connection is to its group.
-    pub(super) async fn membership(&self, conn: &mut Conn) -> Result<Membership, Error> {
+    /// What the node of this connection is to its group. Whether it is ONLINE is tried out if it cannot be asked for, and
+    /// `tries`: a member that takes writes is.
+    pub(super) async fn membership(&self, conn: &mut Conn, tries: bool) -> Result<Membership, Error> {
         let last: Option<Row> = answered(conn.query_first(LAST_AGREEMENT).await)?;
         if let Some(last) = last {
             match last.get_opt::<Option<u64>, _>(0) {
@@ -80,7 +82,8 @@ impl Group {
         match conn.query_first::<Row, _>(MEMBERS).await {
             Ok(Some(row)) => Ok(among_members(&row)),
             Ok(None) => Ok(Membership::Member),
-            Err(Error::Server(_)) => by_trial(conn).await,
+            Err(Error::Server(_)) if tries => by_trial(conn).await,
+            Err(Error::Server(_)) => Ok(Membership::Member),
             Err(error) => Err(error),
         }
     }
@@ -104,9 +107,11 @@ fn among_members(row: &Row) -> Membership {
     }
 }
 
-/// Begins a transaction of a kind that only an ONLINE member takes. It sends nothing to the group, and waits for nothing.
+/// Begins a transaction of a kind that only an ONLINE member takes. It sends nothing to the group. A new primary that has to
+/// apply what was committed before holds it, for the `wait_timeout` at most.
 async fn by_trial(conn: &mut Conn) -> Result<Membership, Error> {
-    match conn.query_drop("SET SESSION group_replication_consistency = 'AFTER'; BEGIN; ROLLBACK").await {
+    let trial = "SET SESSION wait_timeout = 1, group_replication_consistency = 'AFTER'; BEGIN; ROLLBACK";
+    match conn.query_drop(trial).await {
         Err(error) if unavailable_at_statement(&error) == Some(Unavailable::NotReady) => Ok(Membership::NotOnline),
         Ok(()) | Err(Error::Server(_)) => Ok(Membership::Member),
         Err(error) => Err(error),
@@ -115,12 +120,39 @@ async fn by_trial(conn: &mut Conn) -> Result<Membership, Error> {
 
 /// How long a node has been out of touch with the majority of its group; `None` if it is not, or has no group.
 pub(crate) async fn out_of_touch(conn: &mut Conn) -> Result<Option<Duration>, Error> {
-    let variables: Vec<Row> = conn.query(format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({VARIABLES})")).await?;
-    let Some(group) = Group::read(&variables) else { return Ok(None) };
-    Ok(match group.membership(conn).await? {
+    let Some(group) = Group::read(&variables(conn).await?) else { return Ok(None) };
+    Ok(match group.membership(conn, false).await? {
         Membership::OutOfTouch(age) => Some(age),
         Membership::Member | Membership::NotOnline | Membership::Outside => None,
     })
+}
+
+/// Whether a preferred target should not be used in place of the current one, because the group has gone on without it: both
+/// call themselves its only primary, or it lacks what the current one has. It says itself that it was left only when it has
+/// heard of that.
+pub(crate) async fn is_left_behind(preferred: Opts, current: Opts, limit: Duration) -> bool {
+    timeout(limit, compare(preferred, current)).await.is_ok_and(|compared| compared.unwrap_or(false))
+}
+
+async fn compare(preferred: Opts, current: Opts) -> Result<bool, Error> {
+    let mut preferred = Conn::new(preferred).await?;
+    let (group, is_primary) = standing(&mut preferred).await?;
+    let Some(group) = group else { return Ok(false) };
+    let mut current = Conn::new(current).await?;
+    let (other, other_is_primary) = standing(&mut current).await?;
+    if other.is_none_or(|other| other.name != group.name) {
+        return Ok(false);
+    }
+    let executed: Option<String> = current.query_first("SELECT @@global.gtid_executed").await?;
+    let has_all = "SELECT GTID_SUBSET(?, @@global.gtid_executed)";
+    let has_all: Option<bool> = preferred.exec_first(has_all, (executed,)).await?;
+    Ok((group.has_one_primary && is_primary && other_is_primary) || has_all == Some(false))
+}
+
+/// The group of a node, and whether the node takes writes.
+async fn standing(conn: &mut Conn) -> Result<(Option<Group>, bool), Error> {
+    let variables = variables(conn).await?;
+    Ok((Group::read(&variables), !is_read_only(&variables)))
 }
 
 /// For messages.

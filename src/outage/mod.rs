@@ -32,7 +32,7 @@ mod group;
 mod question;
 mod waiting;
 
-pub(crate) use group::{out_of_touch, out_of_touch_for};
+pub(crate) use group::{is_left_behind, out_of_touch, out_of_touch_for};
 pub(crate) use question::{Answer, Question, ask};
 use waiting::Waiting;
 

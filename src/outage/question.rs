@@ -15,10 +15,7 @@ use crate::{conditions::unavailable_at_connect, driver::timed_out, verdict::Unav
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// It is up, and takes writes as far as can be seen.
-    Able {
-        /// The group that it takes itself for the only primary of.
-        primary_of: Option<String>,
-    },
+    Able,
     /// It is up, and takes no writes.
     ReadOnly,
     /// It cannot be used, and may be later.
@@ -34,6 +31,8 @@ pub(crate) enum Question {
     Login,
     /// Also whether it is ready, and takes writes.
     Condition,
+    /// Also whether it is ready to be read from.
+    Reading,
 }
 
 /// Logs in beside the pool, and asks. The connection is closed afterwards.
@@ -54,33 +53,27 @@ pub(crate) async fn ask(opts: Opts, question: Question, limit: Duration) -> Answ
 /// What a server that accepts a login says of itself.
 async fn condition(conn: &mut Conn, question: Question) -> Result<Answer, Error> {
     // a server without a cluster is not 'ready' either
-    if question == Question::Condition && answered(conn.query_first(WSREP).await)?.is_some_and(|row| holds(&row, 0)) {
+    if question != Question::Login && answered(conn.query_first(WSREP).await)?.is_some_and(|row| holds(&row, 0)) {
         let ready = answered(conn.query_first("SHOW GLOBAL STATUS LIKE 'wsrep_ready'").await)?;
         if ready.is_some_and(|row| !holds(&row, 1)) {
             return Ok(not_ready(Unavailable::NotReady.to_string()));
         }
     }
-    let variables = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({READ_ONLY_FLAGS}, {})", group::VARIABLES);
-    let variables: Vec<Row> = answered(conn.query(variables).await.map(Some))?.unwrap_or_default();
-    let group = Group::read(&variables);
-    let read_only = variables.iter().any(|row| is_flag(row) && holds(row, 1));
-    if let Some(group) = &group {
-        match group.membership(conn).await? {
+    let variables = variables(conn).await?;
+    let read_only = is_read_only(&variables);
+    if let Some(group) = Group::read(&variables) {
+        // who writes is told by the flags
+        let tries = read_only && question != Question::Condition;
+        match group.membership(conn, tries).await? {
             Membership::Member => {}
             // it was made a server of its own
-            Membership::Outside if !read_only => return Ok(Answer::Able { primary_of: None }),
+            Membership::Outside if !read_only => return Ok(Answer::Able),
             Membership::Outside => return Ok(not_ready("it is outside of its group")),
             Membership::NotOnline => return Ok(not_ready("it is not ONLINE in its group")),
             Membership::OutOfTouch(age) => return Ok(not_ready(group::out_of_touch_for(age))),
         }
     }
-    Ok(match question {
-        Question::Condition if read_only => Answer::ReadOnly,
-        Question::Condition | Question::Login => {
-            let alone = group.filter(|group| group.has_one_primary && !read_only);
-            Answer::Able { primary_of: alone.map(|group| group.name) }
-        }
-    })
+    Ok(if read_only && question != Question::Login { Answer::ReadOnly } else { Answer::Able })
 }
 
 fn not_ready(why: impl Into<Cow<'static, str>>) -> Answer {
@@ -94,8 +87,16 @@ const WSREP: &str = "SELECT @@global.wsrep_on";
 const READ_ONLY_FLAGS: &str =
     "'read_only', 'super_read_only', 'innodb_read_only', 'transaction_read_only', 'tx_read_only'";
 
-fn is_flag(row: &Row) -> bool {
-    matches!(row.as_ref(0), Some(Value::Bytes(name)) if name.to_ascii_lowercase().ends_with(b"read_only"))
+/// The variables of a server that tell whether it takes writes, and of its group.
+pub(super) async fn variables(conn: &mut Conn) -> Result<Vec<Row>, Error> {
+    let question = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({READ_ONLY_FLAGS}, {})", group::VARIABLES);
+    Ok(answered(conn.query(question).await.map(Some))?.unwrap_or_default())
+}
+
+pub(super) fn is_read_only(variables: &[Row]) -> bool {
+    let is_flag = |name: &[u8]| name.to_ascii_lowercase().ends_with(b"read_only");
+    let is_set = |row: &Row| matches!(row.as_ref(0), Some(Value::Bytes(name)) if is_flag(name)) && holds(row, 1);
+    variables.iter().any(is_set)
 }
 
 /// Whether this column of a row is on.

@@ -145,6 +145,15 @@ impl Prober {
             | Unavailable::Silent
             | Unavailable::Full
             | Unavailable::NotReady
+            | Unavailable::ReadOnly
+                if self.accept_read_only =>
+            {
+                Question::Reading
+            }
+            Unavailable::Unreachable
+            | Unavailable::Silent
+            | Unavailable::Full
+            | Unavailable::NotReady
             | Unavailable::ReadOnly => Question::Condition,
         };
         for (index, (asked, target)) in self.targets.iter_mut().zip(&*shared.targets).enumerate() {
@@ -207,7 +216,7 @@ impl Prober {
         let asked = &mut self.targets[index];
         asked.is_awaited = false;
         let now = match verdict {
-            Answer::Able { .. } => Found::Target { index, read_only: false },
+            Answer::Able => Found::Target { index, read_only: false },
             Answer::ReadOnly if self.accept_read_only => Found::Target { index, read_only: false },
             // reads stay at their target: another one may lag behind what they have seen
             Answer::ReadOnly if alone || index == self.current => Found::Target { index, read_only: true },
@@ -286,10 +295,6 @@ fn is_the_same(error: &Error, other: &Error) -> bool {
 mod tests {
     use super::*;
 
-    fn able() -> Answer {
-        Answer::Able { primary_of: None }
-    }
-
     fn prober(targets: usize, current: usize, accept_read_only: bool) -> Prober {
         let interval = Duration::from_millis(250);
         let delays = Delays { initial: FIRST, maximum: interval, multiplier: 2.0, jitter: JITTER };
@@ -329,7 +334,7 @@ mod tests {
 
     #[test]
     fn the_only_server_is_taken_as_it_is() {
-        assert_eq!(weigh(&mut prober(1, 0, false), vec![(0, able())]), target(0));
+        assert_eq!(weigh(&mut prober(1, 0, false), vec![(0, Answer::Able)]), target(0));
         assert_eq!(weigh(&mut prober(1, 0, false), vec![(0, Answer::ReadOnly)]), for_reads(0));
         assert_eq!(weigh(&mut prober(1, 0, true), vec![(0, Answer::ReadOnly)]), target(0));
         assert_eq!(weigh(&mut prober(1, 0, false), vec![(0, refused())]), Found::Nothing);
@@ -339,17 +344,17 @@ mod tests {
 
     #[test]
     fn the_first_of_those_that_are_able_is_taken() {
-        let both = || vec![(1, able()), (0, able())];
+        let both = || vec![(1, Answer::Able), (0, Answer::Able)];
         assert_eq!(weigh(&mut prober(3, 0, false), both()), target(0));
         assert_eq!(weigh(&mut prober(3, 2, false), both()), target(0));
-        assert_eq!(weigh(&mut prober(3, 0, false), vec![(0, refused()), (2, able())]), target(2));
+        assert_eq!(weigh(&mut prober(3, 0, false), vec![(0, refused()), (2, Answer::Able)]), target(2));
     }
 
     #[test]
     fn of_several_a_read_only_one_is_taken_only_if_it_was_in_use_and_no_other_takes_writes() {
         assert_eq!(weigh(&mut prober(2, 0, false), vec![(0, refused()), (1, Answer::ReadOnly)]), Found::Nothing);
         assert_eq!(weigh(&mut prober(2, 1, false), vec![(0, refused()), (1, Answer::ReadOnly)]), for_reads(1));
-        assert_eq!(weigh(&mut prober(2, 0, false), vec![(0, Answer::ReadOnly), (1, able())]), target(1));
+        assert_eq!(weigh(&mut prober(2, 0, false), vec![(0, Answer::ReadOnly), (1, Answer::Able)]), target(1));
         assert_eq!(weigh(&mut prober(2, 0, true), vec![(0, refused()), (1, Answer::ReadOnly)]), target(1));
     }
 

@@ -4,7 +4,7 @@ use std::{sync::Weak, time::Duration};
 
 use super::keeper::Turn;
 use crate::{
-    outage::{Answer, Question, ask},
+    outage::{Answer, Question, ask, is_left_behind},
     policy::{Delays, Schedule},
     pool::Shared,
 };
@@ -23,17 +23,20 @@ pub(in crate::pool) async fn retake(shared: Weak<Shared>) {
         let mut index = 0;
         while let Some(question) = shared.upgrade().and_then(|shared| {
             let preferred = !shared.outage.is_troubled() && index < shared.outage.current();
-            preferred.then(|| ask(shared.targets[index].opts.clone(), Question::Condition, shared.reset_timeout))
+            preferred.then(|| ask(shared.targets[index].opts.clone(), question(&shared), shared.reset_timeout))
         }) {
             let verdict = question.await;
             let Some(shared) = shared.upgrade() else { return };
             let able = match verdict {
-                Answer::Able { primary_of: None } => true,
-                Answer::Able { primary_of: Some(group) } => !is_led_from(&shared, &group).await,
+                Answer::Able => true,
                 Answer::ReadOnly => shared.outage.tuning.accept_read_only,
                 Answer::Unable(..) | Answer::Objects(_) => false,
             };
-            if able && !shared.outage.is_troubled() && index < shared.outage.current() {
+            let left_behind = able && {
+                let current = shared.targets[shared.outage.current()].opts.clone();
+                is_left_behind(shared.targets[index].opts.clone(), current, shared.reset_timeout).await
+            };
+            if able && !left_behind && !shared.outage.is_troubled() && index < shared.outage.current() {
                 shared.back(index, false);
             }
             index += 1;
@@ -47,14 +50,8 @@ pub(in crate::pool) async fn retake(shared: Weak<Shared>) {
     }
 }
 
-/// Whether the target in use takes itself for the only primary of this group. Then another one that does so too is wrong: the
-/// group has gone on without it, and it has not heard of that yet.
-async fn is_led_from(shared: &Shared, group: &str) -> bool {
-    let current = shared.targets[shared.outage.current()].opts.clone();
-    match ask(current, Question::Condition, shared.reset_timeout).await {
-        Answer::Able { primary_of } => primary_of.as_deref() == Some(group),
-        Answer::ReadOnly | Answer::Unable(..) | Answer::Objects(_) => false,
-    }
+fn question(shared: &Shared) -> Question {
+    if shared.outage.tuning.accept_read_only { Question::Reading } else { Question::Condition }
 }
 
 fn schedule(probe_interval: Duration) -> Schedule {
