@@ -1,7 +1,7 @@
 # `make demo` and `make test` need Rust and nothing else: a database server is installed where none is.
 # Variables, in the environment or after `make`: MYSQL_RETRY_SERVER=/path/to/mariadbd-or-mysqld, MYSQL_RETRY_TRANSPORT=tcp|unix;
 # for `make test` also MYSQL_RETRY_GALERA=no and MYSQL_RETRY_GROUP=no, which leave out what needs a cluster;
-# for `make group` also GROUP_SCENARIO=the beginning of the names of scenarios;
+# for `make group` also GROUP=all|ci and GROUP_SCENARIO=the beginnings of the names of scenarios, with commas;
 # for `make chaos` also CHAOS_SECONDS=60 and CHAOS_SEED=a number that it printed;
 # for `make recovery` also RECOVERY=full|short, RECOVERY_FORMS=refused,accept_and_close,killed,black_hole,full,promoted,galera and
 # RECOVERY_COLUMNS=ours,bare,backoff,sqlx (all of both by default);
@@ -97,6 +97,7 @@ galera: server
 	@MYSQL_RETRY_GALERA=required $(CARGO) test --quiet --locked --workspace $(FLAGS) --test galera --test cluster
 
 # MySQL and its Router are unpacked beside the system where they are missing; the last line sums up what was found
+GROUP ?= all
 GROUP_SCENARIO ?=
 
 group: server
@@ -104,8 +105,9 @@ group: server
 	@[ -n "$$MYSQL_RETRY_ROUTER" ] || bash .ci/get-server router target/servers/router >/dev/null
 	@echo 'Building the tests on a group ...'
 	@$(CARGO) test --quiet --locked --workspace $(FLAGS) --test group --test group-proof --no-run
-	@[ -n '$(GROUP_SCENARIO)' ] || GROUP=all MYSQL_RETRY_GROUP=required $(CARGO) test --quiet --locked --workspace $(FLAGS) --test group
-	@GROUP=all GROUP_SCENARIO=$(GROUP_SCENARIO) MYSQL_RETRY_GROUP=required \
+	@[ -n '$(GROUP_SCENARIO)' ] || GROUP='$(GROUP)' MYSQL_RETRY_GROUP=required \
+	  $(CARGO) test --quiet --locked --workspace $(FLAGS) --test group
+	@GROUP='$(GROUP)' GROUP_SCENARIO='$(GROUP_SCENARIO)' MYSQL_RETRY_GROUP=required \
 	  $(CARGO) test --quiet --locked --workspace $(FLAGS) --test group-proof
 
 # a package of its own, so that what the crate is compared with stays out of its tree

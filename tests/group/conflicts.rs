@@ -8,9 +8,9 @@ use std::{
 
 use futures_util::future::join_all;
 use mysql_retry::{Error, Executor, TxOpts};
-use mysql_retry_fixture::{Events, Group, ms};
+use mysql_retry_fixture::{Events, ms};
 
-use crate::support::{Codes, alone, is_long_run, timed, with_deadline};
+use crate::support::{Codes, long_multi_scene, timed, with_deadline};
 
 const CONFLICT: Duration = ms(8_000);
 
@@ -29,11 +29,8 @@ async fn transfer(exec: &Executor, n: u32, guarded: bool) -> Result<(), Error> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn case_95_a_transaction_that_meets_a_rival_at_its_commit_is_run_again() {
-    if !is_long_run() {
-        return;
-    }
-    let Some(_alone) = alone().await else { return };
-    let group = Group::builder().multi_primary().start().await;
+    let Some(scene) = long_multi_scene().await else { return };
+    let group = scene.group;
     for sql in [
         "CREATE TABLE purse (id INT PRIMARY KEY, v INT NOT NULL)",
         "INSERT INTO purse VALUES (1, 0), (2, 0)",

@@ -2,10 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use mysql_retry::{Annotate as _, Executor};
-use mysql_retry_fixture::{Events, Router, ms, skip::is_available};
+use futures_util::future::join_all;
+use mysql_retry::Annotate as _;
+use mysql_retry_fixture::{Router, ms, skip::is_available};
 
-use crate::support::{Rights, Scene, long_scene, with_deadline};
+use crate::{
+    support::{Rights, long_scene},
+    user::User,
+};
 
 /// From the election to the first write: one probe, a login and a busy machine.
 const LIMIT: Duration = ms(1_500);
@@ -13,12 +17,29 @@ const LIMIT: Duration = ms(1_500);
 /// Router looks at the group every 0.5 s, and was seen to need 0.6 s.
 const ROUTER: Duration = ms(1_000);
 
-/// Kills the primary; how long it took from the election to the first write of this executor.
-async fn from_the_election_to_a_write(scene: &Scene, exec: &Executor) -> Duration {
+const DEADLINE: Duration = ms(60_000);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn case_101_and_102_a_write_succeeds_within_one_probe_of_the_election_also_through_router() {
+    let Some(scene) = long_scene().await else { return };
     let group = scene.group;
-    scene.table("killed").await;
-    exec.query_drop("INSERT INTO killed (n) VALUES (1)").await.expect("a row");
     let primary = group.primary().await;
+    let router = match is_available(Router::is_available(), "MYSQL_RETRY_GROUP") {
+        true => Some(Router::start(group).await),
+        false => None,
+    };
+    let mut users = vec![
+        (User::new("killed", DEADLINE, scene.targets(primary, Rights::Informed)), LIMIT),
+        (User::new("killed_ordinary", DEADLINE, scene.targets(primary, Rights::Ordinary)), LIMIT),
+    ];
+    if let Some(router) = &router {
+        users.push((User::new("killed_router", DEADLINE, [group.as_app(router.opts())]), LIMIT + ROUTER));
+    }
+    for (user, _) in &users {
+        scene.table(user.name).await;
+        user.exec.query_drop(format!("INSERT INTO {} (n) VALUES (1)", user.name)).await.expect("a row");
+    }
+
     group.node(primary).kill().await;
     let killed = Instant::now();
     let elected = async {
@@ -31,38 +52,18 @@ async fn from_the_election_to_a_write(scene: &Scene, exec: &Executor) -> Duratio
             tokio::time::sleep(ms(10)).await;
         }
     };
-    let written = async {
-        let replace = "REPLACE INTO killed (id, n) VALUES (77, 2)".idempotent();
-        exec.query_drop(replace).await.expect("written in the end");
+    let written = join_all(users.iter().map(async |(user, _)| {
+        let replace = format!("REPLACE INTO {} (id, n) VALUES (77, 2)", user.name).idempotent();
+        user.exec.query_drop(replace).await.expect("written in the end");
         Instant::now()
-    };
+    }));
     let (elected, written) = tokio::join!(elected, written);
-    println!("elected after {:?}, written after {:?}", elected - killed, written - killed);
+    println!("elected after {:?}", elected - killed);
     group.make_whole().await;
-    written.saturating_duration_since(elected)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn case_101_a_write_succeeds_within_one_probe_of_the_election() {
-    let Some(scene) = long_scene().await else { return };
-    for rights in [Rights::Ordinary, Rights::Informed] {
-        let primary = scene.group.primary().await;
-        let exec = with_deadline("killed", &Events::default(), ms(60_000));
-        let exec = exec.build_targets(scene.targets(primary, rights)).expect("good options");
-        let took = from_the_election_to_a_write(&scene, &exec).await;
-        assert!(took < LIMIT, "{took:?} after the election");
+    for ((user, limit), written) in users.iter().zip(written) {
+        println!("{}: written after {:?}", user.name, written - killed);
+        let took = written.saturating_duration_since(elected);
+        let log = router.as_ref().map(Router::log_tail).unwrap_or_default();
+        assert!(took < *limit, "{}: {took:?} after the election\n{log}", user.name);
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn case_101_a_write_succeeds_within_one_probe_of_the_moment_in_which_router_leads_on() {
-    let Some(scene) = long_scene().await else { return };
-    if !is_available(Router::is_available(), "MYSQL_RETRY_GROUP") {
-        return;
-    }
-    let router = Router::start(scene.group).await;
-    let exec = with_deadline("killed", &Events::default(), ms(60_000));
-    let exec = exec.build(scene.group.as_app(router.opts())).expect("good options");
-    let took = from_the_election_to_a_write(&scene, &exec).await;
-    assert!(took < LIMIT + ROUTER, "{took:?} after the election\n{}", router.log_tail());
 }

@@ -7,15 +7,20 @@
 //! |---|---|
 //! | `majority` | the nodes that make the majority do not answer |
 //! | `conflicts` | two primaries change the same rows |
-//! | `switching` | the primary is switched, expelled, or has come back and believes that it is one |
+//! | `switching` | the primary is switched or expelled |
+//! | `thawing` | a node that took writes was frozen, and believes in itself when it thaws |
 //! | `reading` | an executor that accepts secondaries, while one of them starts |
 //! | `killed` | the primary is killed |
 //! | `unfenced` | what waits for a majority cannot be ended, and runs elsewhere too |
+//! | `backlog` | the new primary has not applied everything |
 
+mod backlog;
 mod conflicts;
 mod killed;
 mod majority;
 mod reading;
 mod support;
 mod switching;
+mod thawing;
 mod unfenced;
+mod user;

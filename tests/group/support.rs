@@ -9,7 +9,9 @@ use std::{
 use mysql_async::OptsBuilder;
 use mysql_retry::{Error, Executor, ExecutorBuilder, Outcome, RetryPolicy, RetryPolicyBuilder};
 use mysql_retry_fixture::{
-    Events, Group, ms,
+    Events, Group,
+    failover::Load,
+    ms,
     skip::{is_available, skip},
 };
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
@@ -39,14 +41,14 @@ pub struct Scene {
     _alone: MutexGuard<'static, ()>,
 }
 
-/// For a test that takes long: `None` also where the other tests run, which is not with `GROUP=all`.
+/// For a test that takes long: `None` also where the other tests run, which is not with `GROUP=all` or `GROUP=ci`.
 pub async fn long_scene() -> Option<Scene> {
     if is_long_run() { scene().await } else { None }
 }
 
 /// Whether this is a run for long tests; if not, that is printed.
-pub fn is_long_run() -> bool {
-    let is_long = std::env::var("GROUP").is_ok_and(|which| which == "all");
+fn is_long_run() -> bool {
+    let is_long = std::env::var("GROUP").is_ok_and(|which| which == "all" || which == "ci");
     if !is_long {
         skip("takes long, and runs with GROUP=all (`make group`)");
     }
@@ -63,8 +65,20 @@ pub async fn scene() -> Option<Scene> {
     Some(Scene { group, _alone: alone })
 }
 
+/// A group with three primaries, for one long test at a time.
+pub async fn long_multi_scene() -> Option<Scene> {
+    static GROUP: OnceCell<Group> = OnceCell::const_new();
+    if !is_long_run() {
+        return None;
+    }
+    let alone = alone().await?;
+    let group = GROUP.get_or_init(|| Group::builder().multi_primary().start()).await;
+    group.make_whole().await;
+    Some(Scene { group, _alone: alone })
+}
+
 /// The right to start or disturb a group: a machine of two cores has no room for two at work.
-pub async fn alone() -> Option<MutexGuard<'static, ()>> {
+async fn alone() -> Option<MutexGuard<'static, ()>> {
     static ALONE: Mutex<()> = Mutex::const_new(());
     if !is_available(Group::is_available(), "MYSQL_RETRY_GROUP") {
         return None;
@@ -109,6 +123,14 @@ impl Scene {
         self.group.catch_up(primary).await;
         let count = self.group.node(primary).query_first(format!("SELECT COUNT(*) FROM {table} WHERE n = {n}")).await;
         count.expect("a row")
+    }
+}
+
+/// Makes the tables of callers, on this node and by that on all.
+pub async fn lay_out(group: &Group, node: usize, scenario: &'static str, exec: &Executor, callers: u32) {
+    Load::lay_out(scenario, group.node(node), exec, callers).await;
+    for number in 0..3 {
+        group.catch_up(number).await;
     }
 }
 

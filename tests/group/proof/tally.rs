@@ -4,6 +4,8 @@ use std::{fmt, ops::AddAssign, time::Duration};
 
 use mysql_retry_fixture::failover::Books;
 
+use crate::scenario::Way;
+
 /// How many findings of a scenario are printed.
 const PRINTED: usize = 5;
 
@@ -21,25 +23,23 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// The findings of a scenario in which no call may take longer than `limit`.
-    pub fn of(books: &Books, limit: Duration) -> Self {
+    /// Nothing yet, of one scenario.
+    pub fn of_a_scenario() -> Self {
+        Tally { scenarios: 1, ..Tally::default() }
+    }
+
+    /// Adds what was found with the callers of a way, none of whose calls may take longer than `limit`.
+    pub fn add(&mut self, way: Way, books: &Books, limit: Duration) {
         let few = |all: Vec<String>| all.into_iter().take(PRINTED).collect::<Vec<_>>();
-        let stuck = books.took().iter().filter(|took| **took > limit).count();
-        let findings = [
-            few(books.wrong().iter().map(|it| format!("wrong: {it}")).collect()),
-            few(books.duplicates().iter().map(|it| format!("twice: {it}")).collect()),
-            few(books.lost().iter().map(|it| format!("lost: {it:?}")).collect()),
-        ];
-        Tally {
-            scenarios: 1,
-            calls: books.took().len(),
-            wrong: books.wrong().len(),
-            duplicates: books.duplicates().len(),
-            lost: books.lost().len(),
-            stuck,
-            longest: books.longest(),
-            findings: findings.concat(),
-        }
+        self.findings.extend(few(books.wrong().iter().map(|it| format!("{way:?}: wrong: {it}")).collect()));
+        self.findings.extend(few(books.duplicates().iter().map(|it| format!("{way:?}: twice: {it}")).collect()));
+        self.findings.extend(few(books.lost().iter().map(|it| format!("{way:?}: lost: {it:?}")).collect()));
+        self.calls += books.took().len();
+        self.wrong += books.wrong().len();
+        self.duplicates += books.duplicates().len();
+        self.lost += books.lost().len();
+        self.stuck += books.took().iter().filter(|took| **took > limit).count();
+        self.longest = self.longest.max(books.longest());
     }
 
     /// A scenario that did not come to its end.
