@@ -91,6 +91,7 @@
 //! |---|---|
 //! | a commit that waits for a majority | when it has received nothing for `watch_after`, the server is asked when its group last agreed on anything; after 5 s without an agreement the attempt counts as lost, with the outcome `Unknown`, and the node as not ready: another target is used, or the calls wait. A statement that only reads goes on |
 //! | 3100 at COMMIT (`group_replication_unreachable_majority_timeout`) | `Unknown`: the group may commit it later, and mostly does. Replayed if idempotent, resolved with a token |
+//! | a new primary holds transactions until it has applied its backlog | an attempt that is held for `watch_after` counts as lost, and the node as not ready |
 //! | 3101, 1213, 1180 with error 149 (conflict, several primaries) | rolled back, and run again |
 //! | 4094 (the primary is being switched), 1290 (a secondary) | not executed; the calls wait, or another target is used |
 //! | 6400, 3032 at the login (offline mode of a node that was expelled) | not ready: other targets are used |
@@ -141,7 +142,7 @@
 //!
 //! * the server has not answered for [`give_up_after`](crate::ExecutorBuilder::give_up_after) (5 s),
 //! * the server does not have the session any more,
-//! * the server has lost the majority of its group and the statement does more than read
+//! * the server has lost the majority of its group and the statement does more than read, or the server holds it
 //!   ([Group Replication](#mysqls-group-replication)), or
 //! * the session has waited for a request for as long as `give_up_after` (at least 3 s). That happens when a firewall has
 //!   dropped the connection. It does not count once the reply has begun or more than 64 KiB were sent, because such data may

@@ -8,6 +8,7 @@
 //! any.
 
 use std::{
+    borrow::Cow,
     future::Future,
     io,
     pin::pin,
@@ -165,9 +166,10 @@ async fn look(shared: &Arc<Shared>, target: usize, silent: Vec<Silent>) {
     let findings = match &heard {
         Ok(Heard { doing, out_of_touch }) => {
             let why = out_of_touch.map(out_of_touch_for);
-            if let Some(why) = &why {
+            let holds = || doing.contains(&Some(Doing::Held)).then_some(Cow::Borrowed(HOLDS));
+            if let Some(why) = why.clone().or_else(holds) {
                 // before the calls are woken, so that they wait instead of trying
-                shared.note_unready(target, &own(io::ErrorKind::Other, why.clone()), began);
+                shared.note_unready(target, &own(io::ErrorKind::Other, why), began);
             }
             doing.iter().map(|doing| finding(*doing, why.as_deref())).collect()
         }
@@ -192,15 +194,18 @@ struct Heard {
     out_of_touch: Option<Duration>,
 }
 
+/// The server keeps transactions from beginning. That is not executing, and may last as long as its backlog.
+const HOLDS: &str = "it holds new transactions until it has applied what its group has committed";
+
 fn finding(doing: Option<Doing>, out_of_touch: Option<&str>) -> Finding {
     match (doing, out_of_touch) {
         (Some(Doing::Gone), _) => {
             Finding::Lost(io::ErrorKind::ConnectionAborted, "the server has lost the session".into())
         }
         (Some(Doing::Nothing { since }), _) => Finding::Idles(since),
-        (Some(Doing::Held), Some(why)) => Finding::Lost(io::ErrorKind::TimedOut, why.into()),
+        (Some(Doing::Held), why) => Finding::Lost(io::ErrorKind::TimedOut, why.unwrap_or(HOLDS).into()),
         (Some(Doing::Something), Some(why)) => Finding::CannotCommit(why.into()),
-        (Some(Doing::Something | Doing::Held) | None, _) => Finding::Works,
+        (Some(Doing::Something) | None, _) => Finding::Works,
     }
 }
 
@@ -228,7 +233,7 @@ mod tests {
             assert!(matches!(finding(None, out_of_touch), Finding::Works));
         }
         assert!(matches!(finding(Some(Doing::Something), None), Finding::Works));
-        assert!(matches!(finding(Some(Doing::Held), None), Finding::Works));
+        assert!(matches!(finding(Some(Doing::Held), None), Finding::Lost(..)));
         assert!(matches!(finding(Some(Doing::Something), Some("why")), Finding::CannotCommit(_)));
         assert!(matches!(finding(Some(Doing::Held), Some("why")), Finding::Lost(..)));
     }
