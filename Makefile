@@ -3,8 +3,8 @@
 # for `make test` also MYSQL_RETRY_GALERA=no and MYSQL_RETRY_GROUP=no, which leave out what needs a cluster;
 # for `make group` also GROUP=all|ci and GROUP_SCENARIO=the beginnings of the names of scenarios, with commas;
 # for `make chaos` also CHAOS_SECONDS=60 and CHAOS_SEED=a number that it printed;
-# for `make recovery` also RECOVERY=full|short, RECOVERY_FORMS=refused,accept_and_close,killed,black_hole,full,promoted,galera and
-# RECOVERY_COLUMNS=ours,bare,backoff,sqlx (all of both by default);
+# for `make recovery` also RECOVERY=full|short, RECOVERY_FORMS=refused,accept_and_close,killed,black_hole,full,promoted,galera,
+# group,router and RECOVERY_COLUMNS=ours,bare,backoff,sqlx (all of both by default);
 # for `make audit` also AUDIT_CASE=the number of one case that it printed;
 # for `make fuzz` also SECONDS=60, SEED=a number that it printed, and with that SCRIPT=the number of one script.
 
@@ -47,11 +47,13 @@ test: server
 	@$(CARGO) test --quiet --locked --workspace $(FLAGS) --no-run
 	@$(CARGO) test --locked --workspace --no-fail-fast $(FLAGS)
 
+# the example `cluster` is run where MySQL with Group Replication is or can be unpacked, and says so where not
 examples: server
+	@[ -n "$$MYSQL_RETRY_MYSQL" ] || bash .ci/get-server mysql target/servers/mysql >/dev/null 2>&1 || true
 	@echo 'Building the examples ...'
 	@$(CARGO) build --quiet --locked --examples
 	@$(CARGO) build --quiet --locked --package mysql-retry-fixture --bin with-server
-	@for example in long_job idempotent policy classify transfer exactly_once session failover; do \
+	@for example in long_job idempotent policy classify transfer exactly_once session failover cluster; do \
 	  echo "== $$example"; \
 	  $(CARGO) run --quiet --locked --package mysql-retry-fixture --bin with-server -- \
 	    $(CARGO) run --quiet --locked --example $$example || exit 1; \

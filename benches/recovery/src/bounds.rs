@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::{
     cell::Cell,
     columns::{Column, POOL_SIZE},
-    form::Form,
     load::PAUSE,
 };
 
@@ -56,8 +55,7 @@ pub(crate) fn of(cell: &Cell) -> Vec<Bound> {
 
 /// outage / probe interval + pool size, at each server: of several each is asked, and each has a pool of its own.
 fn attempts(cell: &Cell) -> f64 {
-    let servers = if matches!(cell.form, Form::Promoted | Form::Galera) { 2.0 } else { 1.0 };
-    servers * (cell.outage.as_secs_f64() / PROBE_INTERVAL.as_secs_f64() + POOL_SIZE as f64)
+    cell.form.servers() as f64 * (cell.outage.as_secs_f64() / PROBE_INTERVAL.as_secs_f64() + POOL_SIZE as f64)
 }
 
 /// In which respects another column did better than this library, under the same outage. Times that differ by less than

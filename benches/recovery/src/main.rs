@@ -27,7 +27,7 @@ mod table;
 
 use std::process::ExitCode;
 
-use mysql_retry_fixture::{Cluster, Server};
+use mysql_retry_fixture::Server;
 
 use cell::Cell;
 use columns::Column;
@@ -52,7 +52,7 @@ async fn main() -> ExitCode {
     table::print(&cells);
     table::print_errors(&cells);
     table::print_bounds(&cells);
-    let is_whole = settings.is_whole() && cells.iter().any(|cell| cell.form == Form::Galera);
+    let is_whole = settings.is_whole() && Form::ALL.iter().all(|form| cells.iter().any(|cell| cell.form == *form));
     match picture::write(&server.name(), &cells, is_whole) {
         Ok(path) => println!("\npicture: {}", path.display()),
         Err(error) => println!("\nno picture: {error}"),
@@ -76,9 +76,7 @@ async fn main() -> ExitCode {
 async fn measure(settings: &Settings, server: &Server) -> Vec<Cell> {
     let mut cells: Vec<Cell> = Vec::new();
     for form in settings.forms.iter().copied() {
-        if form == Form::Galera
-            && let Err(problem) = Cluster::is_available()
-        {
+        if let Err(problem) = form.is_available() {
             println!("{}: skipped, {problem}", form.name());
             continue;
         }

@@ -13,7 +13,7 @@ pub(crate) struct Settings {
     pub(crate) settle: Duration,
     /// How long the scenario of the retry budget lasts.
     pub(crate) budget: Duration,
-    /// One outage length, and Galera for this library only: for CI.
+    /// One outage length, and clusters for this library only: for CI.
     pub(crate) short: bool,
     /// Every form and every column: what the picture in the repository is made of.
     whole: bool,
@@ -50,14 +50,14 @@ impl Settings {
         self.whole
     }
 
-    /// The outages of a form; that of Galera takes as long as the cluster needs.
+    /// The outages of a form; that of a cluster takes as long as the nodes need.
     pub(crate) fn outages_of(&self, form: Form) -> &[Duration] {
-        if form == Form::Galera { &[Duration::ZERO] } else { &self.outages }
+        if form.is_of_a_cluster() { &[Duration::ZERO] } else { &self.outages }
     }
 
     /// Whether a column is measured with a form: a cluster is used up by each, which a short run has no time for.
     pub(crate) fn takes_part(&self, column: Column, form: Form) -> bool {
-        form != Form::Galera || !self.short || column == Column::Ours
+        !form.is_of_a_cluster() || !self.short || column == Column::Ours
     }
 }
 

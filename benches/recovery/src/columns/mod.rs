@@ -43,7 +43,7 @@ pub(crate) struct Way {
     /// Leads to whichever server is in charge.
     pub(crate) front: u16,
     /// Lead to one server each, in failovers; for who can choose by itself.
-    pub(crate) targets: Option<[u16; 2]>,
+    pub(crate) targets: Option<Vec<u16>>,
     /// The share of the successes that may be replays, and how many may be before; for who knows of such a thing.
     pub(crate) budget: Option<(f64, u32)>,
 }

@@ -17,8 +17,8 @@ fn executor(way: &Way) -> Executor {
     if let Some((share, reserve)) = way.budget {
         builder = builder.retry_budget(RetryBudget::new(share, reserve).expect("a good budget"));
     }
-    let made = match way.targets {
-        Some(both) => builder.build_targets(both.map(pool_opts)),
+    let made = match &way.targets {
+        Some(ports) => builder.build_targets(ports.iter().map(|port| pool_opts(*port))),
         None => builder.build(pool_opts(way.front)),
     };
     made.expect("good options")

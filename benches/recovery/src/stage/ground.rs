@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use mysql_async::{Conn, prelude::Queryable};
-use mysql_retry_fixture::Server;
+use mysql_async::{Conn, OptsBuilder, prelude::Queryable};
+use mysql_retry_fixture::{Router, Server};
 use tokio::time::{sleep, timeout};
 
 use crate::{columns::USER, load::TASKS};
@@ -37,6 +37,15 @@ pub(super) async fn until_ready(server: &Server) {
 /// Waits until a node of a cluster commits: it answers `SELECT 1` also while it takes no statements.
 pub(super) async fn until_writable(server: &Server) {
     until(server, "UPDATE test.own SET n = n + 1").await;
+}
+
+/// Waits until a router leads to a server.
+pub(super) async fn until_it_leads(router: &Router) {
+    let user = OptsBuilder::default().ip_or_hostname("127.0.0.1").prefer_socket(false).user(Some(USER));
+    let ask = async || Conn::new(user.clone().tcp_port(router.port())).await?.disconnect().await;
+    while ask().await.is_err() {
+        sleep(INTERVAL).await;
+    }
 }
 
 async fn until(server: &Server, sql: &str) {

@@ -1,14 +1,15 @@
 //! Where a column is measured: a server or two, what stands before them, and an outage that can be begun and ended.
 //!
 //! "The server is ready" is the moment in which a fresh connection of the harness, over the unix socket, is answered
-//! `SELECT 1`, or in which a fault of the path was switched off.
+//! `SELECT 1`, or in which a fault of the path was switched off. A node of a cluster has to commit, and a router to lead to it.
 
 mod crowd;
+mod elected;
 mod ground;
 mod replica;
 
 use mysql_async::{Conn, prelude::Queryable};
-use mysql_retry_fixture::{Cluster, Fault, Proxy, Server, Transport};
+use mysql_retry_fixture::{Cluster, Fault, Proxy, Router, Server, Transport};
 
 use crate::{
     attempts,
@@ -16,8 +17,9 @@ use crate::{
     form::Form,
 };
 use crowd::Crowd;
+use elected::Elected;
 pub(crate) use ground::prepare;
-use ground::{until_ready, until_writable};
+use ground::{until_it_leads, until_ready, until_writable};
 use replica::Replicas;
 
 /// One form of outage, set up for one column.
@@ -33,6 +35,11 @@ pub(crate) enum Stage<'a> {
     Promoted(Replicas, [Proxy; 2]),
     /// The same with two nodes of a cluster.
     Galera(Box<Cluster>, [Proxy; 2]),
+    /// The same with a group, which elects another primary by itself.
+    Group(Box<Elected>, [Proxy; 3]),
+    /// The same behind a router that follows the election. The proxy before it counts, and closes what it has accepted while
+    /// the router refuses.
+    Router(Box<Elected>, Router, Proxy),
 }
 
 impl<'a> Stage<'a> {
@@ -54,17 +61,28 @@ impl<'a> Stage<'a> {
                 let proxies = [proxy(cluster.node(0)).await, proxy(cluster.node(1)).await];
                 Stage::Galera(Box::new(cluster), proxies)
             }
+            Form::Group => {
+                let group = Elected::start().await;
+                let [first, second, third] = group.nodes();
+                let proxies = [proxy(first).await, proxy(second).await, proxy(third).await];
+                Stage::Group(Box::new(group), proxies)
+            }
+            Form::Router => {
+                let group = Elected::start().await;
+                let router = group.router().await;
+                let proxy = Proxy::start_at_port(router.port()).await;
+                Stage::Router(Box::new(group), router, proxy)
+            }
         }
     }
 
     /// How clients reach the server.
     pub(crate) fn way(&self) -> Way {
         match self {
-            Stage::Path(_, _, proxy) | Stage::Full(_, proxy, _) => Way::to(proxy.port()),
+            Stage::Path(_, _, proxy) | Stage::Full(_, proxy, _) | Stage::Router(_, _, proxy) => Way::to(proxy.port()),
             Stage::Killed(server) => Way::to(server.port()),
-            Stage::Promoted(_, proxies) | Stage::Galera(_, proxies) => {
-                Way { targets: Some(proxies.each_ref().map(Proxy::port)), ..Way::to(proxies[0].port()) }
-            }
+            Stage::Promoted(_, proxies) | Stage::Galera(_, proxies) => to_several(proxies),
+            Stage::Group(_, proxies) => to_several(proxies),
         }
     }
 
@@ -72,10 +90,9 @@ impl<'a> Stage<'a> {
     pub(crate) fn attempts(&self) -> u64 {
         match self {
             Stage::Path(Form::Refused, ..) | Stage::Killed(_) => attempts::refused(),
-            Stage::Path(_, _, proxy) | Stage::Full(_, proxy, _) => proxy.accepted() as u64,
-            Stage::Promoted(_, proxies) | Stage::Galera(_, proxies) => {
-                proxies.iter().map(|proxy| proxy.accepted() as u64).sum()
-            }
+            Stage::Path(_, _, proxy) | Stage::Full(_, proxy, _) | Stage::Router(_, _, proxy) => proxy.accepted() as u64,
+            Stage::Promoted(_, proxies) | Stage::Galera(_, proxies) => accepted(proxies),
+            Stage::Group(_, proxies) => accepted(proxies),
         }
     }
 
@@ -100,6 +117,7 @@ impl<'a> Stage<'a> {
             Stage::Full(_, _, crowd) => crowd.shut_out().await,
             Stage::Promoted(pair, _) => pair.primary().kill().await,
             Stage::Galera(cluster, _) => cluster.node(0).kill().await,
+            Stage::Group(group, _) | Stage::Router(group, ..) => group.kill_primary().await,
         }
     }
 
@@ -122,6 +140,16 @@ impl<'a> Stage<'a> {
                 until_writable(cluster.node(1)).await;
                 lead(leads, &proxies[0], cluster.node(1));
             }
+            Stage::Group(group, proxies) => {
+                group.elect().await;
+                until_writable(group.primary()).await;
+                lead(leads, &proxies[0], group.primary());
+            }
+            Stage::Router(group, router, _) => {
+                group.elect().await;
+                until_writable(group.primary()).await;
+                until_it_leads(router).await;
+            }
         }
     }
 
@@ -131,8 +159,18 @@ impl<'a> Stage<'a> {
             Stage::Path(_, server, _) | Stage::Killed(server) | Stage::Full(server, ..) => server,
             Stage::Promoted(pair, _) => pair.successor(),
             Stage::Galera(cluster, _) => cluster.node(1),
+            Stage::Group(group, _) | Stage::Router(group, ..) => group.primary(),
         }
     }
+}
+
+/// A client that knows all servers chooses; the others go to the first one.
+fn to_several(proxies: &[Proxy]) -> Way {
+    Way { targets: Some(proxies.iter().map(Proxy::port).collect()), ..Way::to(proxies[0].port()) }
+}
+
+fn accepted(proxies: &[Proxy]) -> u64 {
+    proxies.iter().map(|proxy| proxy.accepted() as u64).sum()
 }
 
 /// Over TCP, whatever the transport of the run is: columns are compared as they are mostly used.
