@@ -4,7 +4,7 @@
 //! node the primary. The old one ends open transactions and refuses writes, so calls wait until a node takes writes again. An
 //! order that was on its way is sent again, as its statement is annotated: twice it gives the same row.
 //!
-//! A user who may read `performance_schema.replication_group_members` also notices a node that has lost its group:
+//! From MySQL 8.1 on any user will do. Before, a node that has lost its group is noticed only with
 //! `GRANT SELECT ON performance_schema.replication_group_members TO app`.
 //!
 //! Run it with `DATABASE_URLS=mysql://root@one/test,mysql://root@two/test,mysql://root@three/test cargo run --example cluster`.
