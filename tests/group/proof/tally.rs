@@ -34,11 +34,13 @@ impl Tally {
         self.findings.extend(few(books.wrong().iter().map(|it| format!("{way:?}: wrong: {it}")).collect()));
         self.findings.extend(few(books.duplicates().iter().map(|it| format!("{way:?}: twice: {it}")).collect()));
         self.findings.extend(few(books.lost().iter().map(|it| format!("{way:?}: lost: {it:?}")).collect()));
+        let stuck = books.longer_than(limit);
+        self.stuck += stuck.len();
+        self.findings.extend(few(stuck.iter().map(|it| format!("{way:?}: stuck: {it}")).collect()));
         self.calls += books.took().len();
         self.wrong += books.wrong().len();
         self.duplicates += books.duplicates().len();
         self.lost += books.lost().len();
-        self.stuck += books.took().iter().filter(|took| **took > limit).count();
         self.longest = self.longest.max(books.longest());
     }
 
