@@ -122,6 +122,9 @@ async fn case_100_a_primary_with_a_backlog_holds_no_call_beyond_its_deadline() {
     };
     let after: Held = looker.query(HELD).await.expect("a list");
     println!("held at most {}: {held:#?}; {} when all calls have ended: {after:#?}", sum(&held), sum(&after));
+    // each probe that is held ends after a second
+    let probes: u32 = held.iter().chain(&after).filter(|(_, text, _)| text == "BEGIN").map(|(.., count)| count).sum();
+    assert!(probes <= 60, "{probes} probes are held");
     looker.disconnect().await.expect("a goodbye");
     for lock in locks {
         lock.disconnect().await.expect("a goodbye");
