@@ -210,7 +210,8 @@ fn what_a_refused_statement_says() {
 
 #[test]
 fn answers_to_our_own_questions_are_known_by_their_numbers() {
-    let questions: [(u16, fn(&ServerError) -> bool); 4] = [
+    type IsMeant = fn(&ServerError) -> bool;
+    let questions: [(u16, IsMeant); 4] = [
         (1062, answers::is_duplicate_key),
         (1146, answers::is_missing_table),
         (1305, answers::is_missing_name),

@@ -111,7 +111,8 @@
 //!   until the COMMIT of another run is answered.
 //! * `group_replication_flow_control_period` (1 s) is how often each member is heard of. A node is out of touch when nothing was
 //!   agreed on for two periods and 3 s.
-//! * A node that was taken out of its group and made writable by hand counts as a server of its own after a restart.
+//! * A node that was taken out of its group and made writable by hand counts as a server of its own, for accounts without that
+//!   grant only after a restart.
 //!
 //! **MySQL Router** needs no configuration: it refuses or closes connections while it has no primary, which is an outage, and leads to
 //! the new primary after the election. Router with static addresses leads on to a primary without a majority; what is said above

@@ -65,27 +65,30 @@ impl Group {
     /// What the node of this connection is to its group. Whether it is ONLINE is tried out if it cannot be asked for, and
     /// `tries`: a member that takes writes is.
     pub(super) async fn membership(&self, conn: &mut Conn, tries: bool) -> Result<Membership, Error> {
-        let last: Option<Row> = answered(conn.query_first(LAST_AGREEMENT).await)?;
-        if let Some(last) = last {
-            match last.get_opt::<Option<u64>, _>(0) {
-                Some(Ok(None)) => return Ok(Membership::Outside),
-                Some(Ok(Some(age))) => {
-                    let age = Duration::from_secs(age);
-                    if age > self.period.saturating_mul(PERIODS).saturating_add(SUSPECTED) {
-                        return Ok(Membership::OutOfTouch(age));
-                    }
-                }
-                Some(Err(_)) | None => {}
-            }
-        }
         // needs a privilege
-        match conn.query_first::<Row, _>(MEMBERS).await {
-            Ok(Some(row)) => Ok(among_members(&row)),
-            Ok(None) => Ok(Membership::Member),
-            Err(Error::Server(_)) if tries => by_trial(conn).await,
-            Err(Error::Server(_)) => Ok(Membership::Member),
-            Err(error) => Err(error),
+        let (told, is_told) = match conn.query_first::<Row, _>(MEMBERS).await {
+            Ok(row) => (row.map_or(Membership::Member, |row| among_members(&row)), true),
+            Err(Error::Server(_)) => (Membership::Member, false),
+            Err(error) => return Err(error),
+        };
+        // a node that was left behind calls itself ONLINE, and the others too
+        if told != Membership::Member {
+            return Ok(told);
         }
+        let by_agreement = self.by_agreement(conn).await?;
+        let tries = tries && !is_told && by_agreement == Membership::Member;
+        if tries { by_trial(conn).await } else { Ok(by_agreement) }
+    }
+
+    /// By the time of the last agreement.
+    async fn by_agreement(&self, conn: &mut Conn) -> Result<Membership, Error> {
+        let last: Option<Row> = answered(conn.query_first(LAST_AGREEMENT).await)?;
+        let limit = self.period.saturating_mul(PERIODS).saturating_add(SUSPECTED);
+        Ok(match last.and_then(|last| last.get_opt::<Option<u64>, _>(0)) {
+            Some(Ok(None)) => Membership::Outside,
+            Some(Ok(Some(age))) if Duration::from_secs(age) > limit => Membership::OutOfTouch(Duration::from_secs(age)),
+            Some(Ok(Some(_)) | Err(_)) | None => Membership::Member,
+        })
     }
 }
 
