@@ -7,7 +7,8 @@ use mysql_async::{Params, prelude::FromRow};
 use crate::{
     call::{
         Call,
-        request::{All, Attempt, Batch, Exchange, First, Mismatch, Nothing, Opening, Ping, Prepared, Rows, Text},
+        batch::{Batch, Rows},
+        request::{All, Attempt, Exchange, First, Mismatch, Nothing, Opening, Ping, Prepared, Text},
     },
     error::Result,
     handle::Handle,

@@ -27,6 +27,7 @@ use crate::{
 };
 
 mod attempt;
+pub(crate) mod batch;
 mod binding;
 mod checkout;
 mod ended;
