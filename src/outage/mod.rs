@@ -52,6 +52,11 @@ impl Tuning {
     pub(crate) fn patience(&self) -> Duration {
         self.probe_interval.saturating_mul(4).max(Duration::from_secs(1))
     }
+
+    /// What a server is asked before it is used in place of another one.
+    pub(crate) fn question(&self) -> Question {
+        if self.accept_read_only { Question::Reading } else { Question::Condition }
+    }
 }
 
 /// What a call needs of a server.

@@ -145,16 +145,7 @@ impl Prober {
             | Unavailable::Silent
             | Unavailable::Full
             | Unavailable::NotReady
-            | Unavailable::ReadOnly
-                if self.accept_read_only =>
-            {
-                Question::Reading
-            }
-            Unavailable::Unreachable
-            | Unavailable::Silent
-            | Unavailable::Full
-            | Unavailable::NotReady
-            | Unavailable::ReadOnly => Question::Condition,
+            | Unavailable::ReadOnly => shared.outage.tuning.question(),
         };
         for (index, (asked, target)) in self.targets.iter_mut().zip(&*shared.targets).enumerate() {
             if asked.objects {

@@ -4,7 +4,7 @@ use std::{sync::Weak, time::Duration};
 
 use super::keeper::Turn;
 use crate::{
-    outage::{Answer, Question, ask, is_left_behind},
+    outage::{Answer, ask, is_left_behind},
     policy::{Delays, Schedule},
     pool::Shared,
 };
@@ -23,7 +23,8 @@ pub(in crate::pool) async fn retake(shared: Weak<Shared>) {
         let mut index = 0;
         while let Some(question) = shared.upgrade().and_then(|shared| {
             let preferred = !shared.outage.is_troubled() && index < shared.outage.current();
-            preferred.then(|| ask(shared.targets[index].opts.clone(), question(&shared), shared.reset_timeout))
+            preferred
+                .then(|| ask(shared.targets[index].opts.clone(), shared.outage.tuning.question(), shared.reset_timeout))
         }) {
             let verdict = question.await;
             let Some(shared) = shared.upgrade() else { return };
@@ -48,10 +49,6 @@ pub(in crate::pool) async fn retake(shared: Weak<Shared>) {
             return;
         }
     }
-}
-
-fn question(shared: &Shared) -> Question {
-    if shared.outage.tuning.accept_read_only { Question::Reading } else { Question::Condition }
 }
 
 fn schedule(probe_interval: Duration) -> Schedule {
