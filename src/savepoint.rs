@@ -12,12 +12,12 @@
 //! that moves the statements of one client between sessions of a server would have failed in those.
 //!
 //! On a cluster that commits by certification each transaction has the savepoint. When a change of another node aborts a
-//! transaction, a Galera node reports that to the next statement. It does not if the abort comes at the end of a statement
-//! that touches no table (`DO 0`, SAVEPOINT): then no error is reported, and the following statements are committed one by
-//! one. (Seen with Galera 4 on MariaDB 10.11, once in 100 aborts.) So the savepoint is set directly after START TRANSACTION,
-//! before there is anything that could be aborted.
-
-use std::borrow::Cow;
+//! transaction, a Galera node reports that to the statement under way, or to the next text. It does not if the abort comes as
+//! a statement ends behind which the text goes on: then no error is reported, and the following statements are committed one
+//! by one. (Seen with Galera 4 on MariaDB 10.11: `RELEASE SAVEPOINT s; COMMIT` was answered well and had committed nothing
+//! once in 900 aborts; of 8,905 aborts under texts of one statement each was reported.) So the savepoint is set directly after
+//! START TRANSACTION, before there is anything that could be aborted, and there its release, what follows it and COMMIT are
+//! texts of their own, each with its round trip.
 
 use mysql_async::{ServerError, TxOpts};
 
@@ -34,11 +34,6 @@ pub(crate) const BEGIN: &str = "START TRANSACTION; SAVEPOINT mysql_retry_begun";
 pub(crate) const RELEASE: &str = "RELEASE SAVEPOINT mysql_retry_begun";
 
 const NAME: &[u8] = b"mysql_retry_begun";
-
-/// The text `rest`, executed only in the transaction in which the savepoint was set, if that is `watched`.
-pub(crate) fn released_before(rest: &str, watched: bool) -> Cow<'_, str> {
-    if watched { format!("{RELEASE}; {rest}").into() } else { rest.into() }
-}
 
 /// Whether this answer to the release means that the savepoint is gone.
 pub(crate) fn is_gone(error: &ServerError) -> bool {

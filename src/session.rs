@@ -53,7 +53,8 @@ use crate::{
 /// `BEGIN` or `START TRANSACTION`, sent as text, sets a savepoint in the same round trip, and a `COMMIT` sent as text
 /// releases it first: if the transaction was ended or replaced in between (stored code), COMMIT is not executed, what is
 /// open is rolled back, and the error is [`Unknown`](crate::Outcome::Unknown) with
-/// [`Reason::TransactionEnded`](crate::Reason::TransactionEnded). As prepared statements they are sent unchanged. After an
+/// [`Reason::TransactionEnded`](crate::Reason::TransactionEnded). On a Galera node the release is a round trip of its own.
+/// As prepared statements they are sent unchanged. After an
 /// error the server is asked what is left of the transaction: a transaction that it rolled back is reported as lost state
 /// with that error. A COMMIT for a transaction that was lost or rolled back is not sent and returns an error each time,
 /// until a `ROLLBACK` or another `BEGIN`.

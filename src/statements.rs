@@ -64,7 +64,7 @@ impl Handle {
     fn wire_text<'q>(&self, text: Cow<'q, [u8]>) -> WireText<'q> {
         let rider = self.slot().map_or(Rider::None, |slot| slot.rider());
         let text = match rider {
-            Rider::None => text,
+            Rider::None | Rider::CommitsApart => text,
             Rider::Begins(end) => [&text[..end], b"; ", savepoint::SET.as_bytes()].concat().into(),
             Rider::Commits => [savepoint::RELEASE.as_bytes(), b"; ", &text].concat().into(),
         };
@@ -122,7 +122,7 @@ impl Handle {
         match params {
             Some(params) => self.exec_drop(sql, params).await,
             None => {
-                let text = Text { sql, is_led: false };
+                let text = Text { sql, rider: Rider::None };
                 summarised(self.call(&sql)?, Exchange::<_, Nothing>::new(text)).await
             }
         }
@@ -137,7 +137,7 @@ struct WireText<'q> {
 
 impl WireText<'_> {
     fn request(&self) -> Text<'_> {
-        Text { sql: &self.text, is_led: self.rider == Rider::Commits }
+        Text { sql: &self.text, rider: self.rider }
     }
 
     /// All of it was executed.

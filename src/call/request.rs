@@ -19,7 +19,7 @@ use mysql_async::{
     prelude::{FromRow, Protocol, Queryable},
 };
 
-use crate::classify::Stage;
+use crate::{classify::Stage, pool::Rider, savepoint};
 
 /// How far an attempt has come. Seen from outside while it runs, and outlives its future, which a time-out may drop.
 #[derive(Debug, Default)]
@@ -102,8 +102,8 @@ pub(crate) trait Request: Send + Sync {
 /// A statement as text.
 pub(crate) struct Text<'q> {
     pub(crate) sql: &'q [u8],
-    /// A statement of our own stands before the caller's COMMIT.
-    pub(crate) is_led: bool,
+    /// What is sent along with the caller's statement.
+    pub(crate) rider: Rider,
 }
 
 impl Request for Text<'_> {
@@ -122,8 +122,11 @@ impl Request for Text<'_> {
         conn: &'c mut Conn,
         _: &Progress,
     ) -> mysql_async::Result<QueryResult<'c, 'static, TextProtocol>> {
+        if self.rider == Rider::CommitsApart {
+            conn.query_drop(savepoint::RELEASE).await?;
+        }
         let mut result = conn.query_iter(self.sql).await?;
-        if self.is_led {
+        if self.rider == Rider::Commits {
             // the caller's is a COMMIT, which has no rows: an error of it shows here, and not as one of a reply that had begun
             for _ in 0..2 {
                 while result.next().await?.is_some() {}

@@ -42,7 +42,7 @@
 //!   `USE`, user variables, `BEGIN` and `COMMIT`, temporary tables, locks, `LAST_INSERT_ID()`. The error names what to use
 //!   instead: [`session()`](crate::Executor::session), [`transaction(..)`](crate::Executor::transaction), or the
 //!   [`Summary`](crate::Summary) of the INSERT for its id. Text that brings what it needs runs (`BEGIN; ..; COMMIT` in one
-//!   text). [`ExecutorBuilder::allow_session_text`](crate::ExecutorBuilder::allow_session_text) lets all text through. What a statement leaves
+//!   text, which a [Galera node](crate::docs::outages#what-a-failover-cannot-keep) may abort without a word). [`ExecutorBuilder::allow_session_text`](crate::ExecutorBuilder::allow_session_text) lets all text through. What a statement leaves
 //!   on the connection is reset before its next use.
 //! * **Lost session state is not restored by itself.** The statement that meets the loss fails with
 //!   [`Reason::StateLost`](crate::Reason::StateLost) and names what is gone.

@@ -237,6 +237,12 @@ impl Lease {
         self.records().is_known_well(self.connection())
     }
 
+    /// Whether its server may abort a transaction between two statements of one text, and say so to neither (see
+    /// [`savepoint`](crate::savepoint)).
+    pub(crate) fn may_certify(&self) -> bool {
+        self.records().may_certify(self.connection())
+    }
+
     /// The savepoint of a transaction has told whether it was whole.
     pub(crate) fn note_transaction(&self, whole: bool) {
         self.records().note_transaction(self.connection(), whole);

@@ -217,6 +217,11 @@ impl Records {
         })
     }
 
+    /// Whether its server may commit by certification.
+    pub(super) fn may_certify(&self, conn: &Conn) -> bool {
+        self.lock().by_connection.get(&key(conn)).is_none_or(|record| record.certifies != Some(false))
+    }
+
     /// Notes whether a transaction was complete, as its savepoint shows.
     pub(super) fn note_transaction(&self, conn: &Conn, whole: bool) {
         if let Some(record) = self.lock().by_connection.get_mut(&key(conn)) {

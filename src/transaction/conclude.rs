@@ -126,19 +126,30 @@ pub(super) async fn commit(
     is_marked: bool,
     watched: bool,
 ) -> Result<(), NotCommitted> {
-    let noted;
-    let rest = match (claim, payload) {
-        (Some(claim), payload) if is_marked => {
-            return commit_marked(call, lease, claim, payload.as_deref(), watched).await;
-        }
-        (Some(claim), Some(payload)) => {
-            noted = format!("{}; COMMIT", claim.note(&payload));
-            &noted
-        }
-        (Some(_) | None, _) => "COMMIT",
+    if let (Some(claim), true) = (claim, is_marked) {
+        return commit_marked(call, lease, claim, payload.as_deref(), watched).await;
+    }
+    let sent = match claim.zip(payload) {
+        Some((claim, payload)) => send_released(call, lease, &[&claim.note(&payload), "COMMIT"], watched).await,
+        None => send_released(call, lease, &["COMMIT"], watched).await,
     };
-    let text = savepoint::released_before(rest, watched);
-    send(call, lease, &text).await.map_err(NotCommitted::Stopped)
+    sent.map_err(NotCommitted::Stopped)
+}
+
+/// Sends statements that are to run only in the transaction in which the savepoint was set, if that is `watched`: in one
+/// text, or each in its own where the server may abort the transaction unseen in between.
+async fn send_released(call: &Call<'_>, lease: &mut Lease, rest: &[&str], watched: bool) -> Result<(), Stopped> {
+    if !watched {
+        return send(call, lease, &rest.join("; ")).await;
+    }
+    let statements = [&[savepoint::RELEASE], rest].concat();
+    if !lease.may_certify() {
+        return send(call, lease, &statements.join("; ")).await;
+    }
+    for (answered, statement) in statements.into_iter().enumerate() {
+        send(call, lease, statement).await.map_err(|Stopped { error, .. }| Stopped { error, answered })?;
+    }
+    Ok(())
 }
 
 async fn commit_marked(
@@ -148,9 +159,7 @@ async fn commit_marked(
     payload: Option<&[u8]>,
     watched: bool,
 ) -> Result<(), NotCommitted> {
-    let settle = claim.settle(payload);
-    let text = savepoint::released_before(&settle, watched);
-    send(call, lease, &text).await.map_err(NotCommitted::Stopped)?;
+    send_released(call, lease, &[&claim.settle(payload)], watched).await.map_err(NotCommitted::Stopped)?;
     let released = |error| NotCommitted::Stopped(Stopped { error, answered: 1 });
     let row = ask(call, lease, claim.find()).await.map_err(released)?;
     if !row.is_some_and(|row| claim.is_row_of_this_run(&row)) {

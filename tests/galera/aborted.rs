@@ -1,11 +1,12 @@
 //! A transaction that another node's change aborts, while it runs statements that touch no table.
 //!
-//! Galera reports the abort to the next statement, unless it comes just as such a statement ends: then it reports it to none.
+//! Galera reports the abort to the next statement, unless it comes just as a statement ends behind which its text goes on:
+//! then it reports it to none.
 
 use std::{future::IntoFuture as _, time::Duration};
 
-use mysql_retry::{Done, Error, Outcome, Tx, TxOpts};
-use mysql_retry_fixture::{Kind, Proxy, failover::in_time, make_known_well};
+use mysql_retry::{Done, Error, Executor, Outcome, Reason, Tx, TxOpts};
+use mysql_retry_fixture::{Cluster, Kind, Proxy, failover::in_time, make_known_well};
 
 use crate::support::{Bank, cluster};
 
@@ -56,9 +57,12 @@ async fn what_another_node_has_aborted_without_a_word_is_never_half_committed_an
         }
     }
     bank.catch_up().await;
-    let noted = bank.noted().await;
-    for number in &done {
-        assert_eq!(noted.iter().filter(|noted| *noted == number).count(), 1, "{number} ended with Ok");
+    for node in 0..3 {
+        let noted = bank.noted_on(node).await;
+        for number in &done {
+            let times = noted.iter().filter(|noted| *noted == number).count();
+            assert_eq!(times, 1, "{number} ended with Ok, on node {node} there are {noted:?}");
+        }
     }
     for (number, error) in &failed {
         assert_eq!(error.outcome(), Outcome::Unknown, "{number}: {error}");
@@ -75,20 +79,65 @@ async fn what_another_node_has_aborted_without_a_word_is_never_half_committed_an
     );
 }
 
-#[tokio::test]
-async fn a_transaction_on_a_node_has_its_savepoint_however_well_the_connection_is_known() {
-    let Some(cluster) = cluster().await else { return };
+/// The texts that this sends to a node of the cluster, over a connection that is known well.
+async fn texts_of<F: AsyncFnOnce(Executor)>(cluster: &'static Cluster, work: F) -> Vec<String> {
     let bank = Bank::open(cluster).await;
     let proxy = Proxy::start(cluster.node(0)).await;
     let exec = bank.executor(proxy.opts());
     make_known_well(&exec).await.expect("committed");
     let before = proxy.commands().len();
-    let done: Result<(), Error> =
-        exec.transaction(TxOpts::default(), |mut tx| async move { tx.query_drop("DO 0").await.map(drop) }).await;
-    done.expect("committed");
+    work(exec).await;
     let all = proxy.commands();
-    let texts: Vec<_> = all.iter().skip(before).filter(|seen| seen.kind == Kind::Query).collect();
-    let has_savepoint = |text: &&str| text.contains("SAVEPOINT");
-    let with = texts.iter().filter_map(|seen| seen.text.as_deref()).filter(has_savepoint).count();
-    assert_eq!((texts.len(), with), (3, 2));
+    all.iter().skip(before).filter(|seen| seen.kind == Kind::Query).filter_map(|seen| seen.text.clone()).collect()
+}
+
+const BEGIN: &str = "START TRANSACTION; SAVEPOINT mysql_retry_begun";
+const RELEASE: &str = "RELEASE SAVEPOINT mysql_retry_begun";
+
+#[tokio::test]
+async fn a_transaction_on_a_node_has_its_savepoint_and_nothing_before_commit_in_the_text_of_that() {
+    let Some(cluster) = cluster().await else { return };
+    let texts = texts_of(cluster, async |exec| {
+        let done: Result<(), Error> =
+            exec.transaction(TxOpts::default(), |mut tx| async move { tx.query_drop("DO 0").await.map(drop) }).await;
+        done.expect("committed");
+    });
+    assert_eq!(texts.await, [BEGIN, "DO 0", RELEASE, "COMMIT"]);
+}
+
+#[tokio::test]
+async fn what_is_stored_with_a_token_on_a_node_is_no_part_of_the_text_that_commits() {
+    let Some(cluster) = cluster().await else { return };
+    let texts = texts_of(cluster, async |exec| {
+        let work = exec.transaction(TxOpts::default(), |mut tx| async move { tx.query_drop("DO 0").await.map(drop) });
+        let done: Result<Done<()>, Error> = work.exactly_once("noted").payload(|()| b"7".to_vec()).await;
+        assert!(done.expect("committed").is_now());
+    });
+    let texts = texts.await;
+    let [.., released, noted, committed] = &texts[..] else { panic!("{texts:?}") };
+    assert_eq!((released.as_str(), committed.as_str()), (RELEASE, "COMMIT"), "{texts:?}");
+    assert!(noted.starts_with("UPDATE ") && !noted.contains(';'), "{texts:?}");
+}
+
+#[tokio::test]
+async fn a_commit_sent_as_text_on_a_node_is_a_text_of_its_own() {
+    let Some(cluster) = cluster().await else { return };
+    let texts = texts_of(cluster, async |exec| {
+        let mut session = exec.session().await.expect("a session");
+        for text in ["BEGIN", "DO 0", "COMMIT"] {
+            session.query_drop(text).await.expect("answered");
+        }
+        // replaces the transaction that has the savepoint
+        let renew = "CREATE OR REPLACE PROCEDURE renew() BEGIN COMMIT; START TRANSACTION; END";
+        session.query_drop(renew).await.expect("created");
+        session.query_drop("BEGIN").await.expect("answered");
+        session.query_drop("CALL renew()").await.expect("answered");
+        let error = session.query_drop("COMMIT").await.expect_err("of another transaction");
+        assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::TransactionEnded), "{error}");
+    });
+    let texts = texts.await;
+    let begin = BEGIN.replace("START TRANSACTION", "BEGIN");
+    let rest: Vec<_> = texts.iter().skip(4).filter(|text| *text == "COMMIT").collect();
+    assert_eq!(texts[..4], [begin.as_str(), "DO 0", RELEASE, "COMMIT"]);
+    assert!(rest.is_empty(), "{texts:?}");
 }

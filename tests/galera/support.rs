@@ -104,9 +104,9 @@ impl Bank {
         Ok(())
     }
 
-    /// The numbers of the transfers that were made.
-    pub async fn noted(&self) -> Vec<usize> {
-        let mut conn = self.cluster.node(0).connect().await;
+    /// The numbers of the transfers that were made, as this node has them.
+    pub async fn noted_on(&self, node: usize) -> Vec<usize> {
+        let mut conn = self.cluster.node(node).connect().await;
         let numbers = conn.query(format!("SELECT n FROM {}", self.transfers())).await.expect("numbers");
         conn.disconnect().await.expect("a goodbye");
         numbers

@@ -60,6 +60,8 @@ pub(crate) enum Rider {
     Begins(usize),
     /// The savepoint is released before the command that commits.
     Commits,
+    /// The same in a text of its own, which is answered before that of the command is sent.
+    CommitsApart,
 }
 
 impl Slot {
@@ -115,7 +117,10 @@ impl Slot {
         let held = self.lock();
         match held.effect {
             Effect::Begins(Some(end)) if held.transaction.is_none() => Rider::Begins(end),
-            Effect::Commits(true) if held.has_savepoint => Rider::Commits,
+            Effect::Commits(true) if held.has_savepoint => {
+                let apart = held.lease.as_ref().is_none_or(|(lease, _)| lease.may_certify());
+                if apart { Rider::CommitsApart } else { Rider::Commits }
+            }
             Effect::Begins(_)
             | Effect::Commits(_)
             | Effect::Keeps
