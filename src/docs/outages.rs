@@ -3,19 +3,30 @@
 //! # One outage for all clones
 //!
 //! All clones of an executor share one view of its server. The first call that finds that no connection can be made starts the
-//! outage. Then one task probes the server: at once, after 20 ms, and then after doubling delays up to
-//! [`probe_interval`](crate::ExecutorBuilder::probe_interval) (250 ms). The other calls wait for its result, each until its own
-//! deadline. They are released together when the server is back. At most 16 connections are being made at a time.
+//! outage. Then one task probes the server, and the other calls wait for its result, each until its own deadline. So the number
+//! of connection attempts depends on the length of the outage and not on the number of callers.
 //!
-//! So the number of connection attempts depends on the length of the outage and not on the number of callers. The end of the
-//! outage is noticed within one probe interval.
+//! | the server | the wait for the next probe, at most | |
+//! |---|---|---|
+//! | refuses, or its socket file is missing | 2 % of the length of the outage, from 20 ms to one [`probe_interval`](crate::ExecutorBuilder::probe_interval) (250 ms) | costs it nothing |
+//! | is silent, not ready, read-only, or accepts and closes | 10 %, from 50 ms to one interval | |
+//! | is full | 25 %, from one interval to 16 (4 s) | probed only while a call waits |
+//!
+//! Each wait is shorter than that by a random share of up to a half (full: three quarters), because the executors of a fleet lose
+//! their server at the same moment. So the end of an outage is noticed within one interval, of a full server within 16. A server
+//! that answers something and is slow to let a probe in is given 2 s before it is asked anew.
+//!
+//! **Slow start.** When the server is back, the connection of the probe serves the first call that waits. For 2 s from then on
+//! a call that finds no idle connection waits for one that another call returns, for as long as the last connection took to open
+//! (10 ms to 1 s). Then it opens one: at first one at a time, and one more at a time for each that succeeds. So a fleet that is
+//! larger than its server has room for is served all the same. At any time an executor makes at most 16 connections at once.
 //!
 //! | what is seen | state of the server | what happens |
 //! |---|---|---|
 //! | refused, unreachable, no socket file, DNS failure; accepted and closed; 2003 from a router; shutting down | down | calls that need a new connection wait; idle connections that are alive are used |
 //! | no answer to a connect within `connect_timeout` | down, silent | all calls that need a connection wait; a connection that was idle meanwhile is pinged before its next use |
 //! | 9001, 9501 from a proxy at the login, every other number of the SQLSTATE class 08 | down | the same |
-//! | 1040, 1203, 1226 at the login | full | as down, probed at the interval from the start; a waiting call also gets a connection that another call returns |
+//! | 1040, 1203, 1226 at the login | full | as down; a waiting call also gets a connection that another call returns |
 //! | 1047, 3032, 6400, 4094, 3781 to 3799 of Group Replication | not ready | the statement was not executed; the pooled connections to the server are dropped; calls wait until the server says that it is ready |
 //! | a node of Group Replication that has lost the majority of its group, or is not ONLINE | not ready | see [Group Replication](#mysqls-group-replication) |
 //! | 1815, 3168 at the login (Vitess) | not ready | calls wait, one task probes |

@@ -121,9 +121,9 @@ impl ExecutorBuilder {
     /// The longest time between two probes of a server that is down. A server that is back is noticed within this time.
     /// Default 250 ms. See [Outages](crate::docs::outages).
     ///
-    /// While the server is down, one task probes and all other calls wait for its result. The first probe is made at
-    /// once, the next after 20 ms, and then the time doubles up to this one. A server that is full (1040) is probed at this
-    /// interval from the start.
+    /// While the server is down, one task probes and all other calls wait for its result. The time between two probes grows
+    /// with the outage up to this one. A server that is full (1040) is probed while a call waits, at first at this interval and
+    /// later at up to 16 of them.
     pub fn probe_interval(mut self, interval: Duration) -> Self {
         self.keeping.outage.probe_interval = interval;
         self

@@ -24,7 +24,7 @@ use tokio::{sync::Notify, time::timeout_at};
 
 use crate::{
     conditions::unavailable_at_connect,
-    driver::{copy, own},
+    driver::{copy, io_error, own},
     verdict::{Obstacle, Unavailable},
 };
 
@@ -33,7 +33,7 @@ mod question;
 mod waiting;
 
 pub(crate) use group::{is_left_behind, out_of_touch, out_of_touch_for};
-pub(crate) use question::{Answer, Question, ask};
+pub(crate) use question::{Answer, Question, ask, ask_on};
 use waiting::Waiting;
 
 /// The settings of outages.
@@ -93,6 +93,10 @@ struct State {
     confirmed: Option<Instant>,
     /// When the last outage ended.
     ended: Option<Instant>,
+    /// When the server was first found full, and last.
+    full: Option<(Instant, Instant)>,
+    /// When the last round of probes began.
+    probed: Option<Instant>,
     closed: bool,
     /// The probe task panicked.
     failed: bool,
@@ -122,9 +126,19 @@ pub(crate) struct Closed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plan {
     /// Find a target that can be used.
-    Probe(Unavailable),
+    Probe(Trouble),
     /// There is no outage, or no call that waits for its end.
     Rest,
+}
+
+/// What is wrong, as far as it decides how a server is probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(crate) why: Unavailable,
+    /// How long it has lasted. A server that was full a short while ago has been so since then.
+    pub(crate) lasted: Duration,
+    /// Nothing of the server's is used up by a probe: the system refuses it, or there is no socket file.
+    pub(crate) is_refused: bool,
 }
 
 /// What has become of an outage.
@@ -139,6 +153,8 @@ pub(crate) struct Recovery {
 
 /// How long a server that is down is probed after the last call that asked for a connection.
 const INTEREST: Duration = Duration::from_secs(30);
+/// A server that is full again within this time has never had room for all.
+const CROWDED: Duration = Duration::from_secs(10);
 
 impl Outage {
     pub(crate) fn new(tuning: Tuning) -> Self {
@@ -197,6 +213,9 @@ impl Outage {
         }
         let now = Instant::now();
         state.asked = Some(now);
+        if why == Unavailable::Full {
+            state.note_full(now);
+        }
         let spell = if why.serves_reads() { &mut state.read_only } else { &mut state.down };
         let is_news = spell.is_none();
         let since = spell.as_ref().map_or(now, |spell| spell.since);
@@ -282,14 +301,27 @@ impl Outage {
     /// What is to be done next. Asked by the task that probes, before each round.
     pub(crate) fn plan(&self) -> Plan {
         let state = self.lock();
-        let Some(why) = state.trouble().map(|spell| spell.why) else {
+        let Some(spell) = state.trouble() else {
             return Plan::Rest;
         };
-        let nobody_asks = state.asked.is_none_or(|asked| asked.elapsed() > INTEREST);
-        if state.closed || (self.waiting() == 0 && nobody_asks) {
+        let why = spell.why;
+        // those who are served by what is open take no place from others
+        let is_asked = why != Unavailable::Full && state.asked.is_some_and(|asked| asked.elapsed() <= INTEREST);
+        if state.closed || (self.waiting() == 0 && !is_asked) {
             return Plan::Rest;
         }
-        Plan::Probe(why)
+        let since = state.full.filter(|_| why == Unavailable::Full).map_or(spell.since, |(first, _)| first);
+        Plan::Probe(Trouble { why, lasted: since.elapsed(), is_refused: is_refused(&spell.error) })
+    }
+
+    /// A round of probes begins.
+    pub(crate) fn note_round(&self) {
+        self.lock().probed = Some(Instant::now());
+    }
+
+    /// How long ago the last round of probes began.
+    pub(crate) fn since_round(&self) -> Option<Duration> {
+        self.lock().probed.map(|probed| probed.elapsed())
     }
 
     /// The error that the table would not wait for, and that the user's own classification calls a loss.
@@ -310,6 +342,9 @@ impl Outage {
         let now = Instant::now();
         let was_stale = !state.is_fresh(now, self.tuning.patience());
         state.confirmed = Some(now);
+        if said.as_ref().is_some_and(|(why, _)| *why == Unavailable::Full) {
+            state.note_full(now);
+        }
         if let (Some(spell), Some((why, error))) = (&mut state.down, said) {
             (spell.why, spell.error, spell.heard) = (why, error, now);
         }
@@ -359,7 +394,20 @@ impl Outage {
     }
 }
 
+/// Whether the system has refused a connection, so that the server had no part in it.
+fn is_refused(error: &Error) -> bool {
+    let Error::Io(error) = error else { return false };
+    let kind = io_error(error).map(io::Error::kind);
+    matches!(kind, Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound))
+}
+
 impl State {
+    fn note_full(&mut self, now: Instant) {
+        let is_again = |last: Instant| now.saturating_duration_since(last) <= CROWDED;
+        let first = self.full.filter(|&(_, last)| is_again(last)).map_or(now, |(first, _)| first);
+        self.full = Some((first, now));
+    }
+
     fn trouble(&self) -> Option<&Spell> {
         self.down.as_ref().or(self.read_only.as_ref())
     }

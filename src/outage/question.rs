@@ -3,7 +3,7 @@
 //! That a connection can be made is not enough: a cluster node without quorum takes logins, pings and `SELECT 1`, a demoted
 //! primary takes everything but writes, and a node that a group has gone on without takes those too.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, future::Future, time::Duration};
 
 use mysql_async::{Conn, Error, Opts, Row, Value, prelude::Queryable};
 use tokio::time::timeout;
@@ -37,43 +37,61 @@ pub(crate) enum Question {
 
 /// Logs in beside the pool, and asks. The connection is closed afterwards.
 pub(crate) async fn ask(opts: Opts, question: Question, limit: Duration) -> Answer {
+    ask_on(Conn::new(opts), question, limit).await.0
+}
+
+/// Asks on this connection. Also returns it if the server can be used and the question has left nothing on it.
+pub(crate) async fn ask_on(
+    connecting: impl Future<Output = Result<Conn, Error>>,
+    question: Question,
+    limit: Duration,
+) -> (Answer, Option<Conn>) {
     let asking = async {
-        let mut conn = Conn::new(opts).await?;
-        condition(&mut conn, question).await
+        let mut conn = connecting.await?;
+        let answer = condition(&mut conn, question).await;
+        if let Ok((Answer::Able, true)) = answer {
+            return Ok((Answer::Able, Some(conn)));
+        }
+        // dropped, it would go to the pool if it came from there
+        let _ = conn.disconnect().await;
+        answer.map(|(answer, _)| (answer, None))
     };
     let answer = timeout(limit, asking).await;
     answer.unwrap_or_else(|_| Err(timed_out(format!("no answer to connect within {limit:.3?}")))).unwrap_or_else(
         |error| match unavailable_at_connect(&error, false) {
-            Some(why) => Answer::Unable(why, error),
-            None => Answer::Objects(error),
+            Some(why) => (Answer::Unable(why, error), None),
+            None => (Answer::Objects(error), None),
         },
     )
 }
 
-/// What a server that accepts a login says of itself.
-async fn condition(conn: &mut Conn, question: Question) -> Result<Answer, Error> {
+/// What a server that accepts a login says of itself, and whether the connection is as it began.
+async fn condition(conn: &mut Conn, question: Question) -> Result<(Answer, bool), Error> {
     // a server without a cluster is not 'ready' either
     if question != Question::Login && answered(conn.query_first(WSREP).await)?.is_some_and(|row| holds(&row, 0)) {
         let ready = answered(conn.query_first("SHOW GLOBAL STATUS LIKE 'wsrep_ready'").await)?;
         if ready.is_some_and(|row| !holds(&row, 1)) {
-            return Ok(not_ready(Unavailable::NotReady.to_string()));
+            return Ok((not_ready(Unavailable::NotReady.to_string()), true));
         }
     }
+    let mut is_as_it_began = true;
     let variables = variables(conn).await?;
     let read_only = is_read_only(&variables);
     if let Some(group) = Group::read(&variables) {
         // who writes is told by the flags
         let tries = read_only && question != Question::Condition;
+        is_as_it_began = !tries;
         match group.membership(conn, tries).await? {
             Membership::Member => {}
             // it was made a server of its own
-            Membership::Outside if !read_only => return Ok(Answer::Able),
-            Membership::Outside => return Ok(not_ready("it is outside of its group")),
-            Membership::NotOnline => return Ok(not_ready("it is not ONLINE in its group")),
-            Membership::OutOfTouch(age) => return Ok(not_ready(group::out_of_touch_for(age))),
+            Membership::Outside if !read_only => {}
+            Membership::Outside => return Ok((not_ready("it is outside of its group"), is_as_it_began)),
+            Membership::NotOnline => return Ok((not_ready("it is not ONLINE in its group"), is_as_it_began)),
+            Membership::OutOfTouch(age) => return Ok((not_ready(group::out_of_touch_for(age)), is_as_it_began)),
         }
     }
-    Ok(if read_only && question != Question::Login { Answer::ReadOnly } else { Answer::Able })
+    let answer = if read_only && question != Question::Login { Answer::ReadOnly } else { Answer::Able };
+    Ok((answer, is_as_it_began))
 }
 
 fn not_ready(why: impl Into<Cow<'static, str>>) -> Answer {

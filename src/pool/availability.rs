@@ -60,7 +60,7 @@ impl Shared {
     pub(super) fn note_connection(self: &Arc<Self>, lease: &Lease) {
         let target = lease.target_index();
         if self.outage.is_refuted_by(target, lease.made()) {
-            self.back(target, true);
+            self.back(target, true, Some(Duration::ZERO));
         }
     }
 
@@ -103,10 +103,13 @@ impl Shared {
     }
 
     /// A target can be used: `true` if that changes anything.
-    pub(crate) fn back(self: &Arc<Self>, target: usize, read_only: bool) -> bool {
+    ///
+    /// `took`: how long it took to open a connection that is there already.
+    pub(crate) fn back(self: &Arc<Self>, target: usize, read_only: bool, took: Option<Duration>) -> bool {
         let waiting = self.outage.waiting();
         if self.outage.is_down() {
             self.targets[target].doubt();
+            self.slow_start.begin(took);
         }
         let Some(Recovery { lasted, left, refused }) = self.outage.end(target, read_only) else {
             return false;

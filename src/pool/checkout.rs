@@ -2,6 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
+    mem,
     pin::pin,
     sync::Arc,
     task::Poll,
@@ -21,6 +22,7 @@ use super::{
     lane::{Taken, WINDOW},
     records::{Condition, Status},
     setup::AutocommitOff,
+    slow_start::Turn,
     target::Target,
 };
 use crate::{
@@ -63,18 +65,25 @@ impl Shared {
             if self.quiet(now) >= WINDOW {
                 yield_now().await;
             }
-            // each turn either ends or closes a connection of the pool
+            let mut has_queued = false;
+            // each turn ends, closes a connection of the pool, or has waited for one
             loop {
                 let (index, target) = self.current();
-                let (conn, started, pings) = if let Some((conn, pings)) = self.warm(index, target, now).await {
+                let queues = self.slow_start.has_queue() && !mem::replace(&mut has_queued, true);
+                let (conn, started, pings) = if !queues && let Some((conn, pings)) = self.warm(index, target, now).await
+                {
                     (Ok(conn), now, pings)
-                } else if target.has_idle() || target.is_complete() {
+                } else if !queues && (target.has_idle() || (target.is_complete() && !self.slow_start.is_on())) {
                     (connect(target, limits).await, now, false)
                 } else {
                     // the rare path is boxed, which keeps the future small
-                    match Box::pin(self.make(target, need, limits)).await? {
-                        Some((conn, started)) => (conn, started, false),
-                        None => continue 'gate,
+                    match Box::pin(self.make(target, need, limits, now)).await? {
+                        Made::New(conn, started) => (conn, started, false),
+                        Made::Returned => {
+                            has_queued = true;
+                            continue;
+                        }
+                        Made::Shut => continue 'gate,
                     }
                 };
                 let failed = |error| NoConnection::Failed { error, target: index, started };
@@ -95,7 +104,7 @@ impl Shared {
     /// The connection of the caller before, if it was returned a moment ago; in an outage whenever that was. Also returns
     /// whether it is to be pinged.
     async fn warm(&self, index: usize, target: &Target, now: Instant) -> Option<(mysql_async::Conn, bool)> {
-        match self.lane.take(index, now, self.outage.is_troubled()) {
+        match self.lane.take(index, now, self.keeps_in_lane()) {
             Taken::Warm(conn) => Some((conn, false)),
             Taken::Idle(conn) => Some((conn, true)),
             Taken::Nothing => None,
@@ -107,20 +116,32 @@ impl Shared {
         }
     }
 
-    /// Makes a connection when it has a permit for that; also returns the time at which it began. `None` if an outage has
-    /// begun first.
-    async fn make(
-        &self,
-        target: &Target,
-        need: Need,
-        limits: Limits,
-    ) -> Result<Option<(mysql_async::Result<mysql_async::Conn>, Instant)>, NoConnection> {
+    /// Makes a connection when it has a permit for that, or waits for the connection of another call, which it has done since
+    /// then.
+    async fn make(&self, target: &Target, need: Need, limits: Limits, since: Instant) -> Result<Made, NoConnection> {
+        let mut opening = None;
+        if self.slow_start.is_on() {
+            let (has_idle, has_room) = (|| self.has_idle(), || !target.is_complete());
+            match self.slow_start.turn(since, limits.deadline, has_idle, has_room).await {
+                Turn::Free => {}
+                Turn::Open(one) => opening = Some(one),
+                Turn::Look => return Ok(Made::Returned),
+                Turn::Late => {
+                    let what = "the server is back, and no connection was free before the deadline";
+                    return Err(NoConnection::Shut(timed_out(what.into())));
+                }
+            }
+        }
         let _turn = self.turn(limits.deadline).await?;
         if self.is_shut(need) {
-            return Ok(None);
+            return Ok(Made::Shut);
         }
         let started = Instant::now();
-        Ok(Some((connect(target, limits).await, started)))
+        let conn = connect(target, limits).await;
+        if let (Some(opening), Ok(_)) = (opening, &conn) {
+            opening.succeeds();
+        }
+        Ok(Made::New(conn, started))
     }
 
     /// The permit to make a connection.
@@ -178,6 +199,16 @@ impl Shared {
     }
 }
 
+/// What has come of the wait for a connection.
+enum Made {
+    /// It was made, or could not be. The attempt began at this time.
+    New(mysql_async::Result<mysql_async::Conn>, Instant),
+    /// Another call has returned one.
+    Returned,
+    /// An outage has begun first.
+    Shut,
+}
+
 /// Whether a new connection is without autocommit after its set-up; `before` is what was asked before that.
 async fn is_autocommit_off(lease: &mut Lease, before: Option<bool>) -> mysql_async::Result<bool> {
     // an error has no status flags, the answer to a ping has
@@ -212,7 +243,7 @@ struct Permit<'a>(&'a Shared);
 
 impl Permit<'_> {
     fn hand_over(self) {
-        std::mem::forget(self);
+        mem::forget(self);
     }
 }
 

@@ -248,6 +248,15 @@ impl Lease {
         self.records().note_transaction(self.connection(), whole);
     }
 
+    /// No call has used it: the next one that waits does.
+    pub(super) fn give_to_next(self) {
+        let now = Instant::now();
+        match self.records().give_back(self.connection(), now, 0) {
+            Returned::AsItBegan | Returned::Unseen => self.hand_on(now),
+            Returned::Changed | Returned::Over => {}
+        }
+    }
+
     fn is_resettable(&self) -> bool {
         self.target().resettable && self.records().shape(self.connection()).is_some()
     }
@@ -264,12 +273,14 @@ impl Lease {
             self.shared.put_into_lane(conn, self.target, now);
         }
         self.shared.outage.note_return();
+        self.shared.slow_start.note_return();
     }
 
     fn put_back(mut self, now: Instant) {
         self.shared.note_return(now);
         self.conn = None; // to the pool
         self.shared.outage.note_return();
+        self.shared.slow_start.note_return();
     }
 
     fn reset(mut self) {

@@ -37,6 +37,7 @@ mod parking;
 mod records;
 mod setup;
 mod slot;
+mod slow_start;
 mod target;
 mod tasks;
 
@@ -49,6 +50,7 @@ pub(crate) use parking::{Finding, GivenUp, Place};
 use records::Records;
 pub(crate) use setup::Setup;
 pub(crate) use slot::{Broken, Rebuild, Rider, Slot, Standing, Trouble};
+use slow_start::SlowStart;
 use target::Target;
 pub(crate) use tasks::watch;
 use tasks::{keeper::Keeper, orphans::Orphans};
@@ -79,6 +81,7 @@ pub(crate) struct Shared {
     permits: Semaphore,
     /// One permit for each connection that may be in the process of being made.
     handshakes: Semaphore,
+    slow_start: SlowStart,
     pub(crate) outage: Outage,
     probing: Keeper,
     retaking: Keeper,
@@ -121,6 +124,7 @@ impl Shared {
             targets: targets.into_iter().map(|opts| Target::new(opts, keeping.max_age)).collect(),
             permits: Semaphore::new(size.min(Semaphore::MAX_PERMITS)),
             handshakes: Semaphore::new(HANDSHAKES),
+            slow_start: SlowStart::default(),
             outage: Outage::new(keeping.outage),
             probing: Keeper::default(),
             retaking: Keeper::default(),
@@ -177,6 +181,11 @@ impl Shared {
     fn has_idle(&self) -> bool {
         let (index, target) = self.current();
         target.has_idle() || self.lane.has(index)
+    }
+
+    /// Whether returned connections stay where a call that waits finds them at once.
+    fn keeps_in_lane(&self) -> bool {
+        self.outage.is_troubled() || self.slow_start.is_on()
     }
 
     /// What is known of the connections of a target.

@@ -229,6 +229,11 @@ impl Records {
         }
     }
 
+    /// Whether it was just made, and has not introduced itself.
+    pub(super) fn is_new(&self, conn: &Conn) -> bool {
+        self.lock().by_connection.get(&key(conn)).is_some_and(|record| record.new)
+    }
+
     /// Whether no statement of a caller has run on the connection since it was made or reset.
     pub(super) fn is_pristine(&self, conn: &Conn) -> bool {
         self.lock().by_connection.get(&key(conn)).is_some_and(|record| record.pristine)

@@ -1,6 +1,7 @@
 //! One address that statements can go to, and the pool of connections to what answers there.
 
 use std::{
+    future::Future,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -8,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mysql_async::{Metrics, Opts, OptsBuilder, Pool, PoolOpts};
+use mysql_async::{Conn, Metrics, Opts, OptsBuilder, Pool, PoolOpts};
 
 use super::records::Records;
 
@@ -56,6 +57,22 @@ impl Target {
     /// Whether a connection idles in the pool, dead or alive.
     pub(super) fn has_idle(&self) -> bool {
         self.metrics.connections_in_pool.load(Relaxed) > 0
+    }
+
+    /// A new connection, for a probe: of the pool, if that has room, so that a call can have it afterwards.
+    pub(super) fn probing(&self) -> impl Future<Output = mysql_async::Result<Conn>> + Send + use<> {
+        let has_room = !self.has_idle() && !self.is_complete();
+        let (pool, opts, records) = (self.pool.clone(), self.opts.clone(), self.records.clone());
+        async move {
+            if has_room {
+                let conn = pool.get_conn().await?;
+                // one that was returned meanwhile shows nothing
+                if records.is_new(&conn) {
+                    return Ok(conn);
+                }
+            }
+            Conn::new(opts).await
+        }
     }
 
     /// Gives the pool's task the turns that it needs to take in connections that were just dropped.

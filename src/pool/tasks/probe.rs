@@ -1,9 +1,13 @@
 //! The probe task: asks whether a server is back, while the calls wait for the result.
 //!
-//! It probes in rounds, on a backoff schedule. In a round each target is asked, and the first in order that can be used is
-//! taken. A probe that is not answered is kept for as long as the connect time-out allows, because the server may be slow. A
-//! new one is sent in each round nevertheless, because a probe that was sent into a dead path is not answered when the path is
-//! back. So at most two probes to a target are under way, an old one and a new one.
+//! It probes in rounds. In a round each target is asked, and the first in order that can be used is taken. The wait for the
+//! next round is a share of the time that the outage has lasted (see [`longest_pause`]), with jitter: the executors of a fleet
+//! lose their server at the same moment.
+//!
+//! A probe that is not answered is kept for as long as the connect time-out allows, because the server may be slow. A new one
+//! is sent beside it nevertheless, because a probe that was sent into a dead path is not answered when the path is back: in
+//! each round where the path may be dead, and after [`SLOW`] where the server has answered something before, which would have
+//! to answer one more. So at most two probes to a target are under way, an old one and a new one.
 
 use std::{
     collections::VecDeque,
@@ -12,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mysql_async::Error;
+use mysql_async::{Conn, Error};
 use tokio::{
     task::{AbortHandle, JoinSet},
     time::{sleep_until, timeout_at},
@@ -21,9 +25,8 @@ use tokio::{
 use super::keeper::Turn;
 use crate::{
     error::Cause,
-    outage::{Answer, Plan, Question, ask},
-    policy::{Delays, Schedule},
-    pool::Shared,
+    outage::{Answer, Plan, Question, Trouble, ask_on},
+    pool::{Lease, Shared},
     random,
     verdict::Unavailable,
 };
@@ -41,7 +44,7 @@ pub(in crate::pool) async fn probe(shared: Weak<Shared>) {
         // not held while it waits, so that the last handle of the executor can be dropped
         let pause = match shared.upgrade() {
             Some(shared) => match shared.outage.plan() {
-                Plan::Probe(why) => prober.begin_round(&shared, why),
+                Plan::Probe(trouble) => prober.begin_round(&shared, trouble),
                 Plan::Rest if turn.ends(&shared, || shared.outage.plan() != Plan::Rest) => return,
                 Plan::Rest => continue,
             },
@@ -73,22 +76,36 @@ enum Found {
 
 struct Prober {
     interval: Duration,
-    schedule: Schedule,
-    /// For a server that is full: it is up, and each probe adds to its load.
-    gentle: Schedule,
     accept_read_only: bool,
     current: usize,
     /// The error of a login that the user's classification calls a loss: it is tried again.
     patient_with: Option<Error>,
-    asking: JoinSet<(usize, Answer)>,
+    asking: JoinSet<Reply>,
+    /// Connections that probes have made in the pools.
+    open: Vec<Open>,
     targets: Vec<Asked>,
     probes: u64,
+}
+
+/// The result of a probe.
+struct Reply {
+    index: usize,
+    answer: Answer,
+    conn: Option<Conn>,
+    took: Duration,
+}
+
+/// A connection to the target of this index, and how long it took to open it.
+struct Open {
+    index: usize,
+    conn: Conn,
+    took: Duration,
 }
 
 /// What is known of one target.
 #[derive(Default)]
 struct Asked {
-    under_way: VecDeque<AbortHandle>,
+    under_way: VecDeque<(AbortHandle, Instant)>,
     /// It was asked in this round, and has not answered.
     is_awaited: bool,
     /// It refuses the login, and is not asked again.
@@ -97,26 +114,47 @@ struct Asked {
     address: String,
 }
 
-/// The first delay of the schedule.
+/// The shortest of the longest waits between two rounds, where a probe costs the server nothing, and where it does.
 const FIRST: Duration = Duration::from_millis(20);
-/// The random share of each delay. The delays are upper bounds: a server that is back is noticed within the longest.
-const JITTER: f64 = 0.2;
+const FIRST_OF_A_SERVER: Duration = Duration::from_millis(50);
+/// The random share of each wait.
+const JITTER: f64 = 0.5;
+const JITTER_WHERE_FULL: f64 = 0.75;
+/// A server that answers is given this long before it is asked anew.
+const SLOW: Duration = Duration::from_secs(2);
 /// An outage that begins this soon after the last one continues it.
 const FLAPPING: Duration = Duration::from_secs(1);
+
+/// The longest wait for the next round: at most the probe interval, and 16 of them where the server is full.
+///
+/// A refusal costs the server nothing. Anything else is a connection that it has to serve. Where it is full, each probe takes
+/// a place from somebody who has one to lose.
+fn longest_pause(trouble: Trouble, interval: Duration) -> Duration {
+    let share = |share, least: Duration| trouble.lasted.mul_f64(share).clamp(least.min(interval), interval);
+    match trouble.why {
+        Unavailable::Full => (trouble.lasted / 4).clamp(interval, interval.saturating_mul(16)),
+        Unavailable::Unreachable if trouble.is_refused => share(0.02, FIRST),
+        Unavailable::Unreachable | Unavailable::Silent | Unavailable::NotReady | Unavailable::ReadOnly => {
+            share(0.1, FIRST_OF_A_SERVER)
+        }
+    }
+}
+
+fn pause(trouble: Trouble, interval: Duration) -> Duration {
+    let jitter = if trouble.why == Unavailable::Full { JITTER_WHERE_FULL } else { JITTER };
+    longest_pause(trouble, interval).mul_f64(1.0 - jitter * random::share())
+}
 
 impl Prober {
     fn new(shared: &Shared) -> Self {
         let tuning = shared.outage.tuning;
-        let interval = tuning.probe_interval;
-        let delays = |initial| Delays { initial, maximum: interval, multiplier: 2.0, jitter: JITTER };
         Prober {
-            interval,
-            schedule: Schedule::new(&delays(FIRST.min(interval))),
-            gentle: Schedule::new(&delays(interval)),
+            interval: tuning.probe_interval,
             accept_read_only: tuning.accept_read_only,
             current: shared.outage.current(),
             patient_with: None,
             asking: JoinSet::new(),
+            open: Vec::new(),
             targets: shared
                 .targets
                 .iter()
@@ -126,19 +164,27 @@ impl Prober {
         }
     }
 
-    /// The first probe is sent at once, unless an outage has just ended, or the last probe task has panicked.
+    /// The first round does not wait for what the calls have just found out by themselves, but for those of other executors.
+    /// It waits longer if an outage has just ended, if the last probe task has panicked, and if the server was full before.
     fn first_pause(&self, shared: &Weak<Shared>) -> Option<Duration> {
         let outage = &shared.upgrade()?.outage;
+        let Plan::Probe(trouble) = outage.plan() else { return None };
+        if trouble.why == Unavailable::Full {
+            let since = outage.since_round().unwrap_or_default();
+            return Some(pause(trouble, self.interval).saturating_sub(since));
+        }
         let again = outage.take_failed() || outage.since_last().is_some_and(|since| since < FLAPPING);
-        again.then(|| self.interval.mul_f64(1.0 - JITTER * random::share()))
+        let longest = if again { self.interval } else { FIRST.min(self.interval) };
+        Some(longest.mul_f64(random::share()))
     }
 
     /// Asks the targets, and returns the duration of the round.
-    fn begin_round(&mut self, shared: &Shared, why: Unavailable) -> Duration {
+    fn begin_round(&mut self, shared: &Shared, trouble: Trouble) -> Duration {
+        shared.outage.note_round();
         self.current = shared.outage.current();
         let alone = self.targets.len() == 1;
         self.patient_with = shared.outage.patient_with(!alone);
-        let question = match why {
+        let question = match trouble.why {
             // the server has not changed
             Unavailable::Unreachable | Unavailable::Silent | Unavailable::Full if alone => Question::Login,
             Unavailable::Unreachable
@@ -151,24 +197,28 @@ impl Prober {
             if asked.objects {
                 continue;
             }
-            asked.under_way.retain(|probe| !probe.is_finished());
+            asked.under_way.retain(|(probe, _)| !probe.is_finished());
+            let is_slow = |(_, since): &(AbortHandle, Instant)| since.elapsed() >= SLOW;
+            if trouble.why != Unavailable::Silent && asked.under_way.back().is_some_and(|fresh| !is_slow(fresh)) {
+                continue;
+            }
             if asked.under_way.len() > 1
-                && let Some(fresh) = asked.under_way.pop_back()
+                && let Some((fresh, _)) = asked.under_way.pop_back()
             {
                 fresh.abort();
             }
             self.probes += 1;
             shared.tell_probing(index, self.probes);
-            let answer = ask(target.opts.clone(), question, shared.reset_timeout);
-            asked.under_way.push_back(self.asking.spawn(async move { (index, answer.await) }));
+            let since = Instant::now();
+            let asking = ask_on(target.probing(), question, shared.reset_timeout);
+            let probe = self.asking.spawn(async move {
+                let (answer, conn) = asking.await;
+                Reply { index, answer, conn, took: since.elapsed() }
+            });
+            asked.under_way.push_back((probe, since));
             asked.is_awaited = true;
         }
-        match why {
-            Unavailable::Full => self.gentle.next(),
-            Unavailable::Unreachable | Unavailable::Silent | Unavailable::NotReady | Unavailable::ReadOnly => {
-                self.schedule.next()
-            }
-        }
+        pause(trouble, self.interval)
     }
 
     /// Waits for the answers of the targets until one can be used, or the round is over.
@@ -177,7 +227,10 @@ impl Prober {
         loop {
             match timeout_at(until.into(), self.asking.join_next()).await {
                 Err(_) => return found,
-                Ok(Some(Ok((index, verdict)))) => found = self.weigh(found, index, verdict),
+                Ok(Some(Ok(Reply { index, answer, conn, took }))) => {
+                    self.open.extend(conn.map(|conn| Open { index, conn, took }));
+                    found = self.weigh(found, index, answer);
+                }
                 // given up for a fresh one
                 Ok(Some(Err(_))) => {}
                 Ok(None) => return found,
@@ -245,11 +298,20 @@ impl Prober {
 
     /// Notes the result for all calls: `true` if anything has changed.
     fn conclude(&mut self, shared: &Arc<Shared>, found: Found) -> bool {
+        let mut took = None;
+        for open in self.open.drain(..) {
+            let lease = Lease::new(open.conn, shared, open.index);
+            // those that were made beside the pool are closed, and those to other targets
+            if matches!(found, Found::Target { index, .. } if index == open.index) && lease.is_pristine() {
+                lease.give_to_next();
+                took = Some(open.took);
+            }
+        }
         if let Found::Target { index, read_only } = found {
             if read_only && self.targets.len() > 1 {
                 shared.outage.note_read_only();
             }
-            if shared.back(index, read_only) {
+            if shared.back(index, read_only, took) {
                 return true;
             }
         }
@@ -287,17 +349,14 @@ mod tests {
     use super::*;
 
     fn prober(targets: usize, current: usize, accept_read_only: bool) -> Prober {
-        let interval = Duration::from_millis(250);
-        let delays = Delays { initial: FIRST, maximum: interval, multiplier: 2.0, jitter: JITTER };
         let asked = |number| Asked { address: format!("db{number}"), is_awaited: true, ..Asked::default() };
         Prober {
-            interval,
-            schedule: Schedule::new(&delays),
-            gentle: Schedule::new(&delays),
+            interval: Duration::from_millis(250),
             accept_read_only,
             current,
             patient_with: None,
             asking: JoinSet::new(),
+            open: Vec::new(),
             targets: (0..targets).map(asked).collect(),
             probes: 0,
         }
@@ -321,6 +380,24 @@ mod tests {
 
     fn for_reads(index: usize) -> Found {
         Found::Target { index, read_only: true }
+    }
+
+    #[test]
+    fn the_wait_grows_with_the_outage_and_where_a_probe_costs_something() {
+        let interval = Duration::from_millis(250);
+        let longest = |why, is_refused, lasted| {
+            longest_pause(Trouble { why, lasted: Duration::from_millis(lasted), is_refused }, interval).as_millis()
+        };
+        let refused = [0, 1_000, 5_000, 60_000].map(|lasted| longest(Unavailable::Unreachable, true, lasted));
+        assert_eq!(refused, [20, 20, 100, 250]);
+        for why in [Unavailable::Unreachable, Unavailable::Silent, Unavailable::NotReady, Unavailable::ReadOnly] {
+            assert_eq!([0, 1_000, 60_000].map(|lasted| longest(why, false, lasted)), [50, 100, 250], "{why:?}");
+        }
+        let full = [0, 1_000, 8_000, 60_000].map(|lasted| longest(Unavailable::Full, false, lasted));
+        assert_eq!(full, [250, 250, 2_000, 4_000]);
+        let short = Duration::from_millis(5);
+        let trouble = Trouble { why: Unavailable::Silent, lasted: Duration::ZERO, is_refused: false };
+        assert_eq!(longest_pause(trouble, short), short);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(in crate::pool) async fn retake(shared: Weak<Shared>) {
                 is_left_behind(shared.targets[index].opts.clone(), current, shared.reset_timeout).await
             };
             if able && !left_behind && !shared.outage.is_troubled() && index < shared.outage.current() {
-                shared.back(index, false);
+                shared.back(index, false, None);
             }
             index += 1;
         }

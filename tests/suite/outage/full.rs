@@ -16,7 +16,7 @@ async fn small_server() -> Server {
 ///
 /// An earlier connection of the fixture's may still be closing. The fixture has a place of its own, which such a connection may occupy:
 /// ask the server nothing until there is room.
-async fn fill(opts: &OptsBuilder, places: usize) -> Vec<Conn> {
+pub async fn fill(opts: &OptsBuilder, places: usize) -> Vec<Conn> {
     let mut taken = Vec::new();
     let mut refusals = 0;
     while refusals < 3 || taken.len() < places {
@@ -98,6 +98,10 @@ async fn idle_connections_serve_all_calls_while_the_server_takes_no_more() {
     assert!(recorded.contains(&Recorded::Down { why: Unavailable::Full }), "{recorded:?}");
     assert!(!recorded.iter().any(|event| matches!(event, Recorded::Back { .. })), "there was a place: {recorded:?}");
     drop(taken);
-    events.wait_for(|event| matches!(event, Recorded::Back { .. })).await;
+    // as soon as one waits
+    let calls = (0..4).map(|_| exec.query_drop("SELECT SLEEP(1)"));
+    let back = events.wait_for(|event| matches!(event, Recorded::Back { .. }));
+    let (calls, ()) = in_time(async { tokio::join!(futures_util::future::join_all(calls), back) }).await;
+    assert!(calls.iter().all(Result::is_ok), "{calls:?}");
     assert_eq!(ledger.rows().await, 50);
 }

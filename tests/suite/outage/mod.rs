@@ -1,4 +1,5 @@
 mod down;
+mod fleet;
 mod full;
 mod login;
 mod proxies;
@@ -26,10 +27,7 @@ async fn set_read_only(server: &Server, on: bool) {
     server.query_drop(format!("SET GLOBAL read_only = {}", u8::from(on))).await;
 }
 
-/// The most probes in an outage of this length: each delay is the interval less a fifth at least, but for the first ones (20 ms, doubled
-/// each time), which are shorter; and one probe at each end.
-fn most_probes(interval: Duration, length: Duration) -> u64 {
-    let shortest = interval.mul_f64(0.8);
-    let first = (0..).take_while(|doublings| Duration::from_millis(20 << doublings) <= shortest).count() as u64;
-    (length.as_secs_f64() / shortest.as_secs_f64()) as u64 + first + 2
+/// The most probes in an outage of this length. No wait is shorter than half of the `first` one; and one probe at each end.
+fn most_probes(first: Duration, length: Duration) -> u64 {
+    (length.as_secs_f64() / first.mul_f64(0.5).as_secs_f64()) as u64 + 2
 }

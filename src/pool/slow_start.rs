@@ -1,0 +1,189 @@
+//! Slow start: after an outage connections are opened one by one, then two at a time, then four.
+//!
+//! When a server is back, all executors of a fleet want their connections at once, and it may have room for only some of them.
+//! So for a while a call that finds no idle connection first waits for one that another call returns, for as long as it took
+//! to open the last one. What is open serves many calls in that time. A call that goes on waiting opens one, if few enough are
+//! being opened.
+
+use std::{
+    pin::pin,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::Notify, time::timeout_at};
+
+use super::HANDSHAKES;
+
+/// How long it lasts.
+const LENGTH: Duration = Duration::from_secs(2);
+/// The bounds of the time for which a call waits for the connection of another one.
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+#[derive(Default)]
+pub(super) struct SlowStart {
+    /// Outside of it, only this flag is read.
+    is_on: AtomicBool,
+    waiting: AtomicUsize,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    until: Option<Instant>,
+    /// How many connections may be in the process of being made.
+    allowed: usize,
+    opening: usize,
+    /// How long it took to open the last one; `None` while none is open.
+    took: Option<Duration>,
+}
+
+/// What a call without a connection is to do.
+pub(super) enum Turn<'a> {
+    /// Open one, as at any other time.
+    Free,
+    /// Open one.
+    Open(Opening<'a>),
+    /// Look for the one that was returned.
+    Look,
+    Late,
+}
+
+/// A connection is being made.
+pub(super) struct Opening<'a> {
+    start: &'a SlowStart,
+    since: Instant,
+    is_open: bool,
+}
+
+impl SlowStart {
+    /// Begins when a server is back; `took` is how long it took to open the connection that is there already.
+    pub(super) fn begin(&self, took: Option<Duration>) {
+        let mut state = self.lock();
+        *state = State { until: Some(Instant::now() + LENGTH), allowed: 1, opening: state.opening, took };
+        self.is_on.store(true, Relaxed);
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether it lasts.
+    pub(super) fn is_on(&self) -> bool {
+        self.is_on.load(Relaxed) && !self.ends(Instant::now())
+    }
+
+    /// Whether calls wait for a connection, which another one is not to take from them.
+    pub(super) fn has_queue(&self) -> bool {
+        self.is_on() && self.waiting.load(Relaxed) > 0
+    }
+
+    fn ends(&self, now: Instant) -> bool {
+        let ends = self.lock().until.is_none_or(|until| now >= until);
+        if ends {
+            self.is_on.store(false, Relaxed);
+        }
+        ends
+    }
+
+    /// A connection was returned.
+    pub(super) fn note_return(&self) {
+        if self.is_on.load(Relaxed) {
+            self.lock().took.get_or_insert_default();
+            self.changed.notify_one();
+        }
+    }
+
+    /// Waits for a connection that is returned, or for the turn to open one, since then. `has_idle` tells whether one is
+    /// there, `has_room` whether the pool takes another one.
+    pub(super) async fn turn(
+        &self,
+        since: Instant,
+        deadline: Instant,
+        has_idle: impl Fn() -> bool,
+        has_room: impl Fn() -> bool,
+    ) -> Turn<'_> {
+        let _queued = Queued::new(&self.waiting);
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let now = Instant::now();
+            let until = {
+                let mut state = self.lock();
+                let Some(end) = state.until.filter(|end| now < *end) else {
+                    self.is_on.store(false, Relaxed);
+                    return Turn::Free;
+                };
+                let may_open = state.opening < state.allowed && has_room();
+                let patient = since + state.patience();
+                if may_open && now >= patient {
+                    state.opening += 1;
+                    return Turn::Open(Opening { start: self, since: now, is_open: false });
+                }
+                if now >= deadline {
+                    return Turn::Late;
+                }
+                let next = if may_open { patient } else { end };
+                next.min(end).min(deadline)
+            };
+            let is_told = timeout_at(until.into(), changed).await.is_ok();
+            // a connection that has just been returned has not reached the pool yet
+            tokio::task::yield_now().await;
+            if is_told && has_idle() {
+                return Turn::Look;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // no foreign code runs under the lock
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// How long a call waits for the connection of another one.
+    fn patience(&self) -> Duration {
+        self.took.map_or(Duration::ZERO, |took| took.clamp(PATIENCE.0, PATIENCE.1))
+    }
+}
+
+impl Opening<'_> {
+    /// The connection was made.
+    pub(super) fn succeeds(mut self) {
+        self.is_open = true;
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        let mut state = self.start.lock();
+        state.opening -= 1;
+        if self.is_open {
+            state.allowed = (state.allowed + 1).min(HANDSHAKES);
+            state.took = Some(self.since.elapsed());
+        } else {
+            state.allowed = 1;
+        }
+        drop(state);
+        self.start.changed.notify_waiters();
+    }
+}
+
+/// Counts a call that waits, also when it is dropped.
+struct Queued<'a>(&'a AtomicUsize);
+
+impl<'a> Queued<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Relaxed);
+        Queued(count)
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,178 @@
+//! Many executors, and one server that is away, or has no room for all of them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use futures_util::future::join_all;
+use mysql_retry::{Event, Executor};
+use mysql_retry_fixture::{
+    Fault, Place, Proxy, Rule, Server, When, in_time, ms, pool_of, pool_that_keeps, until, until_counters,
+};
+
+use super::{as_app, create_app, full::fill, storm::most};
+use crate::support::{connection_ids, every, patient, shared, until_waiting};
+
+#[tokio::test]
+async fn case_105_on_a_server_with_room_for_half_of_a_fleet_each_executor_is_served() {
+    const EXECUTORS: usize = 30;
+    const POOL: usize = 5;
+    let server = Server::builder().flag("--max-connections=75").start().await;
+    create_app(&server).await;
+    let opts = as_app(server.opts());
+    let policy = every(ms(50)).deadline(ms(12_000)).build().expect("valid");
+    let executors: Vec<_> = (0..EXECUTORS)
+        .map(|_| {
+            let builder = Executor::builder().policy(policy.clone());
+            builder.build(pool_of(POOL, opts.clone())).expect("good options")
+        })
+        .collect();
+    for exec in &executors {
+        exec.query_drop("DO 0").await.expect("there is room");
+    }
+    server.kill().await;
+    let calls = executors.iter().flat_map(|exec| {
+        (0..POOL).map(|_| {
+            let exec = exec.clone();
+            tokio::spawn(async move {
+                let first = exec.query_drop("SELECT 7").await;
+                // callers that go on for a while, so that nobody gives up what it has got
+                for _ in 0..40 {
+                    if exec.query_drop("SELECT SLEEP(0.02)").await.is_err() {
+                        break;
+                    }
+                }
+                first
+            })
+        })
+    });
+    let calls: Vec<_> = calls.collect();
+    for exec in &executors {
+        until_waiting(exec, POOL as u64).await;
+    }
+    server.start_again().await;
+    let mut failed = Vec::new();
+    for call in calls {
+        failed.extend(in_time(call).await.expect("no panic").err().map(|error| error.to_string()));
+    }
+    assert!(failed.is_empty(), "{} of {}: {:?}", failed.len(), EXECUTORS * POOL, failed.first());
+}
+
+#[tokio::test]
+async fn case_106_an_executor_whose_callers_are_served_does_not_probe_a_full_server() {
+    let server = Server::builder().flag("--max-connections=10").start().await;
+    create_app(&server).await;
+    let opts = as_app(server.opts());
+    let builder = Executor::builder().policy(every(ms(100)).deadline(ms(500)).build().expect("valid"));
+    let exec = builder.build(pool_that_keeps(2, 10, opts.clone())).expect("good options");
+    connection_ids(&exec, 2).await;
+    let _taken = fill(&opts, 8).await;
+    // three callers and two connections: one asks for a third
+    let calls = join_all((0..3).map(|_| exec.query_drop("SELECT SLEEP(0.1)"))).await;
+    assert!(calls.iter().all(Result::is_ok), "{calls:?}");
+    assert_eq!(exec.counters().outages, 1);
+    let before = exec.counters().probes;
+    for _ in 0..20 {
+        let calls = join_all((0..2).map(|_| exec.query_drop("SELECT SLEEP(0.03)"))).await;
+        assert!(calls.iter().all(Result::is_ok), "{calls:?}");
+    }
+    let counters = exec.counters();
+    assert_eq!((counters.probes, counters.outages), (before, 1), "{counters:?}");
+}
+
+#[tokio::test]
+async fn case_107_the_connection_of_the_probe_that_got_in_serves_the_call_that_waits() {
+    let server = shared().await;
+    let proxy = Proxy::start(server).await;
+    let exec = Executor::builder().policy(patient()).build(proxy.opts()).expect("good options");
+    proxy.refuse(true).await;
+    let call = tokio::spawn({
+        let exec = exec.clone();
+        async move { exec.query_first::<u32, _>("SELECT 7").await }
+    });
+    until_waiting(&exec, 1).await;
+    until_counters(&exec, |it| it.probes >= 3).await;
+    proxy.refuse(false).await;
+    let answer = in_time(call).await.expect("no panic").expect("the server is back");
+    assert_eq!((answer, proxy.accepted()), (Some(7), 1));
+}
+
+#[tokio::test]
+async fn case_107_after_an_outage_calls_share_what_is_open_and_one_connection_more_is_opened_at_first() {
+    const CALLS: u64 = 8;
+    let server = shared().await;
+    let proxy = Proxy::start(server).await;
+    let exec = Executor::builder().policy(patient()).build(proxy.opts()).expect("good options");
+    proxy.refuse(true).await;
+    let calls: Vec<_> = (0..CALLS)
+        .map(|_| {
+            let exec = exec.clone();
+            tokio::spawn(async move { exec.query_drop("SELECT SLEEP(0.2)").await })
+        })
+        .collect();
+    until_waiting(&exec, CALLS).await;
+    // the probe is greeted, who comes after it is not
+    proxy.rule(Rule::new(When::Greeting, Place::Reply(0), Fault::Silence).skip(1).times(1_000));
+    proxy.refuse(false).await;
+    // one of those who wait for the first connection opens a second one
+    assert_eq!(most(|| proxy.accepted(), 2).await, 2);
+    proxy.clear_rules();
+    proxy.heal().await;
+    for call in calls {
+        in_time(call).await.expect("no panic").expect("the server is back");
+    }
+}
+
+#[tokio::test]
+async fn case_109_the_first_probes_of_a_fleet_are_spread() {
+    const EXECUTORS: usize = 50;
+    let server = shared().await;
+    let proxy = Proxy::start(server).await;
+    let probes = Arc::new(Mutex::new(Vec::new()));
+    let executors: Vec<_> = (0..EXECUTORS)
+        .map(|_| {
+            let probes = probes.clone();
+            let note = move |event: &Event<'_>| {
+                if let Event::Probing { .. } = event {
+                    probes.lock().expect("no panic").push(Instant::now());
+                }
+            };
+            Executor::builder().policy(patient()).on_event(note).build(proxy.opts()).expect("good options")
+        })
+        .collect();
+    proxy.refuse(true).await;
+    let calls = join_all(executors.iter().map(|exec| exec.query_drop("SELECT 7")));
+    let back = async {
+        until(|| executors.iter().all(|exec| exec.counters().probes >= 10)).await;
+        proxy.refuse(false).await;
+    };
+    let (answers, ()) = in_time(async { tokio::join!(calls, back) }).await;
+    assert!(answers.iter().all(Result::is_ok));
+    let probes = probes.lock().expect("no panic");
+    let first = probes.iter().min().expect("probes");
+    let mut bins = BTreeMap::new();
+    for probe in probes.iter() {
+        *bins.entry(probe.duration_since(*first).as_millis() / 25).or_insert(0) += 1;
+    }
+    let most = bins.values().max().expect("probes");
+    assert!(*most < probes.len() / 3, "{most} of {} within 25 ms: {bins:?}", probes.len());
+}
+
+#[tokio::test]
+async fn case_110_the_probe_of_a_server_that_is_slow_to_greet_is_waited_for() {
+    let server = shared().await;
+    let proxy = Proxy::start(server).await;
+    let exec = Executor::builder().policy(patient()).build(proxy.opts()).expect("good options");
+    proxy.refuse(true).await;
+    let call = tokio::spawn({
+        let exec = exec.clone();
+        async move { exec.query_first::<u32, _>("SELECT 7").await }
+    });
+    until_waiting(&exec, 1).await;
+    proxy.rule(Rule::new(When::Greeting, Place::Reply(0), Fault::Delay(ms(1_000))));
+    proxy.refuse(false).await;
+    let answer = in_time(call).await.expect("no panic").expect("the server is back");
+    assert_eq!((answer, proxy.accepted()), (Some(7), 1));
+}
