@@ -18,8 +18,9 @@
 //!
 //! **Slow start.** When the server is back, the connection of the probe serves the first call that waits. For 2 s from then on
 //! a call that finds no idle connection waits for one that another call returns, for as long as the last connection took to open
-//! (10 ms to 1 s). Then it opens one: at first one at a time, and one more at a time for each that succeeds. So a fleet that is
-//! larger than its server has room for is served all the same. At any time an executor makes at most 16 connections at once.
+//! (at least 250 ms, at most 1 s). Then it opens one: at first one at a time, and one more at a time for each that succeeds. So
+//! a fleet that is larger than its server has room for is served all the same. At any time an executor makes at most 16
+//! connections at once.
 //!
 //! | what is seen | state of the server | what happens |
 //! |---|---|---|

@@ -20,8 +20,9 @@ use super::HANDSHAKES;
 
 /// How long it lasts.
 const LENGTH: Duration = Duration::from_secs(2);
-/// The bounds of the time for which a call waits for the connection of another one.
-const PATIENCE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// The bounds of the time for which a call waits for the connection of another one. In the shorter one the executors of a fleet
+/// have found out that the server is back.
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
 
 #[derive(Default)]
 pub(super) struct SlowStart {
