@@ -16,11 +16,11 @@
 //! their server at the same moment. So the end of an outage is noticed within one interval, of a full server within 16. A server
 //! that answers something and is slow to let a probe in is given 2 s before it is asked anew.
 //!
-//! **Slow start.** When the server is back, the connection of the probe serves the first call that waits. For 2 s from then on
-//! a call that finds no idle connection waits for one that another call returns, for as long as the last connection took to open
-//! (at least 250 ms, at most 1 s). Then it opens one: at first one at a time, and one more at a time for each that succeeds. So
-//! a fleet that is larger than its server has room for is served all the same. At any time an executor makes at most 16
-//! connections at once.
+//! **Slow start.** When the server is back, the connection of the probe serves the first call that waits. For 3 s from then on
+//! a call that finds no idle connection waits for one that another call returns. It opens one when none has been returned for as
+//! long as the last one took to open (at least 250 ms, at most 1 s), or when it has waited for four times as long: at first one
+//! at a time, and one more at a time for each that succeeds. So a fleet that is larger than its server has room for is served
+//! all the same. At any time an executor makes at most 16 connections at once.
 //!
 //! | what is seen | state of the server | what happens |
 //! |---|---|---|

@@ -24,16 +24,18 @@ use tokio::{sync::Notify, time::timeout_at};
 
 use crate::{
     conditions::unavailable_at_connect,
-    driver::{copy, io_error, own},
+    driver::{copy, own},
     verdict::{Obstacle, Unavailable},
 };
 
 mod group;
 mod question;
+mod state;
 mod waiting;
 
 pub(crate) use group::{is_left_behind, out_of_touch, out_of_touch_for};
 pub(crate) use question::{Answer, Question, ask, ask_on};
+use state::{Spell, State, is_refused};
 use waiting::Waiting;
 
 /// The settings of outages.
@@ -81,37 +83,6 @@ pub(crate) struct Outage {
     changed: Notify,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    /// No connection can be had.
-    down: Option<Spell>,
-    /// Writes are refused.
-    read_only: Option<Spell>,
-    /// When a call last asked for a connection.
-    asked: Option<Instant>,
-    /// When a probe last found that nothing has changed.
-    confirmed: Option<Instant>,
-    /// When the last outage ended.
-    ended: Option<Instant>,
-    /// When the server was first found full, and last.
-    full: Option<(Instant, Instant)>,
-    /// When the last round of probes began.
-    probed: Option<Instant>,
-    closed: bool,
-    /// The probe task panicked.
-    failed: bool,
-}
-
-/// A period in which connections cannot be had, or writes are refused.
-#[derive(Debug)]
-struct Spell {
-    since: Instant,
-    why: Unavailable,
-    /// The last error, and when it was seen.
-    error: Error,
-    heard: Instant,
-}
-
 /// Why a call may not have a connection.
 #[derive(Debug)]
 pub(crate) struct Closed {
@@ -153,8 +124,6 @@ pub(crate) struct Recovery {
 
 /// How long a server that is down is probed after the last call that asked for a connection.
 const INTEREST: Duration = Duration::from_secs(30);
-/// A server that is full again within this time has never had room for all.
-const CROWDED: Duration = Duration::from_secs(10);
 
 impl Outage {
     pub(crate) fn new(tuning: Tuning) -> Self {
@@ -391,45 +360,6 @@ impl Outage {
     fn lock(&self) -> MutexGuard<'_, State> {
         // no foreign code runs under the lock
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whether the system has refused a connection, so that the server had no part in it.
-fn is_refused(error: &Error) -> bool {
-    let Error::Io(error) = error else { return false };
-    let kind = io_error(error).map(io::Error::kind);
-    matches!(kind, Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound))
-}
-
-impl State {
-    fn note_full(&mut self, now: Instant) {
-        let is_again = |last: Instant| now.saturating_duration_since(last) <= CROWDED;
-        let first = self.full.filter(|&(_, last)| is_again(last)).map_or(now, |(first, _)| first);
-        self.full = Some((first, now));
-    }
-
-    fn trouble(&self) -> Option<&Spell> {
-        self.down.as_ref().or(self.read_only.as_ref())
-    }
-
-    /// What keeps a call from trying to get a connection.
-    fn obstacle(&self, need: Need, idle: bool) -> Option<&Spell> {
-        if self.closed {
-            return None;
-        }
-        let down = self.down.as_ref().filter(|spell| !(idle && spell.why.spares_open_connections()));
-        down.or(self.read_only.as_ref().filter(|_| need == Need::Write))
-    }
-
-    /// Whether the last answer is so recent that a call can be refused because of it.
-    fn is_fresh(&self, now: Instant, limit: Duration) -> bool {
-        self.confirmed.is_some_and(|confirmed| now.saturating_duration_since(confirmed) < limit)
-    }
-}
-
-impl Spell {
-    fn closed(&self, obstacle: Obstacle, now: Instant) -> Closed {
-        Closed { obstacle, why: self.why, error: copy(&self.error), lasted: now.saturating_duration_since(self.since) }
     }
 }
 

@@ -104,7 +104,7 @@ impl Shared {
     /// The connection of the caller before, if it was returned a moment ago; in an outage whenever that was. Also returns
     /// whether it is to be pinged.
     async fn warm(&self, index: usize, target: &Target, now: Instant) -> Option<(mysql_async::Conn, bool)> {
-        match self.lane.take(index, now, self.keeps_in_lane()) {
+        match self.lane.take(index, now, self.outage.is_troubled()) {
             Taken::Warm(conn) => Some((conn, false)),
             Taken::Idle(conn) => Some((conn, true)),
             Taken::Nothing => None,
@@ -121,6 +121,11 @@ impl Shared {
     async fn make(&self, target: &Target, need: Need, limits: Limits, since: Instant) -> Result<Made, NoConnection> {
         let mut opening = None;
         if self.slow_start.is_on() {
+            // one may be on its way into the pool
+            target.take_in().await;
+            if target.has_idle() && !self.slow_start.has_queue() {
+                return Ok(Made::Returned);
+            }
             let (has_idle, has_room) = (|| self.has_idle(), || !target.is_complete());
             match self.slow_start.turn(since, limits.deadline, has_idle, has_room).await {
                 Turn::Free => {}

@@ -5,8 +5,8 @@
 //! connection that was returned within that time is given out without the pool and without the look, last in first out. Later
 //! it goes to the pool.
 //!
-//! During an outage and the slow start after it the connections stay here, and are pinged before they are used. A call that
-//! waits for one finds it as soon as it is woken. On its way into the driver's pool a connection is nowhere to be found.
+//! During an outage the connections stay here, and are pinged before they are used. A call that waits for one finds it as
+//! soon as it is woken. On its way into the driver's pool a connection is nowhere to be found.
 //!
 //! Only connections that are returned as they began come here: the driver takes back other things (a handler for local files)
 //! when a connection enters its pool. None come where the driver keeps an age (`abs_conn_ttl`): it looks at that in its pool.
@@ -31,7 +31,7 @@ use super::{
 pub(super) const WINDOW: Duration = Duration::from_micros(100);
 /// How often the lane is cleared, while connections pass through it.
 const TICK: Duration = Duration::from_millis(1);
-/// How often the task that clears it looks whether an outage and its slow start are over.
+/// How often the task that clears it looks whether an outage is over.
 const TICK_OF_AN_OUTAGE: Duration = Duration::from_millis(20);
 
 /// `C` is a connection.
@@ -66,16 +66,16 @@ impl<C> Default for Lane<C> {
 }
 
 impl<C> Lane<C> {
-    /// The connection to this target that was returned last. Unless the lane `keeps` them, that must have been within the
+    /// The connection to this target that was returned last. Unless there is an outage, that must have been within the
     /// window.
-    pub(super) fn take(&self, target: usize, now: Instant, keeps: bool) -> Taken<C> {
+    pub(super) fn take(&self, target: usize, now: Instant, is_outage: bool) -> Taken<C> {
         let mut stack = self.lock();
         let Some(warm) = stack.pop() else { return Taken::Nothing };
         let is_young = now.saturating_duration_since(warm.since) < WINDOW;
         if warm.target == target && is_young {
             return Taken::Warm(warm.conn);
         }
-        if warm.target == target && keeps {
+        if warm.target == target && is_outage {
             return Taken::Idle(warm.conn);
         }
         // all others are older
@@ -145,16 +145,16 @@ impl Shared {
     }
 }
 
-/// Clears the lane at intervals, while it is used and does not keep its connections.
+/// Clears the lane at intervals, while it is used and there is no outage.
 async fn clear(shared: Weak<Shared>) {
     let mut turn = Turn::new(&shared, |shared| &shared.lane.clearing, |shared| shared.lane.clear());
     let mut tick = TICK;
     loop {
         tokio::time::sleep(tick).await;
         let Some(shared) = shared.upgrade() else { return };
-        let keeps = shared.keeps_in_lane();
-        tick = if keeps { TICK_OF_AN_OUTAGE } else { TICK };
-        if keeps {
+        let is_outage = shared.outage.is_troubled();
+        tick = if is_outage { TICK_OF_AN_OUTAGE } else { TICK };
+        if is_outage {
             continue;
         }
         let is_quiet = shared.lane.tick(Instant::now());

@@ -373,6 +373,9 @@ impl Drop for Lease {
         {
             self.shared.abandon(session);
         }
+        if self.permit && self.conn.is_some() {
+            self.shared.slow_start.note_loss();
+        }
         self.close();
         if self.permit {
             self.shared.permits.add_permits(1);

@@ -183,11 +183,6 @@ impl Shared {
         target.has_idle() || self.lane.has(index)
     }
 
-    /// Whether returned connections stay where a call that waits finds them at once.
-    fn keeps_in_lane(&self) -> bool {
-        self.outage.is_troubled() || self.slow_start.is_on()
-    }
-
     /// What is known of the connections of a target.
     pub(crate) fn records(&self, place: Place) -> &Records {
         &self.targets[place.target].records

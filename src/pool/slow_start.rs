@@ -1,9 +1,9 @@
 //! Slow start: after an outage connections are opened one by one, then two at a time, then four.
 //!
 //! When a server is back, all executors of a fleet want their connections at once, and it may have room for only some of them.
-//! So for a while a call that finds no idle connection first waits for one that another call returns, for as long as it took
-//! to open the last one. What is open serves many calls in that time. A call that goes on waiting opens one, if few enough are
-//! being opened.
+//! So for a while a call that finds no idle connection first waits for one that another call returns. What is open serves many
+//! calls in that time. When none has been returned for as long as it took to open the last one, or the call has waited for
+//! [`ROUNDS`] times as long, it opens one, if few enough are being opened.
 
 use std::{
     pin::pin,
@@ -19,10 +19,12 @@ use tokio::{sync::Notify, time::timeout_at};
 use super::HANDSHAKES;
 
 /// How long it lasts.
-const LENGTH: Duration = Duration::from_secs(2);
+const LENGTH: Duration = Duration::from_secs(3);
 /// The bounds of the time for which a call waits for the connection of another one. In the shorter one the executors of a fleet
 /// have found out that the server is back.
 const PATIENCE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
+/// How often that time a call waits while connections are returned to others.
+const ROUNDS: u32 = 4;
 
 #[derive(Default)]
 pub(super) struct SlowStart {
@@ -39,8 +41,10 @@ struct State {
     /// How many connections may be in the process of being made.
     allowed: usize,
     opening: usize,
-    /// How long it took to open the last one; `None` while none is open.
+    /// How long it took to open the last one; `None` while none is known to be open.
     took: Option<Duration>,
+    /// When a connection was last returned.
+    returned: Option<Instant>,
 }
 
 /// What a call without a connection is to do.
@@ -65,7 +69,8 @@ impl SlowStart {
     /// Begins when a server is back; `took` is how long it took to open the connection that is there already.
     pub(super) fn begin(&self, took: Option<Duration>) {
         let mut state = self.lock();
-        *state = State { until: Some(Instant::now() + LENGTH), allowed: 1, opening: state.opening, took };
+        *state =
+            State { until: Some(Instant::now() + LENGTH), allowed: 1, opening: state.opening, took, returned: None };
         self.is_on.store(true, Relaxed);
         drop(state);
         self.changed.notify_waiters();
@@ -92,8 +97,19 @@ impl SlowStart {
     /// A connection was returned.
     pub(super) fn note_return(&self) {
         if self.is_on.load(Relaxed) {
-            self.lock().took.get_or_insert_default();
+            let mut state = self.lock();
+            state.took.get_or_insert_default();
+            state.returned = Some(Instant::now());
+            drop(state);
             self.changed.notify_one();
+        }
+    }
+
+    /// A connection was lost that a call had: the others may be lost too.
+    pub(super) fn note_loss(&self) {
+        if self.is_on.load(Relaxed) {
+            self.lock().took = None;
+            self.changed.notify_waiters();
         }
     }
 
@@ -118,7 +134,7 @@ impl SlowStart {
                     return Turn::Free;
                 };
                 let may_open = state.opening < state.allowed && has_room();
-                let patient = since + state.patience();
+                let patient = state.patient_until(since);
                 if may_open && now >= patient {
                     state.opening += 1;
                     return Turn::Open(Opening { start: self, since: now, is_open: false });
@@ -145,9 +161,12 @@ impl SlowStart {
 }
 
 impl State {
-    /// How long a call waits for the connection of another one.
-    fn patience(&self) -> Duration {
-        self.took.map_or(Duration::ZERO, |took| took.clamp(PATIENCE.0, PATIENCE.1))
+    /// How long a call that has waited since then waits for the connection of another one.
+    fn patient_until(&self, since: Instant) -> Instant {
+        let Some(took) = self.took else { return since };
+        let patience = took.clamp(PATIENCE.0, PATIENCE.1);
+        let last = self.returned.map_or(since, |returned| returned.max(since));
+        (last + patience).min(since + ROUNDS * patience)
     }
 }
 
