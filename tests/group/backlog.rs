@@ -8,7 +8,7 @@ use mysql_retry::{Annotate as _, Error, Outcome, RetryPolicy, TxOpts};
 use mysql_retry_fixture::{Group, Recorded, ms};
 
 use crate::{
-    support::{DEADLINE, Rights, SLACK, Timed, WATCH, long_scene, timed},
+    support::{DEADLINE, LIMIT, Rights, Timed, long_scene, timed},
     user::User,
 };
 
@@ -139,7 +139,7 @@ async fn case_100_a_primary_with_a_backlog_holds_no_call_beyond_its_deadline() {
         println!("{}: left behind {left}, unfenced {unfenced}, moves {:?}", user.name, user.events.moves());
         assert!(left as usize <= unfenced, "{}: {left} statements left behind, {unfenced} of them said", user.name);
         for call in calls {
-            assert!(call.took <= DEADLINE + 2 * WATCH + SLACK, "{}", call.line());
+            assert!(call.took <= LIMIT, "{}", call.line());
         }
         for (call, n) in calls.iter().zip([0, 1, 2, 10, 11, 12, 20, 21, 22]) {
             let there = scene.count(user.name, n).await;

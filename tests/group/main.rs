@@ -16,6 +16,7 @@
 
 mod backlog;
 mod conflicts;
+mod cut;
 mod killed;
 mod majority;
 mod reading;

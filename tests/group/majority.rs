@@ -7,15 +7,12 @@ use mysql_retry::{Annotate as _, Error, Outcome, TxOpts, Unavailable};
 use mysql_retry_fixture::{Recorded, ms};
 
 use crate::{
-    support::{DEADLINE, Rights, SLACK, Scene, Timed, WATCH, long_scene, timed},
+    support::{DEADLINE, LIMIT, Rights, Scene, Timed, long_scene, timed},
     user::User,
 };
 
 /// When a majority comes back that calls should not have waited for.
 const FROZEN: Duration = ms(40_000);
-
-/// The longest that a call may take.
-const LIMIT: Duration = ms(DEADLINE.as_millis() as u64 + 2 * WATCH.as_millis() as u64 + SLACK.as_millis() as u64);
 
 /// Rows that are updated have ids from here on.
 const UPDATED: u32 = 1000;

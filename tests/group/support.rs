@@ -26,6 +26,9 @@ pub const WATCH: Duration = ms(1_000);
 /// and given up, and the machine is busy.
 pub const SLACK: Duration = ms(7_000);
 
+/// The longest that a call may take.
+pub const LIMIT: Duration = ms(DEADLINE.as_millis() as u64 + 2 * WATCH.as_millis() as u64 + SLACK.as_millis() as u64);
+
 /// Who looks at the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rights {
@@ -74,6 +77,21 @@ pub async fn long_multi_scene() -> Option<Scene> {
     let alone = alone().await?;
     let group = GROUP.get_or_init(|| Group::builder().multi_primary().start()).await;
     group.make_whole().await;
+    Some(Scene { group, _alone: alone })
+}
+
+/// A group whose network can be cut, for one long test at a time. `None` also where there can be no such network.
+pub async fn own_network_scene() -> Option<Scene> {
+    static GROUP: OnceCell<Group> = OnceCell::const_new();
+    if !is_long_run() {
+        return None;
+    }
+    if let Err(reason) = Group::can_have_own_network() {
+        skip(&reason);
+        return None;
+    }
+    let alone = alone().await?;
+    let group = GROUP.get_or_init(|| Group::builder().own_network().start()).await;
     Some(Scene { group, _alone: alone })
 }
 
