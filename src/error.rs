@@ -9,6 +9,7 @@ use crate::{
     verdict::{Classification, Disconnect, Fault, Outcome, Reason},
 };
 
+mod convert;
 mod message;
 
 pub(crate) use message::Cause;

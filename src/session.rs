@@ -13,6 +13,7 @@ use crate::{
     sql::{self, Effect, StateKind, StateKinds},
     statement::AsStatement,
     stream::SessionStream,
+    summary::Summary,
     transaction::{self, Transaction, Tx},
 };
 
@@ -133,6 +134,38 @@ impl Session {
     /// The kinds of state that statements have left on the connection.
     pub fn state(&self) -> impl Iterator<Item = StateKind> + use<> {
         self.slot.state().kinds()
+    }
+
+    /// The server's id of the connection; `None` after a loss, until the next statement has another one.
+    pub fn id(&self) -> Option<u32> {
+        self.slot.connection_id()
+    }
+
+    /// The number of rows that the last statement of this session has changed, deleted or inserted, as the driver's method of
+    /// that name; 0 if it failed.
+    pub fn affected_rows(&self) -> u64 {
+        self.summary().affected_rows()
+    }
+
+    /// The value that an `AUTO_INCREMENT` column got in the last statement of this session, as the driver's method of that
+    /// name.
+    pub fn last_insert_id(&self) -> Option<u64> {
+        self.summary().last_insert_id()
+    }
+
+    /// The number of warnings of the last statement of this session.
+    pub fn get_warnings(&self) -> u16 {
+        self.summary().warnings()
+    }
+
+    /// The server's information about the last statement of this session; often empty.
+    pub fn info(&self) -> String {
+        self.summary().info().to_owned()
+    }
+
+    /// Of the last statement, never of another caller's on the same connection.
+    fn summary(&self) -> Summary {
+        self.slot.with_answer(|lease| Summary::of(lease.connection())).unwrap_or_default()
     }
 
     /// Pings the server.

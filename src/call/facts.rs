@@ -85,3 +85,11 @@ pub(super) fn hides_its_session(text: &[u8], state: StateKinds) -> bool {
         || (state.contains(StateKinds::USER_LOCK)
             && text.windows(NAME.len()).any(|part| part.eq_ignore_ascii_case(NAME)))
 }
+
+/// Whether a text that only reads may ask for locks on its rows (`FOR UPDATE`, `FOR SHARE`, `LOCK IN SHARE MODE`). True also where
+/// one of the words means something else.
+pub(super) fn may_lock_rows(text: &[u8]) -> bool {
+    let is_part_of_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || !byte.is_ascii();
+    let mut words = text.split(|byte| !is_part_of_word(byte));
+    words.any(|word| word.eq_ignore_ascii_case(b"UPDATE") || word.eq_ignore_ascii_case(b"SHARE"))
+}

@@ -39,8 +39,8 @@ pub(crate) mod request;
 use attempt::Attempts;
 pub(crate) use binding::{Binding, in_doubt};
 pub(crate) use ended::commits_nothing;
-use facts::hides_its_session;
 pub(crate) use facts::{Facts, Failed};
+use facts::{hides_its_session, may_lock_rows};
 
 /// One logical call: its bounds, and what has happened to it so far.
 pub(crate) struct Call<'c> {
@@ -101,6 +101,9 @@ impl<'c> Call<'c> {
         let length = text.map(<[u8]>::len);
         let text = text.unwrap_or_default();
         let reading = sql::read(text);
+        let is_replayed_read =
+            settings.replay_reads && delivery == Delivery::AtMostOnce && reading.reads_only() && !may_lock_rows(text);
+        let delivery = if is_replayed_read { Delivery::AtLeastOnce } else { delivery };
         let facts = Facts {
             reading,
             length,

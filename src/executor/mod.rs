@@ -150,6 +150,23 @@ impl Executor {
         Session::begin(&self.handle).await
     }
 
+    /// [`session`](Self::session), under the name that the driver's pool has for it, so that
+    /// `let mut conn = pool.get_conn().await?` stays as it is.
+    ///
+    /// ```
+    /// # async fn f(pool: mysql_retry::Executor) -> mysql_retry::Result<()> {
+    /// let mut conn = pool.get_conn().await?;
+    /// conn.query_drop("INSERT INTO item (name) VALUES ('lamp')").await?;
+    /// println!("{:?}, {} row", conn.last_insert_id(), conn.affected_rows());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As for a statement that could not be sent.
+    pub async fn get_conn(&self) -> Result<Session> {
+        self.session().await
+    }
+
     /// Runs a transaction: begins it, runs `work`, and commits if that returns `Ok`.
     ///
     /// ```

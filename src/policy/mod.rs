@@ -26,6 +26,7 @@ pub(crate) use schedule::Schedule;
 /// | [`multiplier`](RetryPolicyBuilder::multiplier) | 2 | growth of the delay |
 /// | [`jitter`](RetryPolicyBuilder::jitter) | 1 | the share of each delay that is random |
 /// | [`replay_unfenced`](RetryPolicyBuilder::replay_unfenced) | on | replay a write whose lost attempt may still be at work |
+/// | [`replay_reads`](RetryPolicyBuilder::replay_reads) | off | replay what certainly only reads as if it were annotated as idempotent |
 /// | [`resend_rolled_back`](RetryPolicyBuilder::resend_rolled_back) | on | send a single statement again that the server rolled back: deadlocks (1213), lock time-outs (1205) |
 ///
 /// ```
@@ -52,6 +53,7 @@ pub(crate) struct Settings {
     pub(crate) delays: Delays,
     pub(crate) resend_rolled_back: bool,
     pub(crate) replay_unfenced: bool,
+    pub(crate) replay_reads: bool,
     pub(crate) classifier: Option<Arc<Classifier>>,
 }
 
@@ -117,6 +119,7 @@ impl fmt::Debug for RetryPolicy {
             .field("delays", &settings.delays)
             .field("resend_rolled_back", &settings.resend_rolled_back)
             .field("replay_unfenced", &settings.replay_unfenced)
+            .field("replay_reads", &settings.replay_reads)
             .field("own_classification", &settings.classifier.is_some())
             .finish()
     }
@@ -138,6 +141,7 @@ impl Default for Settings {
             },
             resend_rolled_back: true,
             replay_unfenced: true,
+            replay_reads: false,
             classifier: None,
         }
     }
@@ -237,6 +241,28 @@ impl RetryPolicyBuilder {
     /// [the page on outages](crate::docs::outages#replays-wait-for-their-lost-attempt).
     pub fn replay_unfenced(mut self, replay: bool) -> Self {
         self.0.replay_unfenced = replay;
+        self
+    }
+
+    /// Whether a statement that certainly only reads, by its text, is replayed as if it were annotated as
+    /// [idempotent](crate::Annotate::idempotent). Default: no.
+    ///
+    /// With it a program moves from `conn.query("SELECT ..")` to `exec.query("SELECT ..")` without an annotation. A text counts
+    /// as a read if each of its statements is one (`SELECT`, `SHOW`, `DESCRIBE`, ..), wants no locks on its rows, writes no
+    /// file, calls nothing that may be a stored function, and neither uses nor leaves state of a session. What no text can
+    /// show: a view whose stored function writes. Leave it off if you have such views.
+    ///
+    /// ```
+    /// # async fn f() -> mysql_retry::Result<()> {
+    /// use mysql_retry::{Executor, RetryPolicy};
+    ///
+    /// let policy = RetryPolicy::builder().replay_reads(true).build()?;
+    /// let exec = Executor::builder().policy(policy).build("mysql://app:secret@db.example/shop")?;
+    /// let ids: Vec<u64> = exec.query("SELECT id FROM item WHERE stock = 0").await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn replay_reads(mut self, replay: bool) -> Self {
+        self.0.replay_reads = replay;
         self
     }
 

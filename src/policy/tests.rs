@@ -68,6 +68,7 @@ fn unlike_the_defaults() -> RetryPolicyBuilder {
         .jitter(0.8)
         .resend_rolled_back(false)
         .replay_unfenced(false)
+        .replay_reads(true)
         .classify_with(|_, table| table)
 }
 
@@ -76,7 +77,8 @@ fn each_setting_arrives_and_is_told() {
     let delays = "Delays { initial: 5s, maximum: 6s, multiplier: 7.0, jitter: 0.8 }";
     let told = format!(
         "RetryPolicy {{ retries: true, deadline: 1s, max_replays: 2, attempt_timeout: Some(3s), connect_timeout: \
-         Some(4s), delays: {delays}, resend_rolled_back: false, replay_unfenced: false, own_classification: true }}"
+         Some(4s), delays: {delays}, resend_rolled_back: false, replay_unfenced: false, \
+         replay_reads: true, own_classification: true }}"
     );
     assert_eq!(format!("{:?}", unlike_the_defaults().build().expect("valid")), told);
     assert_eq!(format!("{:?}", unlike_the_defaults()), format!("RetryPolicyBuilder({told})"));

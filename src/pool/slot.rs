@@ -207,6 +207,18 @@ impl Slot {
         held.told = held.told.union(StateKinds::INSERT_ID);
     }
 
+    /// Looks at the connection, if it has answered a statement of this session and no other caller's since.
+    pub(crate) fn with_answer<T>(&self, look: impl FnOnce(&Lease) -> T) -> Option<T> {
+        let held = self.lock();
+        let (lease, _) = held.lease.as_ref().filter(|_| held.told.contains(StateKinds::DIAGNOSTICS))?;
+        Some(look(lease))
+    }
+
+    /// The server's id of the connection, unless it was lost.
+    pub(crate) fn connection_id(&self) -> Option<u32> {
+        self.lock().lease.as_ref().map(|(lease, _)| lease.connection_id())
+    }
+
     /// Which of these kinds a lost connection knew, and the present one does not.
     pub(crate) fn forgotten(&self, needs: StateKinds) -> StateKinds {
         self.lock().forgotten.intersection(needs)

@@ -3,6 +3,7 @@ mod classification;
 mod local_infile;
 mod policies;
 mod prepared;
+mod reads;
 mod rolled_back;
 mod statements;
 mod streams;

@@ -1,3 +1,4 @@
+mod answers;
 mod insert_ids;
 mod state;
 mod text;
