@@ -43,7 +43,7 @@ struct State {
     opening: usize,
     /// How long it took to open the last one; `None` while none is known to be open.
     took: Option<Duration>,
-    /// When a connection was last returned.
+    /// When a connection was last returned, or opened.
     returned: Option<Instant>,
 }
 
@@ -184,6 +184,8 @@ impl Drop for Opening<'_> {
         if self.is_open {
             state.allowed = (state.allowed + 1).min(HANDSHAKES);
             state.took = Some(self.since.elapsed());
+            // it has to serve a call before another one is opened
+            state.returned = Some(Instant::now());
         } else {
             state.allowed = 1;
         }

@@ -19,8 +19,8 @@ use super::{as_app, create_app, full::fill, storm::most};
 use crate::support::{connection_ids, every, patient, shared, until_waiting};
 
 #[tokio::test]
-async fn case_105_on_a_server_with_room_for_half_of_a_fleet_each_executor_is_served() {
-    const EXECUTORS: usize = 40;
+async fn case_105_on_a_server_with_too_little_room_for_a_fleet_each_executor_is_served() {
+    const EXECUTORS: usize = 25;
     const POOL: usize = 5;
     let server = Server::builder().flag("--max-connections=100").start().await;
     create_app(&server).await;
