@@ -1,4 +1,4 @@
-//! Slow start: after an outage connections are opened one by one, then two at a time, then four.
+//! Slow start: after an outage connections are opened one at a time, and one more at a time for each that was opened.
 //!
 //! When a server is back, all executors of a fleet want their connections at once, and it may have room for only some of them.
 //! So for a while a call that finds no idle connection first waits for one that another call returns. What is open serves many

@@ -14,6 +14,7 @@ use mysql_retry::{Event, Executor};
 use mysql_retry_fixture::{
     Fault, Place, Proxy, Rule, Server, When, in_time, ms, pool_of, pool_that_keeps, until, until_counters,
 };
+use tokio::task::JoinHandle;
 
 use super::{as_app, create_app, full::fill, storm::most};
 use crate::support::{connection_ids, every, patient, shared, until_waiting};
@@ -81,10 +82,9 @@ async fn case_106_an_executor_whose_callers_are_served_does_not_probe_a_full_ser
     assert_eq!((counters.probes, counters.outages), (before, 1), "{counters:?}");
 }
 
-#[tokio::test]
-async fn case_107_the_connection_of_the_probe_that_got_in_serves_the_call_that_waits() {
-    let server = shared().await;
-    let proxy = Proxy::start(server).await;
+/// An executor whose server refuses connections, and a call that waits for it.
+async fn call_that_waits() -> (Proxy, Executor, JoinHandle<mysql_retry::Result<Option<u32>>>) {
+    let proxy = Proxy::start(shared().await).await;
     let exec = Executor::builder().policy(patient()).build(proxy.opts()).expect("good options");
     proxy.refuse(true).await;
     let call = tokio::spawn({
@@ -92,6 +92,12 @@ async fn case_107_the_connection_of_the_probe_that_got_in_serves_the_call_that_w
         async move { exec.query_first::<u32, _>("SELECT 7").await }
     });
     until_waiting(&exec, 1).await;
+    (proxy, exec, call)
+}
+
+#[tokio::test]
+async fn case_107_the_connection_of_the_probe_that_got_in_serves_the_call_that_waits() {
+    let (proxy, exec, call) = call_that_waits().await;
     until_counters(&exec, |it| it.probes >= 3).await;
     proxy.refuse(false).await;
     let answer = in_time(call).await.expect("no panic").expect("the server is back");
@@ -162,15 +168,7 @@ async fn case_109_the_first_probes_of_a_fleet_are_spread() {
 
 #[tokio::test]
 async fn case_110_the_probe_of_a_server_that_is_slow_to_greet_is_waited_for() {
-    let server = shared().await;
-    let proxy = Proxy::start(server).await;
-    let exec = Executor::builder().policy(patient()).build(proxy.opts()).expect("good options");
-    proxy.refuse(true).await;
-    let call = tokio::spawn({
-        let exec = exec.clone();
-        async move { exec.query_first::<u32, _>("SELECT 7").await }
-    });
-    until_waiting(&exec, 1).await;
+    let (proxy, _exec, call) = call_that_waits().await;
     proxy.rule(Rule::new(When::Greeting, Place::Reply(0), Fault::Delay(ms(1_000))));
     proxy.refuse(false).await;
     let answer = in_time(call).await.expect("no panic").expect("the server is back");
