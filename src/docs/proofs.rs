@@ -120,7 +120,7 @@
 //! | a refusal (read-only, not ready) of a text of several commands or of stored code | the commands before it may have been executed |
 //! | a connection dies less than 0.1 ms after it was checked | it was alive at the check, and the request had no reply |
 //! | the peer of an idle unix socket has closed only its writing side | the driver's check of an idle socket does not see it, and the peer still reads |
-//! | packets out of order; MySQL's 4031 that arrives while the statement is being sent | the driver closes the connection and does not return what it read |
+//! | packets out of order; MySQL's 4031 that arrives while the statement is being sent, or that one read took together with the reply before it | the driver closes the connection and does not return what it read; its check of an idle connection does not look into its buffer |
 //! | a reset while a long statement is being written | the driver's error is the same for a failed write and a failed read; only `BrokenPipe` comes from writes alone |
 //! | a failed write over TLS | the driver can return the same error for a failed TLS shutdown |
 //! | `exec_batch`, several statements in one text, `CALL`, LOCAL INFILE, lost after the first command | a part may have been executed |

@@ -1,6 +1,7 @@
 //! A connection that has died is noticed before a statement is sent on it.
 
 use mysql_async::prelude::Queryable as _;
+use mysql_retry::{Disconnect, Outcome};
 use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When, in_time, ms};
 
 use crate::support::{Ledger, assert_no_loss, connection_id, executor, executor_of_one, shared, unique};
@@ -108,19 +109,46 @@ async fn unread_bytes_on_an_idle_connection_mean_that_it_is_dead() {
     let ledger = Ledger::new(server).await;
     let proxy = Proxy::start(server).await;
     let exec = executor_of_one(proxy.opts());
-    let goodbye = Fault::ErrPacket {
-        code: 4031,
-        state: Some("HY000".into()),
-        message: "The client was disconnected by the server because of inactivity.".into(),
-        sequence: Some(0),
-    };
-    proxy.rule(Rule::new(When::text("last one"), Place::AfterReply, goodbye));
     exec.query_drop("SELECT 'last one'").await.expect("a whole reply");
-    proxy.wait_fired(1).await;
+    assert_eq!(proxy.cut_all(goodbye()).await, 1);
     exec.query_drop(ledger.insert()).await.expect("an insert on a new connection");
     assert_eq!(ledger.rows().await, 1);
     assert_eq!(proxy.accepted(), 2);
     assert_no_loss(&exec);
+}
+
+// The program reads so late that one read takes the reply and the goodbye: the second is in the driver's buffer, which nobody can
+// look into.
+#[tokio::test]
+async fn a_goodbye_that_was_read_with_the_reply_before_it_is_a_loss_of_which_nothing_is_known() {
+    let server = shared().await;
+    let ledger = Ledger::new(server).await;
+    let proxy = Proxy::start(server).await;
+    let exec = executor_of_one(proxy.opts());
+    exec.ping().await.expect("a connection");
+    proxy.rule(Rule::new(When::text("last one"), Place::AfterReply, goodbye()));
+    let late = async {
+        while proxy.fired() == 0 {
+            std::thread::sleep(ms(1)); // the only thread of the runtime
+        }
+    };
+    let (read, ()) = tokio::join!(biased; exec.query_drop("SELECT 'last one'"), late);
+    read.expect("a whole reply");
+    let error = exec.query_drop(ledger.insert()).await.expect_err("the driver does not say what it read");
+    assert_eq!((error.disconnect(), error.outcome()), (Some(Disconnect::ServerLost), Outcome::Unknown));
+    assert_eq!(ledger.rows().await, 0);
+    exec.query_drop(ledger.insert()).await.expect("an insert on a new connection");
+    assert_eq!(ledger.rows().await, 1);
+}
+
+/// What MySQL sends before it closes a connection that idled for too long.
+fn goodbye() -> Fault {
+    Fault::ErrPacket {
+        code: 4031,
+        state: Some("HY000".into()),
+        message: "The client was disconnected by the server because of inactivity.".into(),
+        sequence: Some(0),
+    }
 }
 
 #[tokio::test]
