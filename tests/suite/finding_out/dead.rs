@@ -2,7 +2,7 @@
 
 use mysql_async::prelude::Queryable as _;
 use mysql_retry::{Disconnect, Outcome};
-use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When, in_time, ms};
+use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, Transport, When, in_time, ms};
 
 use crate::support::{Ledger, assert_no_loss, connection_id, executor, executor_of_one, shared, unique};
 
@@ -123,16 +123,18 @@ async fn unread_bytes_on_an_idle_connection_mean_that_it_is_dead() {
 async fn a_goodbye_that_was_read_with_the_reply_before_it_is_a_loss_of_which_nothing_is_known() {
     let server = shared().await;
     let ledger = Ledger::new(server).await;
-    let proxy = Proxy::start(server).await;
+    let proxy = Proxy::start_over(Transport::Tcp, server).await; // a write to a closed unix socket fails at once
     let exec = executor_of_one(proxy.opts());
-    exec.ping().await.expect("a connection");
     proxy.rule(Rule::new(When::text("last one"), Place::AfterReply, goodbye()));
     let late = async {
+        while !proxy.commands().iter().any(|seen| seen.text.as_deref().is_some_and(|text| text.contains("last one"))) {
+            tokio::task::yield_now().await;
+        }
         while proxy.fired() == 0 {
             std::thread::sleep(ms(1)); // the only thread of the runtime
         }
     };
-    let (read, ()) = tokio::join!(biased; exec.query_drop("SELECT 'last one'"), late);
+    let (read, ()) = tokio::join!(biased; exec.query_drop("SELECT SLEEP(0.5), 'last one'"), late);
     read.expect("a whole reply");
     let error = exec.query_drop(ledger.insert()).await.expect_err("the driver does not say what it read");
     assert_eq!((error.disconnect(), error.outcome()), (Some(Disconnect::ServerLost), Outcome::Unknown));

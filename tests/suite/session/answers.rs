@@ -1,7 +1,7 @@
 //! What a session knows of its last statement, as the driver's connection does.
 
 use mysql_retry::Executor;
-use mysql_retry_fixture::{Fault, Proxy, Server, pool_of};
+use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When, pool_of};
 
 use crate::support::{Ledger, executor_of_one, shared};
 
@@ -35,7 +35,7 @@ async fn a_session_does_not_tell_of_another_callers_statement_on_its_connection(
     assert!(conn.id().is_some());
     conn.query_drop(ledger.insert()).await.expect("inserted");
     assert_eq!((conn.affected_rows(), conn.last_insert_id()), (1, Some(3)));
-    proxy.cut_all(Fault::Fin).await;
+    proxy.rule(Rule::new(When::text("SELECT 7"), Place::AfterRequest, Fault::Fin));
     conn.query_drop("SELECT 7").await.expect_err("the connection was lost");
     assert_eq!((conn.affected_rows(), conn.last_insert_id(), conn.id()), (0, None, None));
 }
