@@ -130,7 +130,10 @@ mod methods;
 mod outage;
 mod policy;
 mod pool;
+mod query;
+mod queryable;
 mod random;
+mod result;
 mod savepoint;
 mod session;
 mod span;
@@ -148,6 +151,9 @@ pub use event::{Counters, Event, Unfenced};
 pub use executor::{Executor, ExecutorBuilder};
 pub use mysql_async;
 pub use policy::{RetryBudget, RetryPolicy, RetryPolicyBuilder};
+pub use query::{BatchQuery, Query, QueryWithParams, WithParams};
+pub use queryable::Queryable;
+pub use result::QueryResult;
 pub use session::Session;
 pub use sql::StateKind;
 pub use statement::{Annotate, AsStatement, Delivery, Guarded, Statement, Token, Unguarded};
@@ -155,6 +161,13 @@ pub use stream::{RowStream, SessionStream};
 pub use summary::Summary;
 pub use transaction::{Done, ExactlyOnce, IsolationLevel, Transaction, Tx, TxOpts};
 pub use verdict::{Classification, Disconnect, Fault, Outcome, Reason, Unavailable};
+
+/// The traits, for `use mysql_retry::prelude::*`, in place of the driver's prelude.
+pub mod prelude {
+    pub use mysql_async::prelude::{AsQuery, FromRow, FromValue, ToValue};
+
+    pub use crate::{Annotate, BatchQuery, Query, Queryable, WithParams};
+}
 
 /// The README's code compiles.
 #[cfg(doctest)]

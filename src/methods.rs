@@ -72,6 +72,17 @@ macro_rules! statement_methods {
                 $query_drop($handle, $statement).await
             }
 
+            /// Runs a statement and returns all that it returned, as the driver's method of that name: columns, rows, affected
+            /// rows, and every result of a text of several statements.
+            ///
+            /// All of it is in memory. Where one of several statements fails, the call does.
+            pub async fn query_iter<Q>($($receiver)*, $statement: Q) -> $crate::Result<$crate::QueryResult>
+            where
+                Q: $crate::Unguarded,
+            {
+                ($handle).query_iter($statement).await
+            }
+
             /// Runs a statement and streams the rows of its first result set.
             ///
             /// Until the first row has arrived the statement is replayed like any other; after that a loss surfaces, with the
@@ -150,6 +161,17 @@ macro_rules! statement_methods {
                 P: Into<mysql_async::Params> + Send,
             {
                 $exec_drop($handle, $statement, params.into()).await
+            }
+
+            /// Prepares and executes a statement, and returns all that it returned, as the driver's method of that name.
+            ///
+            /// All of it is in memory.
+            pub async fn exec_iter<S, P>($($receiver)*, $statement: S, params: P) -> $crate::Result<$crate::QueryResult>
+            where
+                S: $crate::Unguarded,
+                P: Into<mysql_async::Params> + Send,
+            {
+                ($handle).exec_iter($statement, params.into()).await
             }
 
             /// Executes a statement once for each item of `params`.

@@ -173,7 +173,7 @@ impl Session {
         self.handle.ping().await
     }
 
-    async fn statements(&self, statement: &impl AsStatement) -> Result<&Handle> {
+    pub(crate) async fn statements(&self, statement: &impl AsStatement) -> Result<&Handle> {
         let effect = Effect::of(sql::read(&statement.text()));
         if let (Effect::Commits(_), Some(broken)) = (effect, self.slot.broken()) {
             return Err(self.handle.cannot_commit(statement, broken));

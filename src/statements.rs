@@ -8,11 +8,13 @@ use crate::{
     call::{
         Call,
         batch::{Batch, Rows},
-        request::{All, Attempt, Exchange, First, Mismatch, Nothing, Opening, Ping, Prepared, Text},
+        request::{Attempt, Exchange, Opening, Ping, Prepared, Text},
+        sink::{All, Everything, First, Mismatch, Nothing, ResultSet},
     },
     error::Result,
     handle::Handle,
     pool::{End, Rider},
+    result::QueryResult,
     savepoint,
     statement::{Annotate as _, AsStatement, Delivery},
     stream::RowStream,
@@ -43,6 +45,14 @@ impl Handle {
         let summary = summarised(self.call(&statement)?, Exchange::<_, Nothing>::new(text.request())).await?;
         text.answered(self);
         Ok(summary)
+    }
+
+    pub(crate) async fn query_iter(&self, statement: impl AsStatement) -> Result<QueryResult> {
+        let text = self.wire_text(statement.text());
+        let mut call = self.call(&statement)?;
+        let sets = call.run(Exchange::<_, Everything>::new(text.request())).await?;
+        text.answered(self);
+        Ok(QueryResult::new(self.clone(), call.kept(), text.own(sets)))
     }
 
     pub(crate) async fn query_stream<T>(&self, statement: impl AsStatement) -> Result<RowStream<T>> {
@@ -95,6 +105,13 @@ impl Handle {
         summarised(self.call(&statement)?, Exchange::<_, Nothing>::new(self.prepared(&text, params))).await
     }
 
+    pub(crate) async fn exec_iter(&self, statement: impl AsStatement, params: Params) -> Result<QueryResult> {
+        let text = statement.text();
+        let mut call = self.call(&statement)?;
+        let sets = call.run(Exchange::<_, Everything>::new(self.prepared(&text, params))).await?;
+        Ok(QueryResult::new(self.clone(), call.kept(), sets))
+    }
+
     pub(crate) async fn exec_batch(
         &self,
         statement: impl AsStatement,
@@ -138,6 +155,14 @@ struct WireText<'q> {
 impl WireText<'_> {
     fn request(&self) -> Text<'_> {
         Text { sql: &self.text, rider: self.rider }
+    }
+
+    /// The results of the caller's statement.
+    fn own(&self, mut sets: Vec<ResultSet>) -> Vec<ResultSet> {
+        if let Rider::Begins(_) = self.rider {
+            sets.truncate(1);
+        }
+        sets
     }
 
     /// All of it was executed.

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::{
     call::{
         Call, Facts,
-        request::{convert, next_row},
+        sink::{convert, next_row},
     },
     error::Result,
     handle::Handle,

@@ -1,6 +1,6 @@
 //! The result of a statement that returns no rows.
 
-use mysql_async::Conn;
+use mysql_async::{Conn, QueryResult, prelude::Protocol};
 
 /// The values that the driver keeps in a `Conn` after a statement. Here they come with the result, because the next statement
 /// may run on another connection.
@@ -21,6 +21,17 @@ impl Summary {
             last_insert_id: conn.last_insert_id(),
             warnings: conn.get_warnings(),
             info: conn.info().into_owned(),
+            done_before: false,
+        }
+    }
+
+    /// Of the result that was read last.
+    pub(crate) fn of_result<P: Protocol>(result: &QueryResult<'_, '_, P>) -> Self {
+        Summary {
+            affected_rows: result.affected_rows(),
+            last_insert_id: result.last_insert_id(),
+            warnings: result.warnings(),
+            info: result.info().into_owned(),
             done_before: false,
         }
     }

@@ -8,10 +8,7 @@ use std::{
 };
 
 use crate::{
-    call::{
-        fence::Past,
-        request::{Attempt, Mismatch},
-    },
+    call::{fence::Past, request::Attempt, sink::Mismatch},
     classify::{Context, Stage, classify},
     conditions::unavailable_at_statement,
     decide::{self, Decision, counts_as_replay, decide, reason_of},
@@ -35,6 +32,7 @@ mod ending;
 mod facts;
 mod fence;
 pub(crate) mod request;
+pub(crate) mod sink;
 
 use attempt::Attempts;
 pub(crate) use binding::{Binding, in_doubt};

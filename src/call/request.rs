@@ -1,11 +1,9 @@
-//! One attempt: a request to the driver, and how its reply is read.
+//! One attempt: a request to the driver. A sink reads its reply.
 //!
 //! The methods of the executor are the combinations of a request (text, or prepared with parameters) and a sink
-//! (all rows, the first row, a summary). A sink keeps rows to itself until the reply has ended well, so that nothing
-//! outside ever sees a row of an attempt that failed.
+//! (all rows, the first row, a summary).
 
 use std::{
-    any::type_name,
     future::Future,
     marker::PhantomData,
     sync::{
@@ -16,9 +14,10 @@ use std::{
 
 use mysql_async::{
     BinaryProtocol, Conn, Params, QueryResult, Row, Statement, TextProtocol, Value,
-    prelude::{FromRow, Protocol, Queryable},
+    prelude::{Protocol, Queryable},
 };
 
+use super::sink::{Sink, next_row};
 use crate::{classify::Stage, pool::Rider, savepoint};
 
 /// How far an attempt has come. Seen from outside while it runs, and outlives its future, which a time-out may drop.
@@ -195,15 +194,6 @@ pub(super) fn size_of_params(params: &Params) -> usize {
     }
 }
 
-/// Reads a reply to its end.
-pub(crate) trait Sink: Send {
-    type Output: Send;
-
-    fn drain<P: Protocol>(
-        result: QueryResult<'_, 'static, P>,
-    ) -> impl Future<Output = mysql_async::Result<Self::Output>> + Send;
-}
-
 /// A request and a sink: one attempt.
 pub(crate) struct Exchange<R, S> {
     pub(crate) request: R,
@@ -231,60 +221,6 @@ impl<R: Request, S: Sink> Attempt for Exchange<R, S> {
         let result = self.request.send(conn, progress).await?;
         progress.replies();
         S::drain(result).await
-    }
-}
-
-/// A row does not fit the type that was asked for. The statement itself has succeeded.
-#[derive(Debug)]
-pub(crate) struct Mismatch {
-    pub(crate) wanted: &'static str,
-}
-
-/// Converts a row; unlike the driver's `from_row` it does not panic.
-pub(crate) fn convert<T: FromRow>(row: Row) -> Result<T, Mismatch> {
-    T::from_row_opt(row).map_err(|_| Mismatch { wanted: type_name::<T>() })
-}
-
-/// All rows of the first result set.
-pub(crate) struct All<T>(PhantomData<fn() -> T>);
-
-impl<T: FromRow + Send + 'static> Sink for All<T> {
-    type Output = Result<Vec<T>, Mismatch>;
-
-    async fn drain<P: Protocol>(mut result: QueryResult<'_, 'static, P>) -> mysql_async::Result<Self::Output> {
-        let rows = result
-            .reduce(Ok(Vec::new()), |rows: Self::Output, row: Row| {
-                let mut rows = rows?;
-                rows.push(convert(row)?);
-                Ok(rows)
-            })
-            .await?;
-        result.drop_result().await?;
-        Ok(rows)
-    }
-}
-
-/// The first row of the first result set.
-pub(crate) struct First<T>(PhantomData<fn() -> T>);
-
-impl<T: FromRow + Send + 'static> Sink for First<T> {
-    type Output = Result<Option<T>, Mismatch>;
-
-    async fn drain<P: Protocol>(mut result: QueryResult<'_, 'static, P>) -> mysql_async::Result<Self::Output> {
-        let first = result.reduce(None, |first: Option<Row>, row: Row| first.or(Some(row))).await?;
-        result.drop_result().await?;
-        Ok(first.map(convert).transpose())
-    }
-}
-
-/// No rows.
-pub(crate) struct Nothing;
-
-impl Sink for Nothing {
-    type Output = ();
-
-    async fn drain<P: Protocol>(result: QueryResult<'_, 'static, P>) -> mysql_async::Result<()> {
-        result.drop_result().await
     }
 }
 
@@ -345,14 +281,4 @@ impl<R: Request> Attempt for Opening<R> {
         progress.replies();
         next_row(result).await
     }
-}
-
-/// The next row of the first result set; at its end everything behind it is read too.
-pub(crate) async fn next_row<P: Protocol>(mut result: QueryResult<'_, 'static, P>) -> mysql_async::Result<Option<Row>> {
-    // Hidden in the driver's documentation, but public. The driver's own streams cannot give their connection back.
-    let row = result.next().await?;
-    if row.is_none() {
-        result.drop_result().await?;
-    }
-    Ok(row)
 }

@@ -59,7 +59,7 @@ pub use builder::ExecutorBuilder;
 /// its I/O and its timers enabled.
 #[derive(Clone)]
 pub struct Executor {
-    handle: Handle,
+    pub(crate) handle: Handle,
 }
 
 impl Executor {

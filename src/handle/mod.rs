@@ -20,9 +20,9 @@ use crate::{
 
 mod session_text;
 
-/// Makes calls. Cheap to clone.
+/// Makes calls. Cheap to clone. It is `pub` for a trait of [`Queryable`](crate::Queryable), which nobody can name either.
 #[derive(Clone)]
-pub(crate) struct Handle {
+pub struct Handle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) policy: RetryPolicy,
     pub(crate) until: Option<Instant>,

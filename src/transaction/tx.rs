@@ -50,7 +50,7 @@ impl Tx {
         Error::config(message.into(), None).with_outcome(in_doubt(&self.slot, Outcome::NotExecuted))
     }
 
-    async fn statements(&self, statement: &impl AsStatement) -> Result<&Handle> {
+    pub(crate) async fn statements(&self, statement: &impl AsStatement) -> Result<&Handle> {
         let text = statement.text();
         let reading = sql::read(&text);
         let effect = Effect::of(reading);

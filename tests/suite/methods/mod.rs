@@ -1,1 +1,3 @@
 mod as_the_driver;
+mod generic;
+mod results;
