@@ -16,7 +16,7 @@ TOOLS = --package mysql-retry-tools
 # it waits for servers more than it works
 export RUST_TEST_THREADS ?= 8
 
-.PHONY: help demo test examples chaos faults audit fuzz bench mutants galera group recovery ci server clean
+.PHONY: help demo test examples chaos faults audit fuzz bench counts mutants galera group recovery ci server clean
 
 help:
 	@echo 'make demo      see lost connections survived, on a private server (1 minute to build, then 30 s)'
@@ -30,6 +30,7 @@ help:
 	@echo 'make group     calls and verdicts on three nodes of Group Replication, also behind MySQL Router (10 minutes); needs Debian'
 	@echo 'make recovery  outages beside a bare pool, a backoff loop and sqlx: who is back when? (17 minutes; RECOVERY=short: 90 s)'
 	@echo 'make bench     measure what the library costs while nothing is lost'
+	@echo 'make counts    do calls take more allocations or instructions than they did? Needs valgrind for the latter (1 minute)'
 	@echo 'make mutants   do the tests notice each change of the core and the fence? Needs cargo-mutants (40 minutes)'
 	@echo 'make ci        what CI runs (40 minutes at most)'
 	@echo 'make server    install a database server where there is none; the others do it by themselves'
@@ -124,6 +125,12 @@ recovery: server
 bench: server
 	@$(CARGO) bench --locked --bench guard
 	@$(CARGO) bench --locked --bench overhead
+
+# Optimised where it matters and built with the rest: `make bench` builds the whole tree once more.
+counts: server
+	@echo 'Building the counts ...'
+	@OVERHEAD=counts $(CARGO) bench --quiet --locked --workspace $(FLAGS) --profile dev \
+	  --config profile.dev.package.mysql-retry.opt-level=2 --bench overhead
 
 # what is looked at, and what is left out for which reason, stands in .cargo/mutants.toml
 mutants:

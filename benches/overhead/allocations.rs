@@ -8,6 +8,8 @@ use std::{
     cell::Cell,
 };
 
+use mysql_async::Conn;
+use mysql_retry::mysql_async;
 use mysql_retry_fixture::Server;
 
 use crate::{
@@ -21,27 +23,32 @@ const CALLS: usize = 3_200;
 pub struct Row {
     pub name: Call,
     pub pool: f64,
+    pub held: f64,
     pub executor: f64,
 }
 
 impl Row {
+    /// Those of the executor, less those of a connection in the hand.
     pub fn extra(&self) -> f64 {
-        self.executor - self.pool
+        self.executor - self.held
     }
 }
 
 pub async fn measure(server: &Server) -> Vec<Row> {
-    let (mut pool, mut executor) = pool_and_executor(server, 1);
+    let (mut pool, mut executor) = pool_and_executor(server.opts(), 1);
+    let mut held = Conn::new(server.opts()).await.expect("a connection");
     let mut rows = Vec::new();
     for call in [Call::Query, Call::Exec] {
         rows.push(Row {
             name: call,
             pool: per_call(&mut pool, call).await,
+            held: per_call(&mut held, call).await,
             executor: per_call(&mut executor, call).await,
         });
     }
     executor.close().await.expect("an orderly end");
     pool.disconnect().await.expect("an orderly end");
+    held.disconnect().await.expect("an orderly end");
     rows
 }
 

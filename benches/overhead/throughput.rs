@@ -7,7 +7,7 @@ use std::{
 
 use mysql_async::{Conn, Pool};
 use mysql_retry::{Executor, mysql_async};
-use mysql_retry_fixture::{Server, median};
+use mysql_retry_fixture::{Server, Transport, median};
 
 use crate::{
     calls::{Call, Caller, repeat},
@@ -21,7 +21,7 @@ pub const CROWD: usize = 16;
 const TURN_SECONDS: f64 = 0.02;
 /// The turns of one line together: on a busy machine there are fewer of them, but the bench ends in time.
 const LINE_TIME: Duration = Duration::from_secs(12);
-/// The default pool and the held connections are there for comparison: a turn in every fourth round is enough.
+/// The pools are there for comparison: a turn in every fourth round is enough.
 const GUESTS_EVERY: usize = 4;
 
 /// One line of the comparison.
@@ -29,13 +29,14 @@ const GUESTS_EVERY: usize = 4;
 pub struct Setting {
     pub call: Call,
     pub tasks: usize,
+    pub transport: Transport,
 }
 
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tasks = self.tasks;
-        let tasks = if tasks == 1 { "sequential".to_owned() } else { format!("{tasks} tasks") };
-        write!(f, "{}, {tasks}", self.call)
+        let transport = if self.transport == Transport::Tcp { "TCP" } else { "socket" };
+        let tasks = if self.tasks == 1 { "task" } else { "tasks" };
+        write!(f, "{}, {} {tasks}, {transport}", self.call, self.tasks)
     }
 }
 
@@ -46,8 +47,8 @@ pub struct Row {
     pub default_pool: f64,
     pub held: f64,
     pub executor: f64,
+    /// To the held connections.
     pub ratio: f64,
-    pub ratio_to_default: f64,
 }
 
 /// Who takes turns, each with one caller for each task.
@@ -60,22 +61,24 @@ struct Contestants {
 
 /// Calls per second of each in one round.
 struct Round {
-    pool: f64,
+    held: f64,
     executor: f64,
     guests: Option<Guests>,
 }
 
 struct Guests {
+    pool: f64,
     default_pool: f64,
-    held: f64,
 }
 
 pub async fn measure(server: &Server) -> Vec<Row> {
     let mut rows = Vec::new();
-    for call in [Call::Query, Call::Exec] {
-        for tasks in [1, CROWD] {
-            let setting = Setting { call, tasks };
-            rows.push(row(Contestants::new(server, tasks).await, setting).await);
+    for transport in [Transport::Tcp, Transport::Unix] {
+        for call in [Call::Query, Call::Exec] {
+            for tasks in [1, CROWD] {
+                let setting = Setting { call, tasks, transport };
+                rows.push(row(Contestants::new(server, setting).await, setting).await);
+            }
         }
     }
     rows
@@ -88,25 +91,25 @@ async fn row(mut contestants: Contestants, setting: Setting) -> Row {
     while start.elapsed() < LINE_TIME {
         rounds.push(contestants.round(setting.call, calls, rounds.len()).await);
     }
-    let with_guests = || rounds.iter().filter_map(|round| Some((round, round.guests.as_ref()?)));
+    let guests = || rounds.iter().filter_map(|round| round.guests.as_ref());
     Row {
         setting,
-        pool: median(rounds.iter().map(|round| round.pool)),
-        default_pool: median(with_guests().map(|(_, guests)| guests.default_pool)),
-        held: median(with_guests().map(|(_, guests)| guests.held)),
+        pool: median(guests().map(|guests| guests.pool)),
+        default_pool: median(guests().map(|guests| guests.default_pool)),
+        held: median(rounds.iter().map(|round| round.held)),
         executor: median(rounds.iter().map(|round| round.executor)),
-        ratio: median(rounds.iter().map(|round| round.executor / round.pool)),
-        ratio_to_default: median(with_guests().map(|(round, guests)| round.executor / guests.default_pool)),
+        ratio: median(rounds.iter().map(|round| round.executor / round.held)),
     }
 }
 
 impl Contestants {
-    async fn new(server: &Server, tasks: usize) -> Self {
-        let (pool, executor) = pool_and_executor(server, CROWD);
-        let default_pool = Pool::new(server.opts());
+    async fn new(server: &Server, Setting { tasks, transport, .. }: Setting) -> Self {
+        let opts = || server.opts_over(transport);
+        let (pool, executor) = pool_and_executor(opts(), CROWD);
+        let default_pool = Pool::new(opts());
         let mut held = Vec::new();
         for _ in 0..tasks {
-            held.push(Conn::new(server.opts()).await.expect("a connection"));
+            held.push(Conn::new(opts()).await.expect("a connection"));
         }
         Contestants {
             pool: vec![pool; tasks],
@@ -121,7 +124,7 @@ impl Contestants {
         let mut calls = 50;
         for _ in 0..3 {
             let round = self.round(setting.call, calls, 0).await;
-            calls = ((round.pool * TURN_SECONDS) as usize / setting.tasks).max(10);
+            calls = ((round.held * TURN_SECONDS) as usize / setting.tasks).max(10);
         }
         calls
     }
@@ -130,21 +133,21 @@ impl Contestants {
     async fn round(&mut self, call: Call, calls: usize, number: usize) -> Round {
         let guests = if number % GUESTS_EVERY == 1 {
             Some(Guests {
+                pool: per_second(&mut self.pool, call, calls).await,
                 default_pool: per_second(&mut self.default_pool, call, calls).await,
-                held: per_second(&mut self.held, call, calls).await,
             })
         } else {
             None
         };
-        let (pool, executor);
+        let (held, executor);
         if number % 2 == 1 {
-            pool = per_second(&mut self.pool, call, calls).await;
+            held = per_second(&mut self.held, call, calls).await;
             executor = per_second(&mut self.executor, call, calls).await;
         } else {
             executor = per_second(&mut self.executor, call, calls).await;
-            pool = per_second(&mut self.pool, call, calls).await;
+            held = per_second(&mut self.held, call, calls).await;
         }
-        Round { pool, executor, guests }
+        Round { held, executor, guests }
     }
 }
 
