@@ -2,9 +2,10 @@
 
 use std::{
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     marker::PhantomData,
-    pin::Pin,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -17,10 +18,7 @@ use mysql_async::{
 use tokio::time::timeout;
 
 use crate::{
-    call::{
-        Call, Facts,
-        sink::{convert, next_row},
-    },
+    call::{Call, Facts, sink::convert},
     error::Result,
     handle::Handle,
     pool::{End, Lease, watch::watched},
@@ -42,11 +40,9 @@ pub struct RowStream<T> {
     span: CallSpan,
     state: State,
     delivered: u64,
-    read: fn(Lease) -> ReadRow,
+    read: fn(Lease) -> Rows,
     row: PhantomData<fn() -> T>,
 }
-
-type ReadRow = Pin<Box<dyn Future<Output = (mysql_async::Result<Option<Row>>, Lease)> + Send>>;
 
 /// How many rows of a stream that was dropped are read.
 const REST: usize = 1000;
@@ -57,17 +53,32 @@ enum State {
     /// The first row has arrived and was not returned yet.
     First(Row, Lease),
     Idle(Lease),
-    Reading(ReadRow),
+    Reading(Rows),
     Ended,
+}
+
+/// Rows that are read one by one, by one future for all of them.
+struct Rows {
+    reading: Pin<Box<dyn Future<Output = (mysql_async::Result<()>, Lease)> + Send>>,
+    /// Where that puts a row. It goes on when the row has been taken.
+    row: Arc<RowSlot>,
+}
+
+type RowSlot = Mutex<Option<Row>>;
+
+/// What comes next.
+enum Next {
+    Row(Row),
+    End(mysql_async::Result<()>, Lease),
 }
 
 impl<T> RowStream<T> {
     pub(crate) fn text(handle: Handle, kept: (Facts, CallSpan), first: Option<Row>, lease: Lease) -> Self {
-        RowStream::new(handle, kept, first, lease, read::<TextProtocol>)
+        RowStream::new(handle, kept, first, lease, Rows::read::<TextProtocol>)
     }
 
     pub(crate) fn binary(handle: Handle, kept: (Facts, CallSpan), first: Option<Row>, lease: Lease) -> Self {
-        RowStream::new(handle, kept, first, lease, read::<BinaryProtocol>)
+        RowStream::new(handle, kept, first, lease, Rows::read::<BinaryProtocol>)
     }
 
     fn new(
@@ -75,7 +86,7 @@ impl<T> RowStream<T> {
         (facts, span): (Facts, CallSpan),
         first: Option<Row>,
         mut lease: Lease,
-        read: fn(Lease) -> ReadRow,
+        read: fn(Lease) -> Rows,
     ) -> Self {
         let state = match first {
             Some(row) => {
@@ -99,17 +110,14 @@ impl<T> RowStream<T> {
                     return Poll::Ready(Some(Ok(row)));
                 }
                 State::Idle(lease) => self.state = State::Reading((self.read)(lease)),
-                State::Reading(mut reading) => {
-                    let Poll::Ready((row, mut lease)) = reading.as_mut().poll(cx) else {
-                        self.state = State::Reading(reading);
-                        return Poll::Pending;
+                State::Reading(mut rows) => {
+                    let next = rows.poll_next(cx);
+                    let Poll::Ready(Next::End(ended, mut lease)) = next else {
+                        self.state = State::Reading(rows);
+                        return next.map(|next| if let Next::Row(row) = next { Some(Ok(row)) } else { None });
                     };
-                    return Poll::Ready(match row {
-                        Ok(Some(row)) => {
-                            self.state = State::Idle(lease);
-                            Some(Ok(row))
-                        }
-                        Ok(None) => {
+                    return Poll::Ready(match ended {
+                        Ok(()) => {
                             lease.answered();
                             lease.end(End::Answered(self.facts.leaves()));
                             None
@@ -134,12 +142,12 @@ impl<T> RowStream<T> {
         let state = std::mem::replace(&mut self.state, State::Ended);
         // a session would go on without its connection meanwhile, and without a runtime the program is about to end
         let (None, Ok(runtime)) = (self.handle.slot(), tokio::runtime::Handle::try_current()) else { return };
-        let reading = match state {
+        let rows = match state {
             State::First(_, lease) | State::Idle(lease) => (self.read)(lease),
-            State::Reading(reading) => reading,
+            State::Reading(rows) => rows,
             State::Ended => return,
         };
-        let rest = read_rest(reading, self.read, self.facts.leaves());
+        let rest = read_rest(rows, self.facts.leaves());
         runtime.spawn(async move {
             // what is not read to its end is dropped with its lease, which closes the connection
             let _ = timeout(REST_TIME, rest).await;
@@ -154,26 +162,69 @@ impl<T> Drop for RowStream<T> {
 }
 
 /// Reads the rows that nobody wants, if they are few, and gives the connection back.
-async fn read_rest(mut reading: ReadRow, read: fn(Lease) -> ReadRow, leaves: StateKinds) {
+async fn read_rest(mut rows: Rows, leaves: StateKinds) {
     for _ in 0..REST {
-        match reading.await {
-            (Ok(Some(_)), lease) => reading = read(lease),
-            (Ok(None), mut lease) => {
+        match poll_fn(|cx| rows.poll_next(cx)).await {
+            Next::Row(_) => {}
+            Next::End(Ok(()), mut lease) => {
                 lease.answered();
                 return lease.end(End::Answered(leaves));
             }
-            (Err(_), lease) => return lease.end(End::Broken),
+            Next::End(Err(_), lease) => return lease.end(End::Broken),
         }
     }
 }
 
-fn read<P: Protocol>(mut lease: Lease) -> ReadRow {
-    Box::pin(async move {
-        let (shared, place) = (lease.shared().clone(), lease.place());
-        let row = watched(&shared, place, true, || false, next_row(QueryResult::<P>::new(lease.conn()))).await;
-        lease.unpark();
-        (row, lease)
-    })
+impl Rows {
+    fn read<P: Protocol>(mut lease: Lease) -> Self {
+        let slot = Arc::<RowSlot>::default();
+        let row = slot.clone();
+        let reading = Box::pin(async move {
+            let ended = read::<P>(&mut lease, &slot).await;
+            lease.unpark();
+            (ended, lease)
+        });
+        Rows { reading, row }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        let end = self.reading.as_mut().poll(cx);
+        match lock(&self.row).take() {
+            Some(row) => Poll::Ready(Next::Row(row)),
+            None => end.map(|(ended, lease)| Next::End(ended, lease)),
+        }
+    }
+}
+
+/// Reads the rows of the first result set, and at its end everything behind it.
+async fn read<P: Protocol>(lease: &mut Lease, slot: &RowSlot) -> mysql_async::Result<()> {
+    let (shared, place) = (lease.shared().clone(), lease.place());
+    // Its `next` is hidden in the driver's documentation, but public. The driver's own streams cannot give their connection back.
+    let mut result = QueryResult::<P>::new(lease.conn());
+    loop {
+        let mut waits = false;
+        let row = {
+            let mut next = pin!(result.next());
+            let noted = poll_fn(|cx| {
+                let row = next.as_mut().poll(cx);
+                waits |= row.is_pending();
+                row
+            });
+            watched(&shared, place, true, || false, noted).await?
+        };
+        let Some(row) = row else { break };
+        if waits {
+            // nobody waits for the server while the caller has not asked for another row
+            shared.records(place).unpark(place);
+        }
+        *lock(slot) = Some(row);
+        poll_fn(|_| if lock(slot).is_some() { Poll::Pending } else { Poll::Ready(()) }).await;
+    }
+    watched(&shared, place, true, || false, result.drop_result()).await
+}
+
+fn lock(slot: &RowSlot) -> MutexGuard<'_, Option<Row>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<T> Stream for RowStream<T>

@@ -16,6 +16,9 @@ fn watching() -> ExecutorBuilder {
     Executor::builder().policy(patient()).watch_after(ms(1_000)).give_up_after(ms(1_000))
 }
 
+/// Where the server is to be found well, it is given more time than a busy machine needs for an answer.
+const BUSY: Duration = ms(4_000);
+
 fn exec_of_one(builder: ExecutorBuilder, opts: OptsBuilder) -> Executor {
     builder.build(pool_of(1, opts)).expect("good options")
 }
@@ -146,7 +149,7 @@ async fn what_is_swallowed_on_its_way_is_noticed_although_the_session_lives() {
         let ledger = Ledger::new(server).await;
         let proxy = Proxy::start(server).await;
         let opts = if plain { plain_user(server, proxy.opts()).await } else { proxy.opts() };
-        let exec = exec_of_one(watching(), opts);
+        let exec = exec_of_one(watching().give_up_after(BUSY), opts);
         let swallowed = |text: &str| Rule::new(When::text(text), place, Fault::Silence);
         proxy.rules([swallowed("SELECT 7"), swallowed("VALUES (1)"), swallowed("VALUES (2)")]);
         let shown = format!("{place:?}, plain user: {plain}");
@@ -175,12 +178,12 @@ async fn what_is_still_on_its_way_is_not_given_up() {
     let letters = "x".repeat(100_000);
     let scene = async |sql: String, place: Place, rows: usize| {
         let proxy = Proxy::start(server).await;
-        let exec = exec_of_one(watching(), proxy.opts());
+        let exec = exec_of_one(watching().give_up_after(BUSY), proxy.opts());
         proxy.rule(Rule::new(When::text("/* slowly */"), place, Fault::Silence));
         let path = async {
             proxy.wait_fired(1).await;
             // longer than the watch lets a session idle
-            tokio::time::sleep(ms(7_000)).await;
+            tokio::time::sleep(BUSY + ms(3_000)).await;
             proxy.heal().await;
         };
         let (read, ()) = in_time(async { tokio::join!(exec.query::<u64, _>(sql), path) }).await;
