@@ -129,7 +129,7 @@ bench: server
 # Optimised where it matters and built with the rest: `make bench` builds the whole tree once more.
 counts: server
 	@echo 'Building the counts ...'
-	@OVERHEAD=counts $(CARGO) bench --quiet --locked --workspace $(FLAGS) --profile dev \
+	@OVERHEAD=counts CARGO_INCREMENTAL=0 $(CARGO) bench --quiet --locked --workspace $(FLAGS) --profile dev \
 	  --config profile.dev.package.mysql-retry.opt-level=2 --bench overhead
 
 # what is looked at, and what is left out for which reason, stands in .cargo/mutants.toml
