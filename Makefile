@@ -5,6 +5,7 @@
 # for `make chaos` also CHAOS_SECONDS=60 and CHAOS_SEED=a number that it printed;
 # for `make recovery` also RECOVERY=full|short, RECOVERY_FORMS=refused,accept_and_close,killed,black_hole,full,promoted,galera,
 # group,router and RECOVERY_COLUMNS=ours,bare,backoff,sqlx (all of both by default);
+# for `make fleet` also FLEET=full|short and RECOVERY_COLUMNS;
 # for `make audit` also AUDIT_CASE=the number of one case that it printed;
 # for `make fuzz` also SECONDS=60, SEED=a number that it printed, and with that SCRIPT=the number of one script.
 
@@ -16,7 +17,7 @@ TOOLS = --package mysql-retry-tools
 # it waits for servers more than it works
 export RUST_TEST_THREADS ?= 8
 
-.PHONY: help demo test examples chaos faults audit fuzz bench counts mutants galera group recovery ci server clean
+.PHONY: help demo test examples chaos faults audit fuzz bench counts mutants galera group recovery fleet ci server clean
 
 help:
 	@echo 'make demo      see lost connections survived, on a private server (1 minute to build, then 30 s)'
@@ -29,6 +30,7 @@ help:
 	@echo 'make galera    transactions on three Galera nodes; needs MariaDB and the package galera-4 (1 minute)'
 	@echo 'make group     calls and verdicts on three nodes of Group Replication, also behind MySQL Router (10 minutes); needs Debian'
 	@echo 'make recovery  outages beside a bare pool, a backoff loop and sqlx: who is back when? (17 minutes; RECOVERY=short: 90 s)'
+	@echo 'make fleet     200 programs with a pool each on one server that comes back, or is full (7 minutes; FLEET=short: 30 s)'
 	@echo 'make bench     measure what the library costs while nothing is lost'
 	@echo 'make counts    do calls take more allocations or instructions than they did? Needs valgrind for the latter (1 minute)'
 	@echo 'make mutants   do the tests notice each change of the core and the fence? Needs cargo-mutants (40 minutes)'
@@ -121,6 +123,14 @@ recovery: server
 	@echo 'Building the bench of outages ...'
 	@CARGO_TARGET_DIR='$(RECOVERY_TARGET)' $(CARGO) build --quiet --locked --manifest-path benches/recovery/Cargo.toml
 	@'$(RECOVERY_TARGET)/debug/mysql-retry-recovery'
+
+# the same package: programs with a pool each, on one server
+FLEET ?= full
+
+fleet: server
+	@echo 'Building the bench of fleets ...'
+	@CARGO_TARGET_DIR='$(RECOVERY_TARGET)' $(CARGO) build --quiet --locked --manifest-path benches/recovery/Cargo.toml
+	@FLEET='$(FLEET)' '$(RECOVERY_TARGET)/debug/mysql-retry-recovery'
 
 bench: server
 	@$(CARGO) bench --locked --bench guard

@@ -97,6 +97,7 @@
 //! | [Outages](docs::outages) | servers that are down, full or read-only; failover; silent paths; the retry budget; how a replay waits for its lost attempt |
 //! | [Guard](docs::guard) | exactly once: how a lost COMMIT is resolved, and the guard's table |
 //! | [Limits](docs::limits) | how long a call can take, and what is not promised |
+//! | [Moving](docs::moving) | from `mysql_async`, item by item |
 //!
 //! # Features
 //!
@@ -151,8 +152,7 @@ pub use event::{Counters, Event, Unfenced};
 pub use executor::{Executor, ExecutorBuilder};
 pub use mysql_async;
 pub use policy::{RetryBudget, RetryPolicy, RetryPolicyBuilder};
-pub use query::{BatchQuery, Query, QueryWithParams, WithParams};
-pub use queryable::Queryable;
+pub use query::QueryWithParams;
 pub use result::QueryResult;
 pub use session::Session;
 pub use sql::StateKind;
@@ -162,11 +162,16 @@ pub use summary::Summary;
 pub use transaction::{Done, ExactlyOnce, IsolationLevel, Transaction, Tx, TxOpts};
 pub use verdict::{Classification, Disconnect, Fault, Outcome, Reason, Unavailable};
 
-/// The traits, for `use mysql_retry::prelude::*`, in place of the driver's prelude.
+/// The traits, for `use mysql_retry::prelude::*` in place of the driver's prelude. Most have the names of the driver's: a module
+/// that uses both preludes has to name the one that it means.
 pub mod prelude {
     pub use mysql_async::prelude::{AsQuery, FromRow, FromValue, ToValue};
 
-    pub use crate::{Annotate, BatchQuery, Query, Queryable, WithParams};
+    pub use crate::{
+        Annotate,
+        query::{BatchQuery, Query, WithParams},
+        queryable::Queryable,
+    };
 }
 
 /// The README's code compiles.

@@ -20,7 +20,7 @@ use crate::{
 
 mod session_text;
 
-/// Makes calls. Cheap to clone. It is `pub` for a trait of [`Queryable`](crate::Queryable), which nobody can name either.
+/// Makes calls. Cheap to clone. It is `pub` for a trait of [`Queryable`](crate::prelude::Queryable), which nobody can name either.
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) shared: Arc<Shared>,

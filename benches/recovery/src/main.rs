@@ -10,6 +10,8 @@
 //! * `backoff loop`: `backoff::future::retry` around calls on such a pool;
 //! * `sqlx pool`: a pool of sqlx.
 //!
+//! With `FLEET=full` or `short` many programs with a pool each are measured instead (`fleet`).
+//!
 //! How the outages come about is in `stage`, how attempts are counted in `attempts`, what is wanted in `bounds`. The run
 //! fails if this library let an error through that its deadline outlives, or tried to connect far too often.
 
@@ -18,6 +20,7 @@ mod bounds;
 mod budget;
 mod cell;
 mod columns;
+mod fleet;
 mod form;
 mod load;
 mod picture;
@@ -44,6 +47,10 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(extent) = settings.fleet {
+        let failures = fleet::run(extent, &settings.columns).await;
+        return told(&failures);
+    }
     let server = Server::builder().flag("--max-connections=1000").start().await;
     stage::prepare(&server).await;
     let cells = measure(&settings, &server).await;
@@ -62,12 +69,17 @@ async fn main() -> ExitCode {
     }
     let mut failures = bounds::failures(&cells);
     failures.extend(overspent);
-    for failure in &failures {
-        println!("FAILED: {failure}");
-    }
+    let code = told(&failures);
     match table::Worst::of(&cells) {
         Some(worst) => println!("{}", worst.line()),
         None => println!("recovery: this library did not take part"),
+    }
+    code
+}
+
+fn told(failures: &[String]) -> ExitCode {
+    for failure in failures {
+        println!("FAILED: {failure}");
     }
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

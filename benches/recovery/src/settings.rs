@@ -1,8 +1,16 @@
-//! What of the bench is run: `RECOVERY`, `RECOVERY_FORMS` and `RECOVERY_COLUMNS` in the environment.
+//! What of the bench is run: `RECOVERY`, `RECOVERY_FORMS`, `RECOVERY_COLUMNS` and `FLEET` in the environment.
 
 use std::time::Duration;
 
 use crate::{columns::Column, form::Form};
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    Full,
+    /// For those who cannot wait.
+    Short,
+}
 
 /// What the environment asks for.
 pub(crate) struct Settings {
@@ -15,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) budget: Duration,
     /// One outage length, and clusters for this library only: for CI.
     pub(crate) short: bool,
+    /// A fleet of programs is measured, and nothing else.
+    pub(crate) fleet: Option<Extent>,
     /// Every form and every column: what the picture in the repository is made of.
     whole: bool,
 }
@@ -25,11 +35,7 @@ impl Settings {
     /// # Errors
     /// A sentence about a value that is none.
     pub(crate) fn from_env() -> Result<Self, String> {
-        let short = match value("RECOVERY").as_deref() {
-            None | Some("full") => false,
-            Some("short") => true,
-            Some(other) => return Err(format!("RECOVERY is `{other}`, and has to be `full` or `short`")),
-        };
+        let short = extent("RECOVERY")? == Some(Extent::Short);
         let forms = chosen("RECOVERY_FORMS", &Form::ALL, |form| form.key())?;
         let columns = chosen("RECOVERY_COLUMNS", &Column::ALL, |column| column.key())?;
         let whole = !short && forms.len() == Form::ALL.len() && columns.len() == Column::ALL.len();
@@ -41,6 +47,7 @@ impl Settings {
             settle: Duration::from_millis(if short { 200 } else { 1_000 }),
             budget: Duration::from_secs(5),
             short,
+            fleet: extent("FLEET")?,
             whole,
         })
     }
@@ -58,6 +65,15 @@ impl Settings {
     /// Whether a column is measured with a form: a cluster is used up by each, which a short run has no time for.
     pub(crate) fn takes_part(&self, column: Column, form: Form) -> bool {
         !form.is_of_a_cluster() || !self.short || column == Column::Ours
+    }
+}
+
+fn extent(name: &str) -> Result<Option<Extent>, String> {
+    match value(name).as_deref() {
+        None => Ok(None),
+        Some("full") => Ok(Some(Extent::Full)),
+        Some("short") => Ok(Some(Extent::Short)),
+        Some(other) => Err(format!("{name} is `{other}`, and has to be `full` or `short`")),
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) struct Client(Pool);
 
 impl Client {
     pub(super) fn new(way: &Way) -> Self {
-        Client(Pool::new(pool_opts(way.front)))
+        Client(Pool::new(pool_opts(way.front, way.pool)))
     }
 
     pub(super) async fn read(&self, id: u32) -> Done {

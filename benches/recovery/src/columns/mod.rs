@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use mysql_async::{Opts, OptsBuilder, PoolConstraints, PoolOpts};
 
-/// Connections of each pool.
+/// Connections of each pool, where it is one.
 pub(crate) const POOL_SIZE: usize = 32;
 
 /// After this time a statement without an answer counts as lost.
@@ -37,6 +37,13 @@ pub(crate) enum Column {
     Sqlx,
 }
 
+/// How many connections a pool keeps, and has at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pool {
+    pub(crate) min: usize,
+    pub(crate) max: usize,
+}
+
 /// TCP ports of 127.0.0.1 to reach the server at.
 #[derive(Clone, Debug)]
 pub(crate) struct Way {
@@ -46,12 +53,13 @@ pub(crate) struct Way {
     pub(crate) targets: Option<Vec<u16>>,
     /// The share of the successes that may be replays, and how many may be before; for who knows of such a thing.
     pub(crate) budget: Option<(f64, u32)>,
+    pub(crate) pool: Pool,
 }
 
 impl Way {
     /// To one server, with the budget that comes with the library.
     pub(crate) fn to(front: u16) -> Self {
-        Way { front, targets: None, budget: None }
+        Way { front, targets: None, budget: None, pool: Pool { min: POOL_SIZE, max: POOL_SIZE } }
     }
 }
 
@@ -137,9 +145,9 @@ impl Client {
     }
 }
 
-/// Options of the driver for a pool of the size of all.
-fn pool_opts(port: u16) -> Opts {
-    let constraints = PoolConstraints::new(POOL_SIZE, POOL_SIZE).expect("as many as there are");
+/// Options of the driver for a pool.
+fn pool_opts(port: u16, pool: Pool) -> Opts {
+    let constraints = PoolConstraints::new(pool.min, pool.max).expect("not less than it keeps");
     OptsBuilder::default()
         .ip_or_hostname("127.0.0.1")
         .tcp_port(port)

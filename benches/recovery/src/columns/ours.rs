@@ -18,8 +18,8 @@ fn executor(way: &Way) -> Executor {
         builder = builder.retry_budget(RetryBudget::new(share, reserve).expect("a good budget"));
     }
     let made = match &way.targets {
-        Some(ports) => builder.build_targets(ports.iter().map(|port| pool_opts(*port))),
-        None => builder.build(pool_opts(way.front)),
+        Some(ports) => builder.build_targets(ports.iter().map(|port| pool_opts(*port, way.pool))),
+        None => builder.build(pool_opts(way.front, way.pool)),
     };
     made.expect("good options")
 }

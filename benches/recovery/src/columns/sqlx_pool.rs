@@ -8,7 +8,7 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use super::{CALL_LIMIT, DATABASE, Done, PATIENCE, POOL_SIZE, READ, USER, WRITE, Way};
+use super::{CALL_LIMIT, DATABASE, Done, PATIENCE, READ, USER, WRITE, Way};
 
 #[derive(Clone)]
 pub(crate) struct Client(Pool<MySql>);
@@ -21,7 +21,10 @@ impl Client {
             .username(USER)
             .database(DATABASE)
             .ssl_mode(MySqlSslMode::Disabled);
-        let pool = MySqlPoolOptions::new().max_connections(POOL_SIZE as u32).acquire_timeout(PATIENCE);
+        let pool = MySqlPoolOptions::new()
+            .min_connections(way.pool.min as u32)
+            .max_connections(way.pool.max as u32)
+            .acquire_timeout(PATIENCE);
         Client(pool.connect_lazy_with(opts))
     }
 
