@@ -32,7 +32,7 @@ async fn case_72_through_a_router_by_statement_a_lost_write_is_said_to_be_unfenc
         let update = format!("UPDATE {table} SET v = v + 1 WHERE id = 1");
         let lost = async {
             writer.wait_until_running(&update).await;
-            router.cut_clients();
+            router.cut_clients().await;
         };
         let (result, ()) = in_time(async { tokio::join!(exec.query_drop(update.as_str().idempotent()), lost) }).await;
         let error = result.expect_err("it may still run");
@@ -60,7 +60,7 @@ async fn case_103_a_lost_write_is_unfenced_where_clients_share_sessions() {
             let update = format!("UPDATE {table} SET v = v + 1 WHERE id = 1 AND {round} = {round}");
             let lost = async {
                 server.wait_until_running(&update).await;
-                router.cut_clients();
+                router.cut_clients().await;
             };
             let call = exec.query_drop(update.as_str().idempotent());
             let (result, ()) = in_time(async { tokio::join!(call, lost) }).await;
@@ -89,7 +89,7 @@ async fn case_72_no_strangers_session_is_killed_through_a_router() {
     let update = format!("UPDATE {table} SET v = 7 WHERE id = 1");
     let lost = async {
         writer.wait_until_running(&update).await;
-        router.cut_clients();
+        router.cut_clients().await;
     };
     // replayed unfenced, as the policy allows: the replay waits until the row is free
     let call = exec.query_drop(update.as_str().idempotent());
