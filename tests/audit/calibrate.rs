@@ -19,9 +19,18 @@ pub enum Effect {
 
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// How often a form is looked at before it counts as unknown: beside other forms it can meet a lock of theirs.
+const LOOKS: usize = 3;
+
 /// `None` of a form that this server does not know. `number` is one that no case has.
 pub async fn calibrate(stage: &mut Stage, form: &Form, number: u32) -> Option<Effect> {
-    tokio::time::timeout(PATIENCE, look(stage, form, number)).await.unwrap_or(None)
+    for _ in 0..LOOKS {
+        if let Ok(Some(effect)) = tokio::time::timeout(PATIENCE, look(stage, form, number)).await {
+            return Some(effect);
+        }
+        clean_up(stage, form, number).await;
+    }
+    None
 }
 
 async fn look(stage: &mut Stage, form: &Form, number: u32) -> Option<Effect> {
