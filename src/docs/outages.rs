@@ -19,8 +19,9 @@
 //! **Slow start.** When the server is back, the connection of the probe serves the first call that waits. For 3 s from then on
 //! a call that finds no idle connection waits for one that another call returns. It opens one when none has been returned for as
 //! long as the last one took to open (at least 250 ms, at most 1 s), or when it has waited for four times as long: at first one
-//! at a time, and one more at a time for each that succeeds. So a fleet that is larger than its server has room for is served
-//! all the same. At any time an executor makes at most 16 connections at once.
+//! at a time, and one more at a time for each that succeeds. That leaves room for others of a fleet that is larger than its server.
+//! It is no promise: who comes late can find the server full, and executors keep what they have opened, as pools do. At any time
+//! an executor makes at most 16 connections at once.
 //!
 //! | what is seen | state of the server | what happens |
 //! |---|---|---|
