@@ -47,7 +47,10 @@ pub trait Query: private::Sealed + Send + Sized {
         T: FromRow + Send + 'static,
         F: FnMut(U, T) -> U + Send,
         U: Send,
-        C: Queryable;
+        C: Queryable,
+    {
+        async move { Ok(self.fetch(conn).await?.into_iter().fold(init, f)) }
+    }
 
     /// Maps the rows of the first result.
     fn map<T, U, F, C>(self, conn: C, f: F) -> impl Future<Output = Result<Vec<U>>> + Send
@@ -55,7 +58,10 @@ pub trait Query: private::Sealed + Send + Sized {
         T: FromRow + Send + 'static,
         F: FnMut(T) -> U + Send,
         U: Send,
-        C: Queryable;
+        C: Queryable,
+    {
+        async move { Ok(self.fetch(conn).await?.into_iter().map(f).collect()) }
+    }
 
     /// Runs the statement and drops its rows.
     fn ignore<C>(self, conn: C) -> impl Future<Output = Result<()>> + Send
@@ -85,26 +91,6 @@ impl<Q: Unguarded> Query for Q {
         C: Queryable,
     {
         conn.query(self).await
-    }
-
-    async fn reduce<T, U, F, C>(self, mut conn: C, init: U, f: F) -> Result<U>
-    where
-        T: FromRow + Send + 'static,
-        F: FnMut(U, T) -> U + Send,
-        U: Send,
-        C: Queryable,
-    {
-        conn.query_fold(self, init, f).await
-    }
-
-    async fn map<T, U, F, C>(self, mut conn: C, f: F) -> Result<Vec<U>>
-    where
-        T: FromRow + Send + 'static,
-        F: FnMut(T) -> U + Send,
-        U: Send,
-        C: Queryable,
-    {
-        conn.query_map(self, f).await
     }
 
     async fn ignore<C>(self, mut conn: C) -> Result<()>
@@ -160,26 +146,6 @@ where
         C: Queryable,
     {
         conn.exec(self.query, self.params).await
-    }
-
-    async fn reduce<T, U, F, C>(self, mut conn: C, init: U, f: F) -> Result<U>
-    where
-        T: FromRow + Send + 'static,
-        F: FnMut(U, T) -> U + Send,
-        U: Send,
-        C: Queryable,
-    {
-        conn.exec_fold(self.query, self.params, init, f).await
-    }
-
-    async fn map<T, U, F, C>(self, mut conn: C, f: F) -> Result<Vec<U>>
-    where
-        T: FromRow + Send + 'static,
-        F: FnMut(T) -> U + Send,
-        U: Send,
-        C: Queryable,
-    {
-        conn.exec_map(self.query, self.params, f).await
     }
 
     async fn ignore<C>(self, mut conn: C) -> Result<()>

@@ -81,17 +81,16 @@ impl Sink for Everything {
     async fn drain<P: Protocol>(mut result: QueryResult<'_, 'static, P>) -> mysql_async::Result<Vec<ResultSet>> {
         let mut sets = Vec::new();
         while let Some(columns) = result.columns() {
-            // with the last row the driver goes on to the next result, and to its summary
-            let before = Summary::of_result(&result);
+            // behind a result the driver goes on to the next one, and to its summary
+            let before = columns.is_empty().then(|| Summary::of_result(&result));
             let mut rows = Vec::new();
             while let Some(row) = result.next().await? {
                 rows.push(row);
             }
-            let is_last = result.columns().is_none();
-            let summary = match (is_last, columns.is_empty()) {
-                (true, _) => Summary::of_result(&result),
-                (false, true) => before,
-                (false, false) => Summary::default(),
+            let summary = match before {
+                Some(before) => before,
+                None if result.columns().is_none() => Summary::of_result(&result),
+                None => Summary::default(),
             };
             sets.push(ResultSet { columns, rows, summary });
         }

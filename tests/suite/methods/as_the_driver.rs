@@ -5,14 +5,9 @@ use std::{borrow::Cow, sync::Arc};
 use futures_util::TryStreamExt as _;
 use mysql_async::{Conn, Params, Value, params, prelude::Queryable as _};
 use mysql_retry::{Annotate as _, Delivery, Executor, Statement, Unguarded};
-use mysql_retry_fixture::Server;
 
+use super::both;
 use crate::support::{Ledger, executor, executor_of_one, shared, unique};
-
-/// The driver and the executor, side by side.
-async fn both(server: &Server) -> (Conn, Executor) {
-    (Conn::new(server.opts()).await.expect("a connection"), executor(server))
-}
 
 type Line = (i32, Option<String>, Option<f64>);
 

@@ -1,9 +1,10 @@
 //! `query_iter` and `exec_iter`: all that a statement returned, as the driver's `QueryResult` tells it.
 
-use mysql_async::{Conn, Row, TxOpts, Value, prelude::Queryable as _};
+use mysql_async::{Row, TxOpts, Value, prelude::Queryable as _};
 use mysql_retry::{Annotate as _, Error, Outcome, QueryResult};
 use mysql_retry_fixture::{Fault, Flavour, Place, Proxy, Rule, When};
 
+use super::both;
 use crate::support::{Ledger, executor, executor_of_one, shared, unique};
 
 /// What is told of the last statement: affected rows, id, warnings, information.
@@ -40,8 +41,7 @@ macro_rules! told {
 async fn results_are_told_as_the_driver_tells_them() {
     let server = shared().await;
     let (theirs, ours) = (Ledger::new(server).await, Ledger::new(server).await);
-    let mut conn = Conn::new(server.opts()).await.expect("a connection");
-    let exec = executor(server);
+    let (mut conn, exec) = both(server).await;
     let mut session = exec.session().await.expect("a session");
     let procedure = unique("results");
     let body = "BEGIN SELECT 1 AS one UNION SELECT 2; SELECT 3 AS three; END";
@@ -75,8 +75,7 @@ async fn results_are_told_as_the_driver_tells_them() {
 async fn rows_and_affected_rows_of_one_statement_are_told() {
     let server = shared().await;
     let (theirs, ours) = (Ledger::new(server).await, Ledger::new(server).await);
-    let mut conn = Conn::new(server.opts()).await.expect("a connection");
-    let exec = executor(server);
+    let (mut conn, exec) = both(server).await;
     let sql = |table: &str| format!("INSERT INTO {table} (n) VALUES (1), (2) RETURNING id");
     let Ok(result) = conn.query_iter(sql(&theirs.table)).await else {
         return assert_eq!(server.flavour(), Flavour::MySql);
