@@ -14,26 +14,13 @@ use mysql_retry_fixture::Server;
 
 use crate::{
     calls::{Call, Caller, repeat},
+    counts::Row,
     pool_and_executor,
 };
 
 const CALLS: usize = 3_200;
 
 /// Allocations for each call.
-pub struct Row {
-    pub name: Call,
-    pub pool: f64,
-    pub held: f64,
-    pub executor: f64,
-}
-
-impl Row {
-    /// Those of the executor, less those of a connection in the hand.
-    pub fn extra(&self) -> f64 {
-        self.executor - self.held
-    }
-}
-
 pub async fn measure(server: &Server) -> Vec<Row> {
     let (mut pool, mut executor) = pool_and_executor(server.opts(), 1);
     let mut held = Conn::new(server.opts()).await.expect("a connection");

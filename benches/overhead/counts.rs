@@ -1,9 +1,7 @@
 //! What is counted, and does not depend on the machine's mood: allocations and instructions of a call, over those of the same
 //! call on a connection in the hand.
 
-use std::fmt::Write as _;
-
-use crate::{allocations, calls::Call, instructions};
+use crate::calls::Call;
 
 /// What the counts were when this file was written, built as `make counts` builds it.
 const COMMITTED: &str = include_str!("counts.txt");
@@ -13,14 +11,34 @@ const GROWTH: f64 = 1.03;
 // Instructions have two figures. Callgrind makes the calls so slow that on a slow machine they miss the warm lane, which holds a
 // connection for 0.1 ms; so only what is more than calls without it take is an error.
 
+/// What is counted for each call, by who makes it.
+pub struct Row {
+    pub name: Call,
+    pub pool: f64,
+    pub held: f64,
+    pub executor: f64,
+}
+
+impl Row {
+    /// What the executor takes more than a connection in the hand.
+    pub fn extra(&self) -> f64 {
+        self.executor - self.held
+    }
+
+    /// The executor's share of what a connection in the hand takes.
+    pub fn ratio(&self) -> f64 {
+        self.executor / self.held
+    }
+}
+
 pub struct Counts {
-    allocations: Vec<allocations::Row>,
+    allocations: Vec<Row>,
     /// Empty where valgrind is missing.
-    instructions: Vec<instructions::Row>,
+    instructions: Vec<Row>,
 }
 
 impl Counts {
-    pub fn new(allocations: Vec<allocations::Row>, instructions: Option<Vec<instructions::Row>>) -> Self {
+    pub fn new(allocations: Vec<Row>, instructions: Option<Vec<Row>>) -> Self {
         Counts { allocations, instructions: instructions.unwrap_or_default() }
     }
 
@@ -41,58 +59,46 @@ impl Counts {
 
     /// The most allocations over those of a held connection.
     pub fn extra_allocations(&self) -> f64 {
-        self.allocations.iter().map(allocations::Row::extra).fold(f64::NEG_INFINITY, f64::max)
+        self.allocations.iter().map(Row::extra).fold(f64::NEG_INFINITY, f64::max)
     }
 
     /// The most instructions over those of a held connection.
     pub fn instructions_ratio(&self) -> f64 {
-        self.instructions.iter().map(instructions::Row::ratio).fold(f64::NAN, f64::max)
+        self.instructions.iter().map(Row::ratio).fold(f64::NAN, f64::max)
     }
 
     /// What may have grown: to be measured again where nothing else runs.
     pub fn suspects(&self) -> String {
-        let mut suspects = String::new();
-        for row in &self.instructions {
-            let (now, then) = (row.ratio(), committed(row.name, "instructions"));
-            if now > then * GROWTH {
-                let _ = writeln!(
-                    suspects,
-                    "note: {}: {now:.3} of a held connection's instructions, usual are {then}",
-                    row.name
-                );
-            }
-        }
-        suspects
+        self.more_instructions("instructions").map(|line| format!("note: {line}\n")).collect()
     }
 
     /// What has grown since the counts were committed.
     pub fn grown(&self) -> String {
-        let mut grown = String::new();
-        for row in &self.allocations {
+        let allocations = self.allocations.iter().filter_map(|row| {
             let (now, then) = (row.extra(), committed(row.name, "allocations"));
-            if now > then + 0.01 {
-                let _ = writeln!(
-                    grown,
-                    "{}: {} allocations over a held connection, committed are {then}",
-                    row.name,
-                    shown(now)
-                );
-            }
-        }
-        for row in &self.instructions {
-            let (now, then) = (row.ratio(), committed(row.name, "instructions without the warm lane"));
-            if now > then * GROWTH {
-                let _ =
-                    writeln!(grown, "{}: {now:.3} of a held connection's instructions, committed are {then}", row.name);
-            }
-        }
-        grown
+            let line =
+                || format!("{}: {} allocations over a held connection, committed are {then}", row.name, shown(now));
+            (now > then + 0.01).then(line)
+        });
+        let instructions = self.more_instructions("instructions without the warm lane");
+        allocations.chain(instructions).map(|line| line + "\n").collect()
+    }
+
+    /// A line for each call that takes more of them than this figure of the file allows.
+    fn more_instructions(&self, figure: &str) -> impl Iterator<Item = String> {
+        self.instructions.iter().filter_map(move |row| {
+            let (now, then) = (row.ratio(), committed(row.name, figure));
+            let line = || format!("{}: {now:.3} of a held connection's instructions, committed are {then}", row.name);
+            (now > then * GROWTH).then(line)
+        })
     }
 }
 
 fn committed(call: Call, what: &str) -> f64 {
-    let line = COMMITTED.lines().find_map(|line| line.strip_prefix(&format!("{call} {what} ")));
-    line.and_then(|figure| figure.parse().ok()).unwrap_or_else(|| panic!("counts.txt has no figure for {call} {what}"))
+    let name = format!("{call} {what}");
+    let mut figures = COMMITTED.lines().filter_map(|line| line.rsplit_once(' '));
+    let figure = figures.find(|(of, _)| *of == name).and_then(|(_, figure)| figure.parse().ok());
+    figure.unwrap_or_else(|| panic!("counts.txt has no figure for {name}"))
 }
 
 /// A whole number without decimals, anything else with two: what happens at every call is a whole number.

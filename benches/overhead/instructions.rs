@@ -12,7 +12,10 @@ use mysql_retry::{Executor, mysql_async};
 use mysql_retry_fixture::{Server, pool_without_resets};
 use tokio::runtime;
 
-use crate::calls::{Call, repeat};
+use crate::{
+    calls::{Call, repeat},
+    counts::Row,
+};
 
 /// What the counted program does, such as `executor query_first 100 mysql://..`.
 const ORDER: &str = "OVERHEAD_COUNTED";
@@ -22,22 +25,7 @@ const MANY: usize = 300;
 /// The program is slow, and its timers are not, so that it may miss the warm lane: the fewest of some runs is what calls take.
 const RUNS: usize = 4;
 
-/// Instructions for each call.
-pub struct Row {
-    pub name: Call,
-    pub pool: f64,
-    pub held: f64,
-    pub executor: f64,
-}
-
-impl Row {
-    /// Those of the executor over those of a connection in the hand.
-    pub fn ratio(&self) -> f64 {
-        self.executor / self.held
-    }
-}
-
-/// `None` if there is no valgrind here.
+/// Instructions for each call; `None` if there is no valgrind here.
 pub fn measure(server: &Server) -> Option<Vec<Row>> {
     let there =
         Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success());

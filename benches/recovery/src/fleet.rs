@@ -109,7 +109,6 @@ fn line(ours: &[(Scene, Seen)]) -> String {
     if ours.is_empty() {
         return "fleet: this library did not take part".to_owned();
     }
-    let most = |figure: fn(&Seen) -> f64| ours.iter().map(|(_, seen)| figure(seen)).fold(0.0, f64::max);
     let full = || ours.iter().filter(|(scene, _)| scene.full_for.is_some()).map(|(_, seen)| seen);
     let back = ours.iter().filter(|(scene, _)| scene.full_for.is_none());
     let all_back = back.map(|(_, seen)| seen.all_back).try_fold(Duration::ZERO, |most, one| Some(most.max(one?)));
@@ -117,7 +116,7 @@ fn line(ours: &[(Scene, Seen)]) -> String {
         "fleet: starved={} logins_per_s={:.0} opens={:.1} all_back_ms={} jain={:.2}",
         ours.iter().map(|(_, seen)| seen.starved).sum::<usize>(),
         full().map(|seen| seen.logins).fold(0.0, f64::max),
-        most(|seen| seen.opens),
+        ours.iter().map(|(_, seen)| seen.opens).fold(0.0, f64::max),
         all_back.map_or("never".to_owned(), |time| time.as_millis().to_string()),
         full().map(|seen| seen.jain).fold(1.0, f64::min),
     )
