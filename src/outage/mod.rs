@@ -79,6 +79,8 @@ pub(crate) struct Outage {
     /// How many outages there were.
     epoch: AtomicU64,
     waiting: AtomicU64,
+    /// Those of them that want a connection more at a full server.
+    impatient: AtomicU64,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -122,6 +124,8 @@ pub(crate) struct Recovery {
     pub(crate) refused: bool,
 }
 
+/// How long a call waits for one of the connections that its executor has before a full server is asked for one more.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// How long a server that is down is probed after the last call that asked for a connection.
 const INTEREST: Duration = Duration::from_secs(30);
 
@@ -133,6 +137,7 @@ impl Outage {
             current: AtomicUsize::new(0),
             epoch: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
+            impatient: AtomicU64::new(0),
             state: Mutex::default(),
             changed: Notify::new(),
         }
@@ -209,17 +214,19 @@ impl Outage {
         !self.is_troubled() || self.lock().obstacle(need, idle).is_none()
     }
 
-    /// Waits until a connection may be asked for. `idle` tells whether one is in the pool; `attend` sees to it that
-    /// somebody probes. With `at_once` it does not wait for the end of an outage.
+    /// Waits until a connection may be asked for. `idle` tells whether one is in the pool, `has_open` whether there is any;
+    /// `attend` sees to it that somebody probes. With `at_once` it does not wait for the end of an outage.
     pub(crate) async fn pass(
         &self,
         need: Need,
         deadline: Instant,
         at_once: bool,
         idle: impl Fn() -> bool,
+        has_open: impl Fn() -> bool,
         attend: impl Fn(),
     ) -> Result<(), Closed> {
-        let mut waiting = None;
+        let since = Instant::now();
+        let (mut waiting, mut impatient) = (None, None);
         loop {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
@@ -241,7 +248,14 @@ impl Outage {
                 if now >= deadline {
                     return Err(spell.closed(Obstacle::OutOfTime, now));
                 }
-                limit.filter(|&limit| limit > now).map_or(deadline, |limit| limit.min(deadline))
+                let end = limit.filter(|&limit| limit > now).map_or(deadline, |limit| limit.min(deadline));
+                let patient_until = if has_open() { since + PATIENCE } else { since };
+                if now < patient_until {
+                    end.min(patient_until)
+                } else {
+                    impatient.get_or_insert_with(|| Waiting::new(&self.impatient));
+                    end
+                }
             };
             waiting.get_or_insert_with(|| Waiting::new(&self.waiting));
             attend();
@@ -274,9 +288,14 @@ impl Outage {
             return Plan::Rest;
         };
         let why = spell.why;
-        // those who are served by what is open take no place from others
-        let is_asked = why != Unavailable::Full && state.asked.is_some_and(|asked| asked.elapsed() <= INTEREST);
-        if state.closed || (self.waiting() == 0 && !is_asked) {
+        let is_wanted = match why {
+            // those who are served by what is open take no place from others
+            Unavailable::Full => self.impatient.load(Relaxed) > 0,
+            Unavailable::Unreachable | Unavailable::Silent | Unavailable::NotReady | Unavailable::ReadOnly => {
+                self.waiting() > 0 || state.asked.is_some_and(|asked| asked.elapsed() <= INTEREST)
+            }
+        };
+        if state.closed || !is_wanted {
             return Plan::Rest;
         }
         let since = state.full.filter(|_| why == Unavailable::Full).map_or(spell.since, |(first, _)| first);

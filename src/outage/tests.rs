@@ -25,7 +25,7 @@ fn far() -> Instant {
 }
 
 async fn pass(outage: &Outage, need: Need, deadline: Instant, at_once: bool) -> Result<(), Closed> {
-    outage.pass(need, deadline, at_once, || false, || {}).await
+    outage.pass(need, deadline, at_once, || false, || false, || {}).await
 }
 
 #[test]

@@ -20,8 +20,8 @@ const SILENCE: Duration = Duration::from_secs(1);
 impl Shared {
     /// Waits until a connection may be asked for.
     pub(super) async fn pass(self: &Arc<Self>, need: Need, limits: Limits) -> Result<(), NoConnection> {
-        let (idle, attend) = (|| self.has_idle(), || self.attend());
-        let passing = self.outage.pass(need, limits.deadline, !limits.waits, idle, attend);
+        let (idle, has_open, attend) = (|| self.has_idle(), || self.current().1.open() > 0, || self.attend());
+        let passing = self.outage.pass(need, limits.deadline, !limits.waits, idle, has_open, attend);
         passing.await.map_err(NoConnection::Closed)
     }
 
@@ -88,7 +88,16 @@ impl Shared {
         self.note(target, Unavailable::Silent, error, started);
     }
 
+    /// The server of the current target has no room for all who want to be there.
+    pub(super) fn note_crowd(self: &Arc<Self>) {
+        self.slow_start.note_crowd();
+        self.trim();
+    }
+
     fn note(self: &Arc<Self>, target: usize, why: Unavailable, error: &mysql_async::Error, started: Instant) -> bool {
+        if why == Unavailable::Full && target == self.outage.current() {
+            self.note_crowd();
+        }
         let is_news = self.outage.note(target, why, error, started);
         if is_news {
             let address = &self.targets[target].address;
@@ -177,7 +186,7 @@ impl Shared {
         self.budget.as_ref().map(|budget| budget.left(self.successes()))
     }
 
-    fn successes(&self) -> u64 {
+    pub(super) fn successes(&self) -> u64 {
         self.targets.iter().map(|target| target.records.answers()).sum()
     }
 }

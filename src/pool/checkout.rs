@@ -175,7 +175,7 @@ impl Shared {
     }
 
     /// Asks a new connection what it is, and runs the set-up.
-    async fn introduce(&self, lease: &mut Lease, limits: Limits) -> mysql_async::Result<()> {
+    async fn introduce(self: &Arc<Self>, lease: &mut Lease, limits: Limits) -> mysql_async::Result<()> {
         let index = lease.target_index();
         let asking = introduce(lease.conn(), index);
         let introduction = bounded(asking, "check of a new connection", limits).await?;
@@ -184,12 +184,13 @@ impl Shared {
             return Err(AutocommitOff::error());
         }
         lease.target().records.introduce(lease.connection(), introduction);
+        self.trim();
         Ok(())
     }
 
     /// Whether the connection is fit for use, which a ping shows if `pings`. An error comes from a new connection; an old one
     /// is replaced without one.
-    async fn verify(&self, lease: &mut Lease, now: Instant, pings: bool, limits: Limits) -> mysql_async::Result<bool> {
+    async fn verify(self: &Arc<Self>, lease: &mut Lease, now: Instant, pings: bool, limits: Limits) -> mysql_async::Result<bool> {
         let target = lease.target();
         match target.records.condition(lease.connection(), now) {
             Condition::Over => Ok(false),

@@ -90,6 +90,18 @@ impl<C> Lane<C> {
         self.lock().iter().any(|warm| warm.target == target)
     }
 
+    /// The connection to this target that was returned first.
+    pub(super) fn take_oldest(&self, target: usize) -> Option<C> {
+        let mut stack = self.lock();
+        let oldest = stack.iter().position(|warm| warm.target == target)?;
+        Some(stack.remove(oldest).conn)
+    }
+
+    /// How many connections to this target there are.
+    pub(super) fn count(&self, target: usize) -> usize {
+        self.lock().iter().filter(|warm| warm.target == target).count()
+    }
+
     /// Puts all connections into the pool.
     pub(super) fn clear(&self) {
         let old = mem::take(&mut *self.lock());

@@ -4,6 +4,8 @@
 //! So for a while a call that finds no idle connection first waits for one that another call returns. What is open serves many
 //! calls in that time. When none has been returned for as long as it took to open the last one, or the call has waited for
 //! [`ROUNDS`] times as long, it opens one, if few enough are being opened.
+//!
+//! The same while the server has been full of late: who can be served by what is open takes no place from others.
 
 use std::{
     pin::pin,
@@ -18,8 +20,9 @@ use tokio::{sync::Notify, time::timeout_at};
 
 use super::HANDSHAKES;
 
-/// How long it lasts.
+/// How long it lasts after an outage, and after the server was full.
 const LENGTH: Duration = Duration::from_secs(3);
+const LENGTH_WHERE_FULL: Duration = Duration::from_secs(10);
 /// The bounds of the time for which a call waits for the connection of another one. In the shorter one the executors of a fleet
 /// have found out that the server is back.
 const PATIENCE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
@@ -38,6 +41,8 @@ pub(super) struct SlowStart {
 #[derive(Default)]
 struct State {
     until: Option<Instant>,
+    /// Until when the server counts as full.
+    crowded: Option<Instant>,
     /// How many connections may be in the process of being made.
     allowed: usize,
     opening: usize,
@@ -69,11 +74,30 @@ impl SlowStart {
     /// Begins when a server is back; `took` is how long it took to open the connection that is there already.
     pub(super) fn begin(&self, took: Option<Duration>) {
         let mut state = self.lock();
-        *state =
-            State { until: Some(Instant::now() + LENGTH), allowed: 1, opening: state.opening, took, returned: None };
+        let State { opening, crowded, .. } = *state;
+        let until = Some(Instant::now() + LENGTH).max(crowded);
+        *state = State { until, crowded, allowed: 1, opening, took, returned: None };
         self.is_on.store(true, Relaxed);
         drop(state);
         self.changed.notify_waiters();
+    }
+
+    /// The server has no room for all.
+    pub(super) fn note_crowd(&self) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        let until = Some(now + LENGTH_WHERE_FULL);
+        if state.until.is_none_or(|until| until <= now) {
+            // a call that finds no connection waits for those that others have
+            (state.allowed, state.took) = (1, Some(Duration::ZERO));
+        }
+        (state.crowded, state.until) = (until, state.until.max(until));
+        self.is_on.store(true, Relaxed);
+    }
+
+    /// Whether the server was full a short while ago.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.is_on.load(Relaxed) && self.lock().crowded.is_some_and(|until| Instant::now() < until)
     }
 
     /// Whether it lasts.

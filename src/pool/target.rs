@@ -56,7 +56,7 @@ impl Target {
 
     /// Whether a connection idles in the pool, dead or alive.
     pub(super) fn has_idle(&self) -> bool {
-        self.metrics.connections_in_pool.load(Relaxed) > 0
+        self.idle() > 0
     }
 
     /// A new connection, for a probe: of the pool, if that has room, so that a call can have it afterwards.
@@ -75,6 +75,16 @@ impl Target {
         }
     }
 
+    /// How many connections there are, also those that are being made or closed.
+    pub(super) fn open(&self) -> usize {
+        self.metrics.connection_count.load(Relaxed)
+    }
+
+    /// How many of them idle in the pool, dead or alive.
+    pub(super) fn idle(&self) -> usize {
+        self.metrics.connections_in_pool.load(Relaxed)
+    }
+
     /// Gives the pool's task the turns that it needs to take in connections that were just dropped.
     pub(super) async fn take_in(&self) {
         const TURNS: u32 = 4;
@@ -88,7 +98,7 @@ impl Target {
 
     /// Whether the pool has its maximum of connections: a call that needs one waits for the return of another.
     pub(super) fn is_complete(&self) -> bool {
-        self.metrics.connection_count.load(Relaxed) >= self.size
+        self.open() >= self.size
     }
 
     /// Notes an outage: connections that are idle now are pinged before they are used.
@@ -107,10 +117,17 @@ impl Target {
     }
 }
 
+/// The driver's pool keeps what is not used for this long: the task of [`trim`](super::tasks::trim) closes it sooner.
+const FOR_LONG: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The pool's options: those of the user, but without the pool's own reset of returned connections, and with a record of
 /// each new connection. That reset costs a round trip and the statement cache, and never ends on a dead path.
 fn pool_opts(opts: &Opts, records: &Arc<Records>) -> OptsBuilder {
-    let pool_opts: PoolOpts = opts.pool_opts().clone().with_reset_connection(false);
+    let mut pool_opts: PoolOpts = opts.pool_opts().clone().with_reset_connection(false);
+    if pool_opts.inactive_connection_ttl().is_zero() {
+        // it would close each connection above its minimum at once, and the next call would log in again
+        pool_opts = pool_opts.with_inactive_connection_ttl(FOR_LONG).with_ttl_check_interval(FOR_LONG);
+    }
     // zero: off. The driver would look at the clock several times for each call; the idle limit is kept here
     let conn_ttl = opts.conn_ttl().unwrap_or(Duration::ZERO);
     let users_callback = opts.after_connect();

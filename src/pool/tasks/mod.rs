@@ -4,4 +4,5 @@ pub(super) mod keeper;
 pub(super) mod orphans;
 pub(super) mod probe;
 pub(super) mod retake;
+pub(super) mod trim;
 pub(crate) mod watch;

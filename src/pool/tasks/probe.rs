@@ -125,14 +125,17 @@ const SLOW: Duration = Duration::from_secs(2);
 /// An outage that begins this soon after the last one continues it.
 const FLAPPING: Duration = Duration::from_secs(1);
 
-/// The longest wait for the next round: at most the probe interval, and 16 of them where the server is full.
+/// The longest wait for the next round: at most the probe interval. Where the server is full, 4 of them, and 16 if the executor
+/// has connections and wants another one.
 ///
 /// A refusal costs the server nothing. Anything else is a connection that it has to serve. Where it is full, each probe takes
 /// a place from somebody who has one to lose.
-fn longest_pause(trouble: Trouble, interval: Duration) -> Duration {
+fn longest_pause(trouble: Trouble, interval: Duration, has_open: bool) -> Duration {
     let share = |share, least: Duration| trouble.lasted.mul_f64(share).clamp(least.min(interval), interval);
     match trouble.why {
-        Unavailable::Full => (trouble.lasted / 4).clamp(interval, interval.saturating_mul(16)),
+        Unavailable::Full => {
+            (trouble.lasted / 4).clamp(interval, interval.saturating_mul(if has_open { 16 } else { 4 }))
+        }
         Unavailable::Unreachable if trouble.is_refused => share(0.02, FIRST),
         Unavailable::Unreachable | Unavailable::Silent | Unavailable::NotReady | Unavailable::ReadOnly => {
             share(0.1, FIRST_OF_A_SERVER)
@@ -140,9 +143,10 @@ fn longest_pause(trouble: Trouble, interval: Duration) -> Duration {
     }
 }
 
-fn pause(trouble: Trouble, interval: Duration) -> Duration {
+fn pause(shared: &Shared, trouble: Trouble) -> Duration {
     let jitter = if trouble.why == Unavailable::Full { JITTER_WHERE_FULL } else { JITTER };
-    longest_pause(trouble, interval).mul_f64(1.0 - jitter * random::share())
+    let has_open = shared.targets[shared.outage.current()].open() > 0;
+    longest_pause(trouble, shared.outage.tuning.probe_interval, has_open).mul_f64(1.0 - jitter * random::share())
 }
 
 impl Prober {
@@ -167,11 +171,12 @@ impl Prober {
     /// The first round does not wait for what the calls have just found out by themselves, but for those of other executors.
     /// It waits longer if an outage has just ended, if the last probe task has panicked, and if the server was full before.
     fn first_pause(&self, shared: &Weak<Shared>) -> Option<Duration> {
-        let outage = &shared.upgrade()?.outage;
+        let shared = shared.upgrade()?;
+        let outage = &shared.outage;
         let Plan::Probe(trouble) = outage.plan() else { return None };
         if trouble.why == Unavailable::Full {
             let since = outage.since_round().unwrap_or_default();
-            return Some(pause(trouble, self.interval).saturating_sub(since));
+            return Some(pause(&shared, trouble).saturating_sub(since));
         }
         let again = outage.take_failed() || outage.since_last().is_some_and(|since| since < FLAPPING);
         let longest = if again { self.interval } else { FIRST.min(self.interval) };
@@ -218,7 +223,7 @@ impl Prober {
             asked.under_way.push_back((probe, since));
             asked.is_awaited = true;
         }
-        pause(trouble, self.interval)
+        pause(shared, trouble)
     }
 
     /// Waits for the answers of the targets until one can be used, or the round is over.
@@ -315,7 +320,11 @@ impl Prober {
                 return true;
             }
         }
-        shared.outage.confirm(self.said());
+        let said = self.said();
+        if matches!(said, Some((Unavailable::Full, _))) {
+            shared.note_crowd();
+        }
+        shared.outage.confirm(said);
         false
     }
 
@@ -386,18 +395,20 @@ mod tests {
     fn the_wait_grows_with_the_outage_and_where_a_probe_costs_something() {
         let interval = Duration::from_millis(250);
         let longest = |why, is_refused, lasted| {
-            longest_pause(Trouble { why, lasted: Duration::from_millis(lasted), is_refused }, interval).as_millis()
+            let trouble = Trouble { why, lasted: Duration::from_millis(lasted), is_refused };
+            [false, true].map(|has_open| longest_pause(trouble, interval, has_open).as_millis())
         };
         let refused = [0, 1_000, 5_000, 60_000].map(|lasted| longest(Unavailable::Unreachable, true, lasted));
-        assert_eq!(refused, [20, 20, 100, 250]);
+        assert_eq!(refused, [[20; 2], [20; 2], [100; 2], [250; 2]]);
         for why in [Unavailable::Unreachable, Unavailable::Silent, Unavailable::NotReady, Unavailable::ReadOnly] {
-            assert_eq!([0, 1_000, 60_000].map(|lasted| longest(why, false, lasted)), [50, 100, 250], "{why:?}");
+            let waits = [0, 1_000, 60_000].map(|lasted| longest(why, false, lasted));
+            assert_eq!(waits, [[50; 2], [100; 2], [250; 2]], "{why:?}");
         }
         let full = [0, 1_000, 8_000, 60_000].map(|lasted| longest(Unavailable::Full, false, lasted));
-        assert_eq!(full, [250, 250, 2_000, 4_000]);
+        assert_eq!(full, [[250, 250], [250, 250], [1_000, 2_000], [1_000, 4_000]]);
         let short = Duration::from_millis(5);
         let trouble = Trouble { why: Unavailable::Silent, lasted: Duration::ZERO, is_refused: false };
-        assert_eq!(longest_pause(trouble, short), short);
+        assert_eq!(longest_pause(trouble, short, true), short);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use futures_util::{FutureExt as _, future::join_all};
 use mysql_retry::{Annotate as _, Executor, Outcome, RetryPolicy, Tx, TxOpts};
 use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, When, in_time, ms, pool_of};
 
-use crate::support::{connection_id, every, executor_of_one, shared};
+use crate::support::{connection_id, connection_ids, every, executor_of_one, shared};
 
 // case 15
 #[tokio::test]
@@ -132,4 +132,24 @@ async fn a_pool_whose_connections_all_went_dark_recovers_once_new_ones_work() {
         proxy.clear_rules();
         exec.close().await.expect("closed");
     }
+}
+
+#[tokio::test]
+async fn connections_above_the_minimum_serve_the_calls_that_come_soon_and_are_closed_later() {
+    const OPEN: usize = 6;
+    let server = shared().await;
+    let exec = Executor::new(pool_of(OPEN, server.opts())).expect("good options");
+    let open = connection_ids(&exec, OPEN).await;
+    // longer than a connection waits for the next caller outside of the driver's pool
+    tokio::time::sleep(ms(50)).await;
+    let again = connection_ids(&exec, OPEN).await;
+    assert!(again.iter().all(|id| open.contains(id)), "a login for nothing: {again:?}, after {open:?}");
+    let left = async || server.connection_ids().await.iter().filter(|id| open.contains(id)).count();
+    in_time(async {
+        while left().await > 1 {
+            tokio::time::sleep(ms(100)).await;
+        }
+    })
+    .await;
+    assert!(open.contains(&connection_id(&exec).await), "the minimum is kept");
 }

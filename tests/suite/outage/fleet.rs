@@ -60,6 +60,56 @@ async fn case_105_on_a_server_with_too_little_room_for_a_fleet_each_executor_is_
     assert!(failed.is_empty(), "{} of {}: {:?}", failed.len(), EXECUTORS * POOL, failed.first());
 }
 
+/// Holds each place of a server for the pool's minimum, and needs one of them.
+async fn holder_of_all(server: &Server, places: usize) -> (Executor, JoinHandle<mysql_retry::Result<()>>) {
+    create_app(server).await;
+    let builder = Executor::builder().policy(every(ms(50)).deadline(ms(15_000)).build().expect("valid"));
+    let exec = builder.build(pool_that_keeps(places, places, as_app(server.opts()))).expect("good options");
+    connection_ids(&exec, places).await;
+    let works = tokio::spawn({
+        let exec = exec.clone();
+        async move {
+            loop {
+                exec.query_drop("DO 0").await?;
+                tokio::time::sleep(ms(20)).await;
+            }
+        }
+    });
+    (exec, works)
+}
+
+#[tokio::test]
+async fn case_105_an_executor_that_has_all_places_of_a_server_gives_back_those_that_it_does_not_use() {
+    const PLACES: usize = 10;
+    let server = Server::builder().flag(format!("--max-connections={PLACES}")).start().await;
+    let (holder, works) = holder_of_all(&server, PLACES).await;
+    let policy = every(ms(250)).deadline(ms(15_000)).build().expect("valid");
+    let late = Executor::builder().policy(policy).build(as_app(server.opts())).expect("good options");
+    let answer = in_time(late.query_first::<u32, _>("SELECT 7")).await;
+    assert_eq!(answer.expect("a place was given back"), Some(7));
+    assert_eq!(holder.counters().outages, 0, "it has seen no refusal");
+    assert!(!works.is_finished(), "it is served all the time");
+    works.abort();
+}
+
+#[tokio::test]
+async fn an_executor_without_calls_leaves_a_full_server_to_others() {
+    const PLACES: usize = 4;
+    let server = Server::builder().flag(format!("--max-connections={PLACES}")).start().await;
+    let (holder, works) = holder_of_all(&server, PLACES).await;
+    works.abort();
+    let policy = every(ms(250)).deadline(ms(20_000)).build().expect("valid");
+    let others: Vec<_> = (0..PLACES)
+        .map(|_| Executor::builder().policy(policy.clone()).build(as_app(server.opts())).expect("good options"))
+        .collect();
+    // each of them keeps its connection
+    let answers = in_time(join_all(others.iter().map(|exec| exec.query_drop("DO 0")))).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    // and the first one gets on with theirs
+    drop(others);
+    in_time(holder.query_drop("DO 0")).await.expect("there is room again");
+}
+
 #[tokio::test]
 async fn case_106_an_executor_whose_callers_are_served_does_not_probe_a_full_server() {
     let server = Server::builder().flag("--max-connections=10").start().await;
