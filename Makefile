@@ -121,7 +121,7 @@ RECOVERY_TARGET = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target/recovery)
 
 recovery: server
 	@echo 'Building the bench of outages ...'
-	@CARGO_TARGET_DIR='$(RECOVERY_TARGET)' $(CARGO) build --quiet --locked --manifest-path benches/recovery/Cargo.toml
+	@CARGO_TARGET_DIR='$(RECOVERY_TARGET)' $(CARGO) build --quiet --locked --manifest-path benches/recovery/Cargo.toml $(RECOVERY_FEATURES)
 	@'$(RECOVERY_TARGET)/debug/mysql-retry-recovery'
 
 # the same package: programs with a pool each, on one server
@@ -129,7 +129,7 @@ FLEET ?= full
 
 fleet: server
 	@echo 'Building the bench of fleets ...'
-	@CARGO_TARGET_DIR='$(RECOVERY_TARGET)' $(CARGO) build --quiet --locked --manifest-path benches/recovery/Cargo.toml
+	@CARGO_TARGET_DIR='$(RECOVERY_TARGET)' $(CARGO) build --quiet --locked --manifest-path benches/recovery/Cargo.toml $(RECOVERY_FEATURES)
 	@FLEET='$(FLEET)' '$(RECOVERY_TARGET)/debug/mysql-retry-recovery'
 
 bench: server

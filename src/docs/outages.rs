@@ -10,18 +10,30 @@
 //! |---|---|---|
 //! | refuses, or its socket file is missing | 2 % of the length of the outage, from 20 ms to one [`probe_interval`](crate::ExecutorBuilder::probe_interval) (250 ms) | costs it nothing |
 //! | is silent, not ready, read-only, or accepts and closes | 10 %, from 50 ms to one interval | |
-//! | is full | 25 %, from one interval to 16 (4 s) | probed only while a call waits |
+//! | is full | 25 %, from one interval to 4 (1 s), and to 16 (4 s) if the executor has a connection | probed only while a call waits that no connection of the executor's has served within 250 ms |
 //!
 //! Each wait is shorter than that by a random share of up to a half (full: three quarters), because the executors of a fleet lose
-//! their server at the same moment. So the end of an outage is noticed within one interval, of a full server within 16. A server
+//! their server at the same moment. So the end of an outage is noticed within one interval, of a full server within 4 or 16. A server
 //! that answers something and is slow to let a probe in is given 2 s before it is asked anew.
 //!
 //! **Slow start.** When the server is back, the connection of the probe serves the first call that waits. For 3 s from then on
 //! a call that finds no idle connection waits for one that another call returns. It opens one when none has been returned for as
 //! long as the last one took to open (at least 250 ms, at most 1 s), or when it has waited for four times as long: at first one
-//! at a time, and one more at a time for each that succeeds. That leaves room for others of a fleet that is larger than its server.
-//! It is no promise: who comes late can find the server full, and executors keep what they have opened, as pools do. At any time
-//! an executor makes at most 16 connections at once.
+//! at a time, and one more at a time for each that succeeds. That leaves room for others of a fleet that is larger than its
+//! server. At any time an executor makes at most 16 connections at once.
+//!
+//! **A server that is full** (1040) is shared. For 10 s after an executor has seen it full, its calls share what is open, as in the
+//! slow start, and it gives back what it does not use: each second it closes what is more than the mean of the connections in use
+//! and a quarter, whatever the pool's minimum, and after 5 s without a call its last one. An executor that has all the connections
+//! that it wants sees no refusal. So while it has more than one, and one idles, it asks the server how many connections there are
+//! (`SHOW GLOBAL STATUS LIKE 'Threads_connected'`), and counts it as full from 95 % of `max_connections` on. The time between two
+//! such questions grows to 20 ms for each place (150 places: 3 s; 10,000: 200 s; at least 1 s, at most 5 minutes), so that a fleet
+//! that fills its server asks it at most 50 times a second. That is no promise of a share to each: where more programs than the
+//! server has places keep one connection busy each, those that come last wait.
+//!
+//! **At any time** connections above the pool's minimum are kept for the next calls, and closed when five seconds have shown that they
+//! are not needed. (The driver's pool closes them at once, so that with a minimum of 0 each call logs in. A time that you set with
+//! `inactive_connection_ttl` holds as the driver describes it.)
 //!
 //! | what is seen | state of the server | what happens |
 //! |---|---|---|

@@ -131,7 +131,7 @@ fn range(picture: &mut Picture, cell: &Cell, scale: &Scale, y: f64) {
 
 fn legend(picture: &mut Picture, height: f64) {
     let y = height - 42.0;
-    for (number, column) in Column::ALL.into_iter().enumerate() {
+    for (number, column) in Column::ALL.iter().enumerate() {
         let x = 16.0 + 130.0 * number as f64;
         picture.rect(&format!("{} bar", column.key()), (x, x + 12.0), (y - 10.0, y + 1.0));
         picture.text("", (x + 18.0, y), column.name());

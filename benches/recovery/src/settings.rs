@@ -37,7 +37,7 @@ impl Settings {
     pub(crate) fn from_env() -> Result<Self, String> {
         let short = extent("RECOVERY")? == Some(Extent::Short);
         let forms = chosen("RECOVERY_FORMS", &Form::ALL, |form| form.key())?;
-        let columns = chosen("RECOVERY_COLUMNS", &Column::ALL, |column| column.key())?;
+        let columns = chosen("RECOVERY_COLUMNS", Column::ALL, |column| column.key())?;
         let whole = !short && forms.len() == Form::ALL.len() && columns.len() == Column::ALL.len();
         let outages: &[u64] = if short { &[1] } else { &[1, 5, 20] };
         Ok(Settings {

@@ -52,7 +52,7 @@ pub(crate) fn print(cells: &[Cell]) {
 /// The first error of each column, for those that had any.
 pub(crate) fn print_errors(cells: &[Cell]) {
     for column in Column::ALL {
-        let mut of_column = cells.iter().filter(|cell| cell.column == column && cell.errors() > 0);
+        let mut of_column = cells.iter().filter(|cell| cell.column == *column && cell.errors() > 0);
         if let Some((cell, error)) = of_column.find_map(|cell| Some((cell, cell.seen.first_error.as_deref()?))) {
             println!("an error of {} ({}): {error}", column.name(), bounds::title(cell));
         }

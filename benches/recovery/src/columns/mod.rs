@@ -6,6 +6,7 @@
 mod bare;
 mod ours;
 mod retry_loop;
+#[cfg(feature = "sqlx")]
 mod sqlx_pool;
 
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub(crate) enum Column {
     Ours,
     Bare,
     RetryLoop,
+    #[cfg(feature = "sqlx")]
     Sqlx,
 }
 
@@ -69,6 +71,7 @@ pub(crate) enum Client {
     Ours(ours::Client),
     Bare(bare::Client),
     RetryLoop(retry_loop::Client),
+    #[cfg(feature = "sqlx")]
     Sqlx(sqlx_pool::Client),
 }
 
@@ -76,7 +79,13 @@ pub(crate) enum Client {
 pub(crate) type Done = Result<(), String>;
 
 impl Column {
-    pub(crate) const ALL: [Column; 4] = [Column::Ours, Column::Bare, Column::RetryLoop, Column::Sqlx];
+    pub(crate) const ALL: &[Column] = &[
+        Column::Ours,
+        Column::Bare,
+        Column::RetryLoop,
+        #[cfg(feature = "sqlx")]
+        Column::Sqlx,
+    ];
 
     /// The name in `RECOVERY_COLUMNS`.
     pub(crate) fn key(self) -> &'static str {
@@ -84,6 +93,7 @@ impl Column {
             Column::Ours => "ours",
             Column::Bare => "bare",
             Column::RetryLoop => "backoff",
+            #[cfg(feature = "sqlx")]
             Column::Sqlx => "sqlx",
         }
     }
@@ -94,6 +104,7 @@ impl Column {
             Column::Ours => "mysql-retry",
             Column::Bare => "bare pool",
             Column::RetryLoop => "backoff loop",
+            #[cfg(feature = "sqlx")]
             Column::Sqlx => "sqlx pool",
         }
     }
@@ -109,6 +120,7 @@ impl Column {
             Column::Ours => Client::Ours(ours::Client::new(way)),
             Column::Bare => Client::Bare(bare::Client::new(way)),
             Column::RetryLoop => Client::RetryLoop(retry_loop::Client::new(way)),
+            #[cfg(feature = "sqlx")]
             Column::Sqlx => Client::Sqlx(sqlx_pool::Client::new(way)),
         }
     }
@@ -121,6 +133,7 @@ impl Client {
             Client::Ours(client) => client.read(id).await,
             Client::Bare(client) => client.read(id).await,
             Client::RetryLoop(client) => client.read(id).await,
+            #[cfg(feature = "sqlx")]
             Client::Sqlx(client) => client.read(id).await,
         }
     }
@@ -131,6 +144,7 @@ impl Client {
             Client::Ours(client) => client.write(id, v).await,
             Client::Bare(client) => client.write(id, v).await,
             Client::RetryLoop(client) => client.write(id, v).await,
+            #[cfg(feature = "sqlx")]
             Client::Sqlx(client) => client.write(id, v).await,
         }
     }
@@ -140,7 +154,9 @@ impl Client {
         match self {
             Client::Ours(client) => client.run(text).await,
             Client::RetryLoop(client) => client.run(text).await,
-            Client::Bare(_) | Client::Sqlx(_) => Err("it does not retry".to_owned()),
+            Client::Bare(_) => Err("it does not retry".to_owned()),
+            #[cfg(feature = "sqlx")]
+            Client::Sqlx(_) => Err("it does not retry".to_owned()),
         }
     }
 }
