@@ -190,7 +190,13 @@ impl Shared {
 
     /// Whether the connection is fit for use, which a ping shows if `pings`. An error comes from a new connection; an old one
     /// is replaced without one.
-    async fn verify(self: &Arc<Self>, lease: &mut Lease, now: Instant, pings: bool, limits: Limits) -> mysql_async::Result<bool> {
+    async fn verify(
+        self: &Arc<Self>,
+        lease: &mut Lease,
+        now: Instant,
+        pings: bool,
+        limits: Limits,
+    ) -> mysql_async::Result<bool> {
         let target = lease.target();
         match target.records.condition(lease.connection(), now) {
             Condition::Over => Ok(false),

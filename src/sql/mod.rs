@@ -30,6 +30,7 @@ mod lists;
 mod names;
 mod openings;
 mod reader;
+mod recent;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -148,5 +149,5 @@ impl Reading {
 
 /// Reads the text of a call. Never fails, whatever the bytes.
 pub(crate) fn read(sql: &[u8]) -> Reading {
-    reader::Reader::new(sql).run()
+    recent::read(sql)
 }
