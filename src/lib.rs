@@ -154,7 +154,7 @@ pub use mysql_async;
 pub use policy::{RetryBudget, RetryPolicy, RetryPolicyBuilder};
 pub use query::QueryWithParams;
 pub use result::QueryResult;
-pub use session::Session;
+pub use session::{OpenTransaction, Session};
 pub use sql::StateKind;
 pub use statement::{Annotate, AsStatement, Delivery, Guarded, Statement, Token, Unguarded};
 pub use stream::{RowStream, SessionStream};

@@ -8,11 +8,17 @@ use mysql_async::{Params, prelude::FromRow};
 use private::Runs;
 
 use crate::{
-    error::Result, executor::Executor, handle::Handle, result::QueryResult, session::Session, statement::Unguarded,
-    stream::SessionStream, transaction::Tx,
+    error::Result,
+    executor::Executor,
+    handle::Handle,
+    result::QueryResult,
+    session::{OpenTransaction, Session},
+    statement::Unguarded,
+    stream::SessionStream,
+    transaction::Tx,
 };
 
-/// What has the statement methods: [`Executor`], `&Executor`, [`Session`], [`Tx`]. For code that is generic over them, as the
+/// What has the statement methods: [`Executor`], `&Executor`, [`Session`], [`OpenTransaction`], [`Tx`]. For code that is generic over them, as the
 /// driver's `Queryable` is for code that is generic over its connections.
 ///
 /// ```
@@ -198,6 +204,7 @@ pub trait Queryable: Runs {
 impl Queryable for Executor {}
 impl Queryable for &Executor {}
 impl Queryable for Session {}
+impl Queryable for OpenTransaction<'_> {}
 impl Queryable for Tx {}
 impl<H: Queryable> Queryable for &mut H {}
 
@@ -222,6 +229,12 @@ mod private {
     }
 
     impl Runs for Session {
+        async fn handle<'a, Q: Unguarded>(&'a mut self, statement: &Q) -> Result<&'a Handle> {
+            self.statements(statement).await
+        }
+    }
+
+    impl Runs for OpenTransaction<'_> {
         async fn handle<'a, Q: Unguarded>(&'a mut self, statement: &Q) -> Result<&'a Handle> {
             self.statements(statement).await
         }

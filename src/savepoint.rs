@@ -48,22 +48,22 @@ pub(crate) fn is_named_in(text: &[u8]) -> bool {
 /// The text that begins a transaction with these options in one round trip, with the savepoint if `watched`. `first` is the
 /// first statement in it.
 pub(crate) fn begin(opts: &TxOpts, watched: bool, first: Option<&str>) -> String {
-    let mut text = String::new();
-    if let Some(level) = opts.isolation_level() {
-        text += &format!("SET TRANSACTION ISOLATION LEVEL {level}; ");
-    }
-    text += "START TRANSACTION";
+    let mut statements: Vec<String> = opening(opts).collect();
+    statements.extend(watched.then_some(SET).into_iter().chain(first).map(str::to_owned));
+    statements.join("; ")
+}
+
+/// The statements that begin a transaction with these options.
+pub(crate) fn opening(opts: &TxOpts) -> impl Iterator<Item = String> + use<> {
+    let level = opts.isolation_level().map(|level| format!("SET TRANSACTION ISOLATION LEVEL {level}"));
+    let mut text = "START TRANSACTION".to_owned();
     let access = opts.readonly().map(|only| if only { "READ ONLY" } else { "READ WRITE" });
     let snapshot = opts.consistent_snapshot().then_some("WITH CONSISTENT SNAPSHOT");
     for (index, what) in [snapshot, access].into_iter().flatten().enumerate() {
         text += if index == 0 { " " } else { ", " };
         text += what;
     }
-    for next in watched.then_some(SET).into_iter().chain(first) {
-        text += "; ";
-        text += next;
-    }
-    text
+    level.into_iter().chain([text])
 }
 
 #[cfg(test)]

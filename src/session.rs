@@ -4,6 +4,10 @@ use std::{fmt, sync::Arc};
 
 use mysql_async::TxOpts;
 
+mod open_transaction;
+
+pub use open_transaction::OpenTransaction;
+
 use crate::{
     error::{Error, Result},
     handle::Handle,
@@ -129,6 +133,14 @@ impl Session {
         E: From<Error>,
     {
         Transaction::new(self.handle.clone(), opts, work)
+    }
+
+    /// Begins a transaction that the caller ends, as the driver's method of that name does. Nothing runs it again.
+    ///
+    /// # Errors
+    /// As for a statement. The same if a transaction is open already.
+    pub async fn start_transaction(&mut self, opts: TxOpts) -> Result<OpenTransaction<'_>> {
+        OpenTransaction::on(self, &opts).await
     }
 
     /// The kinds of state that statements have left on the connection.

@@ -186,7 +186,7 @@ impl<'c> Call<'c> {
     pub(crate) fn cannot_commit(&self, broken: Broken) -> Error {
         let (what, outcome, obstacle, lost_state) = match broken {
             Broken::RolledBack => (
-                "the transaction that this COMMIT is meant for was lost or rolled back: ROLLBACK, or begin another one",
+                "the transaction that this statement belongs to was lost or rolled back: ROLLBACK, or begin another one",
                 Outcome::NotExecuted,
                 Obstacle::StateLost,
                 StateKinds::TRANSACTION,

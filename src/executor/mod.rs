@@ -18,7 +18,7 @@ use crate::{
     methods::statement_methods,
     policy::RetryPolicy,
     pool::End,
-    session::Session,
+    session::{OpenTransaction, Session},
     statement::AsStatement,
     stream::RowStream,
     transaction::{self, Transaction, Tx},
@@ -165,6 +165,15 @@ impl Executor {
     /// As for a statement that could not be sent.
     pub async fn get_conn(&self) -> Result<Session> {
         self.session().await
+    }
+
+    /// Begins a transaction that the caller ends, on a connection of its own, as the method of that name of the driver's pool does.
+    /// Nothing runs it again: prefer [`transaction`](Self::transaction).
+    ///
+    /// # Errors
+    /// As for a statement.
+    pub async fn start_transaction(&self, opts: TxOpts) -> Result<OpenTransaction<'static>> {
+        OpenTransaction::with(self.session().await?, &opts).await
     }
 
     /// Runs a transaction: begins it, runs `work`, and commits if that returns `Ok`.

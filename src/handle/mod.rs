@@ -93,14 +93,20 @@ impl Handle {
 
     /// The call of a transaction.
     pub(crate) fn transaction_call(&self, delivery: Delivery) -> Result<Call<'_>> {
-        if self.slot().is_some_and(|slot| slot.is_in_transaction()) {
-            let message = "a transaction is open already, and another one would commit it: end it first";
-            return Err(Error::config(message.into(), None));
-        }
+        self.refuse_another_transaction()?;
         if let Some(slot) = self.slot() {
             slot.begin_transaction();
         }
         Ok(self.call_of_ours(&savepoint::BEGIN).of_transaction(delivery))
+    }
+
+    /// An error if a transaction is open, which another one would commit.
+    pub(crate) fn refuse_another_transaction(&self) -> Result<()> {
+        if self.slot().is_some_and(|slot| slot.is_in_transaction()) {
+            let message = "a transaction is open already, and another one would commit it: end it first";
+            return Err(Error::config(message.into(), None));
+        }
+        Ok(())
     }
 
     /// The error of a COMMIT that is not sent, because the transaction that it is meant for is gone.

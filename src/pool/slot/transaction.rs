@@ -1,6 +1,7 @@
 //! The transaction on a slot's connection: one of a closure, or one that a session has begun by text.
 
 use std::{
+    mem,
     sync::{Arc, Mutex},
     time::Instant,
 };
@@ -163,6 +164,23 @@ impl Slot {
     /// A statement has ended the transaction of the session.
     pub(crate) fn ended(&self) {
         self.lock().broken = Some(Broken::Ended);
+    }
+
+    /// The transaction that the session has open is given up: its connection is closed, and its session ended at the server.
+    pub(crate) fn give_up_transaction(&self) {
+        let mut held = self.lock();
+        held.state = held.state.without(StateKinds::TRANSACTION);
+        held.lost &= !held.state.is_neutral();
+        (held.broken, held.untold) = (None, false);
+        if !mem::take(&mut held.in_transaction) {
+            return;
+        }
+        let lease = held.lease.take();
+        drop(held);
+        self.lost();
+        if let Some((mut lease, _)) = lease {
+            lease.sending();
+        }
     }
 
     /// Another transaction is begun, not by text.

@@ -4,6 +4,7 @@ mod commit_answers;
 mod ended_by_server;
 pub mod ended_by_statements;
 mod known_well;
+mod object;
 mod on_session;
 mod refused;
 mod reruns;
