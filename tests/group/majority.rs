@@ -109,7 +109,7 @@ async fn case_93_and_102_calls_that_wait_for_a_majority_end_as_unknown_in_time()
     prepare(&scene, &informed).await;
     prepare(&scene, &ordinary).await;
 
-    group.freeze_majority(primary);
+    group.freeze_majority(primary).await;
     let mut calls = pin!(async { tokio::join!(calls_in_vain(&informed), calls_in_vain(&ordinary)) });
     let ended = match tokio::time::timeout(FROZEN, &mut calls).await {
         Ok(ended) => ended,
@@ -177,7 +177,7 @@ async fn case_94_and_102_a_commit_that_the_node_gives_up_is_unknown_and_replayed
     prepare(&scene, &informed).await;
     prepare(&scene, &ordinary).await;
 
-    group.freeze_majority(primary);
+    group.freeze_majority(primary).await;
     let give_back = async {
         tokio::time::sleep(ms(10_000)).await;
         group.thaw_all();

@@ -20,17 +20,18 @@ async fn case_93_a_write_that_waits_for_a_majority_is_not_fenced() {
         let exec = exec.build_targets([scene.opts(primary, Rights::Ordinary), elsewhere.opts()]).expect("good options");
         exec.query_drop("SELECT n FROM unfenced").await.expect("a connection to the primary");
 
-        scene.group.freeze_majority(primary);
+        scene.group.freeze_majority(primary).await;
         let n = u32::from(replays);
         let insert = format!("INSERT INTO unfenced (n) VALUES ({n})").idempotent();
         let call = timed(format!("INSERT {n}"), async { exec.query_drop(insert).await.map(drop) }).await;
+        let view = scene.group.members(primary).await;
         scene.group.thaw_all();
         scene.group.make_whole().await;
 
         let why = Unfenced::NoMajority;
         assert!(
             events.recorded().contains(&Recorded::Unfenced { why, attempt: 2 }),
-            "{:?}, {}",
+            "{:?}, {}; the node saw {view:?}",
             events.recorded(),
             call.line()
         );

@@ -200,7 +200,7 @@ impl Scenario {
                 seconds(5).await;
             }
             What::MajorityFrozen(_) => {
-                group.freeze_majority(primary);
+                group.freeze_majority(primary).await;
                 seconds(20).await;
                 group.thaw_all();
                 seconds(2).await;
