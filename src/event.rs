@@ -184,6 +184,10 @@ pub struct Counters {
     pub moves: u64,
     /// Calls that wait for the end of an outage at this moment.
     pub waiting: u64,
+    /// Connections to the server in use that are open, or being opened, at this moment.
+    pub connections: u64,
+    /// Those of them that no call has.
+    pub idle: u64,
     /// Statements that may be sent again at this moment, see [`RetryBudget`](crate::RetryBudget); `None` without a budget.
     pub budget_left: Option<u32>,
 }
@@ -233,6 +237,8 @@ impl Counting {
             moves: self.moves.get(),
             // not counted, but read elsewhere
             waiting: 0,
+            connections: 0,
+            idle: 0,
             budget_left: None,
         }
     }

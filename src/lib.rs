@@ -101,7 +101,10 @@
 //!
 //! # Features
 //!
-//! `tracing` emits each [`Event`] as a `tracing` event under a span that covers the whole call. All other features are those
+//! `tracing` emits each [`Event`] as a `tracing` event under a span that covers the whole call. The span's fields have the names of
+//! OpenTelemetry's conventions for database clients: `db.system.name`, `db.namespace`, `db.operation.name`, `server.address`,
+//! `server.port`, and at the end `db.response.status_code` and `error.type`. No text of a statement and no value is in them.
+//! `driver-tracing` adds the driver's own spans and events, which do have texts. All other features are those
 //! of `mysql_async`, forwarded by name. The driver needs one zlib, by default `minimal-rust`.
 //!
 //! # Versions
@@ -156,7 +159,7 @@ pub use query::QueryWithParams;
 pub use result::QueryResult;
 pub use session::{OpenTransaction, Session};
 pub use sql::StateKind;
-pub use statement::{Annotate, AsStatement, Delivery, Guarded, Statement, Token, Unguarded};
+pub use statement::{Annotate, AsStatement, Delivery, Guarded, Prepared, Statement, Token, Unguarded};
 pub use stream::{RowStream, SessionStream};
 pub use summary::Summary;
 pub use transaction::{Done, ExactlyOnce, IsolationLevel, Transaction, Tx, TxOpts};

@@ -99,10 +99,19 @@ macro_rules! statement_methods {
 
         /// Prepared statements.
         impl $owner {
+            /// Has the server prepare a statement, so that a mistake in its text shows now, and returns what the `exec` methods
+            /// take. They take the text as well, and prepare it themselves.
+            pub async fn prep<S>($($receiver)*, $statement: S) -> $crate::Result<$crate::Prepared>
+            where
+                S: $crate::Unguarded,
+            {
+                ($handle).prep($statement).await
+            }
+
             /// Prepares and executes a statement, and collects the rows of its first result set.
             ///
-            /// It takes the text, not a prepared `mysql_async::Statement`: that belongs to one connection. The driver keeps
-            /// what it prepared on each connection.
+            /// It takes the text, or what [`prep`](Self::prep) returns, not a `mysql_async::Statement`: that belongs to one
+            /// connection. The driver keeps what it prepared on each connection.
             pub async fn exec<T, S, P>($($receiver)*, $statement: S, params: P) -> $crate::Result<Vec<T>>
             where
                 S: $crate::Unguarded,

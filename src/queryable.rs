@@ -13,7 +13,7 @@ use crate::{
     handle::Handle,
     result::QueryResult,
     session::{OpenTransaction, Session},
-    statement::Unguarded,
+    statement::{Prepared, Unguarded},
     stream::SessionStream,
     transaction::Tx,
 };
@@ -105,6 +105,20 @@ pub trait Queryable: Runs {
         T: Unpin + FromRow + Send + 'static,
     {
         async move { self.handle(&statement).await?.query_stream(statement).await.map(SessionStream::new) }
+    }
+
+    /// As [`Executor::prep`].
+    fn prep<S>(&mut self, statement: S) -> impl Future<Output = Result<Prepared>> + Send
+    where
+        S: Unguarded,
+    {
+        async move { self.handle(&statement).await?.prep(statement).await }
+    }
+
+    /// Does nothing, and succeeds: each connection keeps what it has prepared, and closes the oldest of it
+    /// (`stmt_cache_size`). It is here for code that closes its statements.
+    fn close(&mut self, _: Prepared) -> impl Future<Output = Result<()>> + Send {
+        std::future::ready(Ok(()))
     }
 
     /// As [`Executor::exec`].

@@ -8,7 +8,7 @@ use crate::{
     call::{
         Call,
         batch::{Batch, Rows},
-        request::{Attempt, Exchange, Opening, Ping, Prepared, Text},
+        request::{Attempt, Exchange, Opening, Ping, Prepared, Preparing, Text},
         sink::{All, Everything, First, Mismatch, Nothing, ResultSet},
     },
     error::Result,
@@ -16,7 +16,7 @@ use crate::{
     pool::{End, Rider},
     result::QueryResult,
     savepoint,
-    statement::{Annotate as _, AsStatement, Delivery},
+    statement::{self, Annotate as _, AsStatement, Delivery},
     stream::RowStream,
     summary::Summary,
 };
@@ -128,6 +128,13 @@ impl Handle {
         let mut call = self.call(&statement)?;
         let (first, lease) = call.run_leased(Opening(self.prepared(&text, params))).await?;
         Ok(RowStream::binary(self.clone(), call.kept(), first, lease))
+    }
+
+    pub(crate) async fn prep(&self, statement: impl AsStatement) -> Result<statement::Prepared> {
+        let text = statement.text();
+        let preparing = Preparing { sql: &text, cached: self.shared.caches_statements };
+        let driver = self.call(&statement)?.run(preparing).await?;
+        Ok(statement::Prepared::new(&text, statement.delivery(), driver))
     }
 
     fn prepared<'q>(&self, sql: &'q [u8], params: Params) -> Prepared<'q> {

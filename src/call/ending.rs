@@ -16,6 +16,7 @@ use crate::{
 impl Call<'_> {
     pub(super) fn surface(&self, failure: Failure) -> Error {
         let error = Error::new(failure);
+        self.span.fails(&error);
         // the transaction of a statement may be run again, so its error is not the end of a call
         let of_transaction = self.binding.is_transaction();
         if !of_transaction && (error.reason() != Reason::NotALoss || self.facts.attempts > 1) {

@@ -118,7 +118,7 @@ impl<'c> Call<'c> {
             outcome: Outcome::NotExecuted,
             refused: false,
         };
-        let span = CallSpan::new(shared.address(), delivery);
+        let span = CallSpan::new(shared.address(), shared.opts(), delivery, text);
         Call::resume((shared, binding), policy, facts, span)
     }
 

@@ -224,6 +224,35 @@ impl<R: Request, S: Sink> Attempt for Exchange<R, S> {
     }
 }
 
+/// A statement is prepared, and not executed.
+pub(crate) struct Preparing<'q> {
+    pub(crate) sql: &'q [u8],
+    /// As for [`Prepared`].
+    pub(crate) cached: bool,
+}
+
+impl Attempt for Preparing<'_> {
+    type Output = Statement;
+
+    fn size(&self) -> usize {
+        self.sql.len()
+    }
+
+    fn longest_packet(&self) -> usize {
+        1 + self.sql.len()
+    }
+
+    async fn run(&mut self, conn: &mut Conn, progress: &Progress) -> mysql_async::Result<Statement> {
+        let statement = prepare(conn, self.sql, self.cached, progress).await?;
+        // Its answer has the status flags, which are false in that to a preparation (seen on MariaDB 10.11). Whatever happens to
+        // it, nothing was executed.
+        progress.prepares(true);
+        conn.ping().await?;
+        progress.prepares(false);
+        Ok(statement)
+    }
+}
+
 /// `COM_PING`.
 pub(crate) struct Ping;
 

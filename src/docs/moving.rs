@@ -8,7 +8,8 @@
 //! 3. `use mysql_retry::prelude::*` for `use mysql_async::prelude::*`.
 //! 4. `let mut conn = pool.get_conn().await?` stays, and is a [`Session`](crate::Session). Where a statement stands alone, leave
 //!    it out: `pool.query(..)` is quicker, and survives more.
-//! 5. Transactions become closures, [`Executor::transaction`](crate::Executor::transaction).
+//! 5. Transactions stay ([`start_transaction`](crate::Session::start_transaction)), or become closures that are run again after a loss,
+//!    [`Executor::transaction`](crate::Executor::transaction).
 //! 6. [`replay_reads`](crate::RetryPolicyBuilder::replay_reads) in the policy; annotate writes at your own pace.
 //!
 //! ```
@@ -44,9 +45,9 @@
 //! |---|---|
 //! | `Pool::new`, `Pool::from_url` | [`Executor::new`](crate::Executor::new), [`from_url`](crate::Executor::from_url), [`builder`](crate::Executor::builder); wrong options are an error, no panic |
 //! | `Pool::get_conn` | [`Executor::get_conn`](crate::Executor::get_conn): a session; a `Conn` of the driver is borrowed with [`connection`](crate::Executor::connection) |
-//! | `Pool::start_transaction` | [`Executor::transaction`](crate::Executor::transaction), a closure that can be run again |
+//! | `Pool::start_transaction`, and that of a connection | the same, with an [`OpenTransaction`](crate::OpenTransaction), which nothing runs again; better [`Executor::transaction`](crate::Executor::transaction), a closure that can be run again |
 //! | `Pool::disconnect` | [`close`](crate::Executor::close), [`close_within`](crate::Executor::close_within) |
-//! | `Pool::metrics` | not there; [`counters`](crate::Executor::counters) has losses, replays, outages |
+//! | `Pool::metrics` | not there; [`counters`](crate::Executor::counters) has connections, losses, replays, outages |
 //! | `Queryable::ping` | the same on executor and session |
 //! | `Queryable::query`, `Queryable::query_first`, `Queryable::query_map`, `Queryable::query_fold` | the same; all rows have arrived when a closure is called; a row that does not fit is an error, no panic |
 //! | `Queryable::exec`, `Queryable::exec_first`, `Queryable::exec_map`, `Queryable::exec_fold` | the same |
@@ -54,7 +55,7 @@
 //! | `Queryable::query_iter`, `Queryable::exec_iter` | the same, with a [`QueryResult`](crate::QueryResult) that is in memory |
 //! | `Queryable::query_stream`, `Queryable::exec_stream` | the same; a loss after the first row surfaces |
 //! | `Queryable::exec_batch` | the same; replayed as a whole, and only if annotated |
-//! | `Queryable::prep`, `Queryable::close` | not needed: the methods take text, and each connection keeps what it has prepared |
+//! | `Queryable::prep`, `Queryable::close` | the same, with a [`Prepared`](crate::Prepared) that is bound to no connection; not needed, as the methods take text too, and each connection keeps what it has prepared |
 //! | `Query::run`, `Query::first`, `Query::fetch`, `Query::reduce`, `Query::map`, `Query::ignore` | the same, on [`Query`](crate::prelude::Query); `with` and `batch` too |
 //! | `Query::stream` | `query_stream`, `exec_stream` |
 //! | `QueryResult::is_empty`, `QueryResult::columns`, `QueryResult::columns_ref` | the same |
@@ -68,7 +69,7 @@
 //! | `Conn::disconnect` | drop the session: its connection goes back |
 //! | `Conn::opts`, `Conn::server_version`, `Conn::last_ok_packet` | on a borrowed connection |
 //! | `Conn::set_infile_handler` | the handler in the options, for all connections |
-//! | `Transaction::commit`, `Transaction::rollback` | the closure returns `Ok`, or an error |
+//! | `Transaction::commit`, `Transaction::rollback` | the same; in a closure it returns `Ok`, or an error |
 //! | `TxOpts` and its methods | the same type |
 //!
 //! # What is not possible

@@ -116,11 +116,20 @@ impl Executor {
     /// What has happened since the executor was made, over all its clones.
     pub fn counters(&self) -> Counters {
         let shared = &self.handle.shared;
+        let (open, in_use) = shared.usage();
         Counters {
             waiting: shared.outage.waiting(),
+            connections: open as u64,
+            idle: open.saturating_sub(in_use) as u64,
             budget_left: shared.budget_left(),
             ..shared.listeners.counting.read()
         }
+    }
+
+    /// Whether connections can be had, as far as the executor knows: `false` from the call that finds out that the server is down
+    /// ([`Event::Down`](crate::Event::Down)) to the probe that is let in. Sends nothing: see [`ping`](Self::ping).
+    pub fn is_up(&self) -> bool {
+        !self.handle.shared.outage.is_down()
     }
 
     /// Borrows a raw connection of the driver, verified alive, for what the executor does not cover.

@@ -160,6 +160,11 @@ impl Shared {
         &self.current().1.address
     }
 
+    /// How to get there.
+    pub(crate) fn opts(&self) -> &Opts {
+        &self.current().1.opts
+    }
+
     /// Closes the idle connections, and the others when their calls end. No connection is given out any more.
     pub(crate) async fn close(&self) -> mysql_async::Result<()> {
         self.permits.close();

@@ -7,8 +7,10 @@ use std::{borrow::Cow, fmt};
 
 use mysql_async::prelude::AsQuery;
 
+mod prepared;
 mod token;
 
+pub use prepared::Prepared;
 pub use token::Token;
 pub(crate) use token::random_bytes;
 

@@ -69,7 +69,7 @@ impl Shared {
     }
 
     /// How many connections to the current target there are, and how many of them are in use.
-    fn usage(&self) -> (usize, usize) {
+    pub(crate) fn usage(&self) -> (usize, usize) {
         let (index, target) = self.current();
         let open = target.open();
         (open, open.saturating_sub(target.idle() + self.lane.count(index)))

@@ -30,6 +30,8 @@ struct State {
     entered: Mutex<Vec<u64>>,
     spans: Mutex<Vec<String>>,
     events: Mutex<Vec<(Vec<String>, String)>>,
+    /// What spans were told after their beginning.
+    recorded: Mutex<String>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -57,7 +59,11 @@ impl Subscriber for Notes {
         Id::from_u64(self.0.next.fetch_add(1, Ordering::SeqCst) + 1)
     }
 
-    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record(&self, _: &Id, values: &Record<'_>) {
+        let mut fields = Fields(String::new());
+        values.record(&mut fields);
+        lock(&self.0.recorded).push_str(&fields.0);
+    }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
@@ -167,4 +173,29 @@ async fn a_success_is_a_span_without_events() {
     exec.exec_drop("SELECT ?", ("s3cret",)).await.expect("success");
     drop(guard);
     assert_told_within_one_span(&notes, "at most once", &[]);
+}
+
+#[tokio::test]
+async fn a_span_has_opentelemetry_s_names_and_neither_text_nor_value() {
+    let server = shared().await;
+    let exec = executor(server);
+    let (notes, guard) = Notes::begin();
+    exec.exec_drop("select ?", ("s3cret",)).await.expect("success");
+    exec.query_drop("SELECT 's3cret' FROM nowhere").await.expect_err("there is no such table");
+    drop(guard);
+    let spans = notes.spans();
+    for field in
+        ["otel.kind=\"client\"", "db.system.name=\"mysql\"", "db.namespace=\"test\"", "db.operation.name=\"SELECT\""]
+    {
+        assert!(spans.iter().all(|span| span.contains(field)), "{field}: {spans:?}");
+    }
+    let address = server.address();
+    let server_fields = match address.rsplit_once(':') {
+        Some((host, port)) => format!("server.address={host:?} server.port={port}"),
+        None => format!("server.address={address:?}"),
+    };
+    assert!(spans.iter().all(|span| span.contains(&server_fields)), "{server_fields}: {spans:?}");
+    let recorded = lock(&notes.0.recorded).clone();
+    assert_eq!(recorded, " otel.status_code=\"ERROR\" db.response.status_code=1146 error.type=1146");
+    assert!(!format!("{spans:?} {recorded}").contains("s3cret"));
 }

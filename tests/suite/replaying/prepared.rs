@@ -2,10 +2,10 @@
 
 use futures_util::StreamExt as _;
 use mysql_async::prelude::Queryable as _;
-use mysql_retry::{Executor, RetryPolicy};
+use mysql_retry::{Executor, Outcome, Result, RetryPolicy, prelude::Queryable};
 use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, Server, When, in_time, pool_of};
 
-use crate::support::{Ledger, executor_of_one, executor_of_one_for_any_text, fired, shared};
+use crate::support::{Ledger, executor, executor_of_one, executor_of_one_for_any_text, fired, shared};
 
 // case 20
 #[tokio::test]
@@ -123,4 +123,48 @@ async fn case_83_with_a_statement_cache_statements_stay_prepared() {
     }
     assert_eq!(proxy.count(Kind::CloseStatement), 0);
     assert_eq!(proxy.count(Kind::Prepare), 1);
+}
+
+/// As a program of the driver's has it.
+async fn filled(conn: &mut impl Queryable, ledger: &Ledger<'_>) -> Result<u64> {
+    let insert = conn.prep(ledger.insert_param()).await?;
+    for n in 0..3 {
+        conn.exec_drop(&insert, (n,)).await?;
+    }
+    conn.close(insert).await?;
+    Ok(3)
+}
+
+#[tokio::test]
+async fn a_prepared_handle_is_a_text_that_any_connection_prepares_anew() {
+    let server = Server::start().await;
+    let ledger = Ledger::new(&server).await;
+    let exec = executor(&server);
+    let mut session = exec.session().await.expect("a session");
+    let rows =
+        filled(&mut &exec, &ledger).await.expect("filled") + filled(&mut session, &ledger).await.expect("filled");
+    assert_eq!(ledger.rows().await, rows);
+
+    let sum = exec.prep("SELECT CAST(? AS SIGNED) + 1 AS sum").await.expect("prepared").idempotent();
+    assert_eq!((sum.num_params(), sum.num_columns(), &*sum.columns()[0].name_str()), (1, 1, "sum"));
+    server.restart().await;
+    for n in 1..3 {
+        assert_eq!(exec.exec_first(&sum, (n,)).await.expect("a sum"), Some(n + 1));
+    }
+    assert_eq!(session.exec_first(sum.clone(), (7,)).await.expect("on another connection"), Some(8));
+
+    let error = exec.prep("SELEKT 1").await.expect_err("no SQL");
+    assert_eq!((error.outcome(), error.code()), (Outcome::Failed, Some(1064)), "{error}");
+}
+
+#[tokio::test]
+async fn a_statement_is_prepared_again_where_the_answer_to_that_is_lost() {
+    let server = shared().await;
+    let ledger = Ledger::new(server).await;
+    let proxy = Proxy::start(server).await;
+    let exec = executor_of_one(proxy.opts());
+    proxy.rule(Rule::reply_lost(When::Command(Kind::Prepare)));
+    let insert = in_time(exec.prep(ledger.insert_param())).await.expect("nothing was executed");
+    exec.exec_drop(&insert, (1,)).await.expect("an insert");
+    assert_eq!(ledger.rows().await, 1);
 }
