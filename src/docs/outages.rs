@@ -10,10 +10,10 @@
 //! |---|---|---|
 //! | refuses, or its socket file is missing | 2 % of the length of the outage, from 20 ms to one [`probe_interval`](crate::ExecutorBuilder::probe_interval) (250 ms) | costs it nothing |
 //! | is silent, not ready, read-only, or accepts and closes | 10 %, from 50 ms to one interval | |
-//! | is full | 25 %, from one interval to 4 (1 s), and to 16 (4 s) if the executor has a connection | probed only while a call waits that no connection of the executor's has served within 250 ms |
+//! | is full | 25 %, from one interval to 16 (4 s); half as much if the executor has no connection | probed only while a call waits that no connection of the executor's has served within 250 ms |
 //!
 //! Each wait is shorter than that by a random share of up to a half (full: three quarters), because the executors of a fleet lose
-//! their server at the same moment. So the end of an outage is noticed within one interval, of a full server within 4 or 16. A server
+//! their server at the same moment. So the end of an outage is noticed within one interval, of a full server within 16. A server
 //! that answers something and is slow to let a probe in is given 2 s before it is asked anew.
 //!
 //! **Slow start.** When the server is back, the connection of the probe serves the first call that waits. For 3 s from then on

@@ -123,7 +123,7 @@ impl ExecutorBuilder {
     ///
     /// While the server is down, one task probes and all other calls wait for its result. The time between two probes grows
     /// with the outage up to this one. A server that is full (1040) is probed while a call waits, at first at this interval and
-    /// later at up to 4 of them, or 16 if the executor has a connection.
+    /// later at up to 16 of them.
     pub fn probe_interval(mut self, interval: Duration) -> Self {
         self.keeping.outage.probe_interval = interval;
         self

@@ -125,8 +125,8 @@ const SLOW: Duration = Duration::from_secs(2);
 /// An outage that begins this soon after the last one continues it.
 const FLAPPING: Duration = Duration::from_secs(1);
 
-/// The longest wait for the next round: at most the probe interval. Where the server is full, 4 of them, and 16 if the executor
-/// has connections and wants another one.
+/// The longest wait for the next round: at most the probe interval. Where the server is full it grows to 16 of them, half as fast for
+/// an executor that has no connection at all.
 ///
 /// A refusal costs the server nothing. Anything else is a connection that it has to serve. Where it is full, each probe takes
 /// a place from somebody who has one to lose.
@@ -134,7 +134,7 @@ fn longest_pause(trouble: Trouble, interval: Duration, has_open: bool) -> Durati
     let share = |share, least: Duration| trouble.lasted.mul_f64(share).clamp(least.min(interval), interval);
     match trouble.why {
         Unavailable::Full => {
-            (trouble.lasted / 4).clamp(interval, interval.saturating_mul(if has_open { 16 } else { 4 }))
+            (trouble.lasted / if has_open { 4 } else { 8 }).clamp(interval, interval.saturating_mul(16))
         }
         Unavailable::Unreachable if trouble.is_refused => share(0.02, FIRST),
         Unavailable::Unreachable | Unavailable::Silent | Unavailable::NotReady | Unavailable::ReadOnly => {
@@ -405,7 +405,7 @@ mod tests {
             assert_eq!(waits, [[50; 2], [100; 2], [250; 2]], "{why:?}");
         }
         let full = [0, 1_000, 8_000, 60_000].map(|lasted| longest(Unavailable::Full, false, lasted));
-        assert_eq!(full, [[250, 250], [250, 250], [1_000, 2_000], [1_000, 4_000]]);
+        assert_eq!(full, [[250, 250], [250, 250], [1_000, 2_000], [4_000, 4_000]]);
         let short = Duration::from_millis(5);
         let trouble = Trouble { why: Unavailable::Silent, lasted: Duration::ZERO, is_refused: false };
         assert_eq!(longest_pause(trouble, short, true), short);
