@@ -126,7 +126,7 @@ impl Session {
     ///
     /// If the connection is lost and the session had state, the transaction is not run again: the state that it may
     /// depend on is gone.
-    pub fn transaction<'s, F, Fut, T, E>(&'s mut self, opts: TxOpts, work: F) -> Transaction<'s, F, T>
+    pub fn transaction<'s, F, Fut, T, E>(&'s mut self, opts: TxOpts, work: F) -> Transaction<'s, F, T, E>
     where
         F: FnMut(Tx) -> Fut + Send + 's,
         Fut: Future<Output = std::result::Result<T, E>> + Send + 's,

@@ -81,6 +81,8 @@ pub(crate) enum Stop<E> {
     Failed(Failed),
     /// The call ends with this error, which is nothing to be decided about.
     Ended(E),
+    /// It failed with an error of the caller's own, left nothing behind, and is to be done again for the caller's sake.
+    Again(E),
 }
 
 impl<'c> Call<'c> {
@@ -201,9 +203,24 @@ impl<'c> Call<'c> {
             match stop {
                 Stop::Failed(failed) => Box::pin(self.after(failed)).await?,
                 Stop::Ended(error) => return Err(error),
+                Stop::Again(error) => match self.until_again() {
+                    Some(delay) => tokio::time::sleep(delay).await,
+                    None => return Err(error),
+                },
             }
             now = Instant::now();
         }
+    }
+
+    /// How long to wait before work is done again that has left nothing behind; `None` if the policy ends the call.
+    fn until_again(&mut self) -> Option<Duration> {
+        let after = self.next_delay(Fault::RolledBack);
+        let goes_on = self.settings.retries && after < self.remaining();
+        goes_on.then(|| {
+            let (outcome, attempt) = (self.facts.outcome, self.facts.attempts);
+            self.shared.listeners.emit(&Event::RetryScheduled { after, outcome, attempt });
+            after
+        })
     }
 
     fn succeeded(&self) {

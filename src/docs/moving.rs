@@ -37,6 +37,109 @@
 //! `?` turns an [`Error`](crate::Error) into a `mysql_async::Error` and back, so that a function may keep its type. An answer of
 //! the server is the driver's `Error::Server` then; everything else is `Error::Other` with this crate's error inside.
 //!
+//! # What the compiler says
+//!
+//! A transaction's closure may run several times, and its future outlives the call of the closure. So:
+//!
+//! * **"type annotations needed"** (E0283): nothing says which error the closure returns. Name it where it ends.
+//!
+//! ```compile_fail,E0283
+//! # use mysql_retry::{Executor, TxOpts};
+//! # async fn f(exec: Executor) -> mysql_retry::Result<()> {
+//! exec.transaction(TxOpts::default(), |mut tx| async move {
+//!     tx.query_drop("DELETE FROM basket").await?;
+//!     Ok(())
+//! })
+//! .await?;
+//! # Ok(()) }
+//! ```
+//!
+//! ```
+//! # use mysql_retry::{Executor, TxOpts};
+//! # async fn f(exec: Executor) -> mysql_retry::Result<()> {
+//! exec.transaction(TxOpts::default(), |mut tx| async move {
+//!     tx.query_drop("DELETE FROM basket").await?;
+//!     Ok::<_, mysql_retry::Error>(())
+//! })
+//! .await?;
+//! # Ok(()) }
+//! ```
+//!
+//! * **"cannot move out of `names`, a captured variable in an `FnMut` closure"** (E0507): `async move` takes what the next run needs.
+//!   Borrow it first.
+//!
+//! ```compile_fail,E0507
+//! # use mysql_retry::{Executor, TxOpts};
+//! # async fn f(exec: Executor, names: Vec<String>) -> mysql_retry::Result<()> {
+//! exec.transaction(TxOpts::default(), |mut tx| async move {
+//!     for name in names.iter() {
+//!         tx.exec_drop("INSERT INTO item (name) VALUES (?)", (name,)).await?;
+//!     }
+//!     Ok::<_, mysql_retry::Error>(())
+//! })
+//! .await
+//! # }
+//! ```
+//!
+//! ```
+//! # use mysql_retry::{Executor, TxOpts};
+//! # async fn f(exec: Executor, names: Vec<String>) -> mysql_retry::Result<()> {
+//! let names = &names;
+//! exec.transaction(TxOpts::default(), |mut tx| async move {
+//!     for name in names.iter() {
+//!         tx.exec_drop("INSERT INTO item (name) VALUES (?)", (name,)).await?;
+//!     }
+//!     Ok::<_, mysql_retry::Error>(())
+//! })
+//! .await
+//! # }
+//! ```
+//!
+//! * **"captured variable cannot escape `FnMut` closure body"**: the closure changes something outside, which a rollback would not
+//!   undo. Return it.
+//!
+//! ```compile_fail
+//! # use mysql_retry::{Executor, TxOpts};
+//! # async fn f(exec: Executor) -> mysql_retry::Result<()> {
+//! let mut rows = 0;
+//! exec.transaction(TxOpts::default(), |mut tx| {
+//!     let rows = &mut rows;
+//!     async move {
+//!         *rows += tx.query_drop("DELETE FROM basket").await?.affected_rows();
+//!         Ok::<_, mysql_retry::Error>(())
+//!     }
+//! })
+//! .await
+//! # }
+//! ```
+//!
+//! ```
+//! # use mysql_retry::{Executor, TxOpts};
+//! # async fn f(exec: Executor) -> mysql_retry::Result<u64> {
+//! exec.transaction(TxOpts::default(), |mut tx| async move {
+//!     Ok::<_, mysql_retry::Error>(tx.query_drop("DELETE FROM basket").await?.affected_rows())
+//! })
+//! .await
+//! # }
+//! ```
+//!
+//! * **"expected `()`, found `Summary`"** (E0308): the `_drop` methods return what the statement has changed. Drop that, or call the
+//!   method of the trait, as code that is generic does.
+//!
+//! ```compile_fail,E0308
+//! # use mysql_retry::Executor;
+//! async fn empty(exec: &Executor) -> mysql_retry::Result<()> {
+//!     exec.query_drop("DELETE FROM basket").await
+//! }
+//! ```
+//!
+//! ```
+//! # use mysql_retry::Executor;
+//! async fn empty(exec: &Executor) -> mysql_retry::Result<()> {
+//!     exec.query_drop("DELETE FROM basket").await.map(drop)
+//! }
+//! ```
+//!
 //! # Item by item
 //!
 //! "The same": name, arguments and meaning are the driver's.

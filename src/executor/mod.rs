@@ -209,6 +209,9 @@ impl Executor {
     /// the error of a statement and returns `Ok`, its other statements are committed, unless the server rolled back the
     /// transaction with that error: then the closure is run again, or the error is returned.
     ///
+    /// It borrows what it uses: [what the compiler says](crate::docs::moving#what-the-compiler-says) if it does not. An error of the
+    /// program's own can ask for another run: [`run_again_if`](Transaction::run_again_if).
+    ///
     /// `Ok` means that all of the closure's work was committed, together. On a new connection a savepoint that is set where
     /// the transaction begins and released where it is committed shows that it is the same transaction. It costs no round
     /// trip, but the server executes two more statements. After 16 complete transactions on a connection, the server's
@@ -224,7 +227,7 @@ impl Executor {
     /// ([`Reason::TransactionEnded`](crate::Reason::TransactionEnded)): what came before may be committed. Changes to tables
     /// without transactions (MyISAM) cannot be rolled back: after a rollback that left some of them, the closure is not run
     /// again ([`Reason::NotRolledBack`](crate::Reason::NotRolledBack)).
-    pub fn transaction<'a, F, Fut, T, E>(&self, opts: TxOpts, work: F) -> Transaction<'a, F, T>
+    pub fn transaction<'a, F, Fut, T, E>(&self, opts: TxOpts, work: F) -> Transaction<'a, F, T, E>
     where
         F: FnMut(Tx) -> Fut + Send + 'a,
         Fut: Future<Output = std::result::Result<T, E>> + Send + 'a,

@@ -7,7 +7,7 @@ use mysql_async::{Row, TxOpts};
 use super::{
     Done,
     conclude::{Stopped, ask, send},
-    run::{RunEnd, finish},
+    run::{Again, RunEnd, finish, stop},
     tx::Tx,
 };
 use crate::{
@@ -30,6 +30,7 @@ pub(crate) async fn run_guarded<F, Fut, T, E, P>(
     work: F,
     guard: &Arc<Guard>,
     payload: Option<&P>,
+    again: Option<&Again<'_, E>>,
 ) -> Result<Done<T>, E>
 where
     F: FnMut(Tx) -> Fut + Send,
@@ -39,20 +40,21 @@ where
     P: Fn(&T) -> Vec<u8> + Sync + ?Sized,
 {
     let mut call = handle.transaction_call(Delivery::ExactlyOnce)?;
-    call.run_work(Guarded { handle, opts, work, guard, payload, values: Vec::new() }).await
+    call.run_work(Guarded { handle, opts, work, guard, payload, again, values: Vec::new() }).await
 }
 
-struct Guarded<'h, F, T, P: ?Sized> {
+struct Guarded<'h, F, T, E, P: ?Sized> {
     handle: &'h Handle,
     opts: &'h TxOpts,
     work: F,
     guard: &'h Arc<Guard>,
     payload: Option<&'h P>,
+    again: Option<&'h Again<'h, E>>,
     /// Those of the runs whose COMMIT had no reply.
     values: Vec<(u32, T)>,
 }
 
-impl<F, Fut, T, E, P> Work for Guarded<'_, F, T, P>
+impl<F, Fut, T, E, P> Work for Guarded<'_, F, T, E, P>
 where
     F: FnMut(Tx) -> Fut + Send,
     Fut: Future<Output = Result<T, E>> + Send,
@@ -79,7 +81,7 @@ where
     }
 }
 
-impl<F, Fut, T, E, P> Guarded<'_, F, T, P>
+impl<F, Fut, T, E, P> Guarded<'_, F, T, E, P>
 where
     F: FnMut(Tx) -> Fut + Send,
     Fut: Future<Output = Result<T, E>> + Send,
@@ -107,8 +109,9 @@ where
         match finish(call, &slot, result, Some(claim), stored).await {
             RunEnd::Returned(Ok(value)) => Ok(Done::Now(value)),
             // the closure's own error would say that nothing was done
-            RunEnd::Returned(Err(_)) if in_doubt => Err(Stop::Ended(call.left_in_doubt().into())),
+            RunEnd::Returned(Err(_)) | RunEnd::Undone(_) if in_doubt => Err(Stop::Ended(call.left_in_doubt().into())),
             RunEnd::Returned(Err(own)) => Err(Stop::Ended(own)),
+            RunEnd::Undone(own) => Err(stop(own, self.again)),
             RunEnd::Failed(failed, value) => {
                 if failed.is_in_doubt() {
                     self.values.extend(value.map(|value| (call.attempts(), value)));

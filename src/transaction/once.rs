@@ -9,7 +9,7 @@ use std::{
 
 use mysql_async::{Params, TxOpts};
 
-use super::{Tx, guarded::run_guarded};
+use super::{Again, Tx, guarded::run_guarded};
 use crate::{
     error::Error,
     guard::Guard,
@@ -50,20 +50,21 @@ impl<T> Done<T> {
 /// A guarded transaction that is about to be run, made by
 /// [`Transaction::exactly_once`](crate::Transaction::exactly_once). It runs when it is awaited.
 #[must_use = "a transaction does nothing unless it is awaited"]
-pub struct ExactlyOnce<'a, F, T> {
+pub struct ExactlyOnce<'a, F, T, E> {
     handle: Handle,
     opts: TxOpts,
     work: F,
     token: Token,
     payload: Option<Payload<'a, T>>,
+    again: Option<Box<Again<'a, E>>>,
 }
 
 /// Makes of a value what is stored for later callers.
 type Payload<'a, T> = Box<dyn Fn(&T) -> Vec<u8> + Send + Sync + 'a>;
 
-impl<'a, F, T> ExactlyOnce<'a, F, T> {
-    pub(crate) fn new(handle: Handle, opts: TxOpts, work: F, token: Token) -> Self {
-        ExactlyOnce { handle, opts, work, token, payload: None }
+impl<'a, F, T, E> ExactlyOnce<'a, F, T, E> {
+    pub(crate) fn new(handle: Handle, opts: TxOpts, work: F, token: Token, again: Option<Box<Again<'a, E>>>) -> Self {
+        ExactlyOnce { handle, opts, work, token, payload: None, again }
     }
 
     /// Stores something with the token, at most 4096 bytes, which later callers with the same token get.
@@ -73,7 +74,7 @@ impl<'a, F, T> ExactlyOnce<'a, F, T> {
     }
 }
 
-impl<'a, F, Fut, T, E> IntoFuture for ExactlyOnce<'a, F, T>
+impl<'a, F, Fut, T, E> IntoFuture for ExactlyOnce<'a, F, T, E>
 where
     F: FnMut(Tx) -> Fut + Send + 'a,
     Fut: Future<Output = Result<T, E>> + Send + 'a,
@@ -84,15 +85,15 @@ where
     type IntoFuture = Pin<Box<dyn Future<Output = Result<Done<T>, E>> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let ExactlyOnce { handle, opts, work, token, payload } = self;
+        let ExactlyOnce { handle, opts, work, token, payload, again } = self;
         Box::pin(async move {
             let guard = Arc::new(Guard::new(token)?);
-            run_guarded(&handle, &opts, work, &guard, payload.as_deref()).await
+            run_guarded(&handle, &opts, work, &guard, payload.as_deref(), again.as_deref()).await
         })
     }
 }
 
-impl<F, T> fmt::Debug for ExactlyOnce<'_, F, T> {
+impl<F, T, E> fmt::Debug for ExactlyOnce<'_, F, T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExactlyOnce").field("handle", &self.handle).field("token", &self.token).finish_non_exhaustive()
     }
@@ -128,6 +129,6 @@ async fn guarded(
         let (sql, params) = (sql.to_vec(), params.clone());
         async move { tx.run(sql, params).await }
     };
-    let done = ExactlyOnce::new(handle.clone(), TxOpts::default(), work, token.clone()).await?;
+    let done = ExactlyOnce::new(handle.clone(), TxOpts::default(), work, token.clone(), None).await?;
     Ok(done.now().unwrap_or_else(Summary::done_before))
 }

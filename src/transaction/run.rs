@@ -21,7 +21,12 @@ use crate::{
 };
 
 /// Runs a transaction until it is committed, or certainly will not be.
-pub(super) async fn run<F, Fut, T, E>(handle: Handle, opts: TxOpts, work: F) -> Result<T, E>
+pub(super) async fn run<F, Fut, T, E>(
+    handle: Handle,
+    opts: TxOpts,
+    work: F,
+    again: Option<Box<Again<'_, E>>>,
+) -> Result<T, E>
 where
     F: FnMut(Tx) -> Fut + Send,
     Fut: Future<Output = Result<T, E>> + Send,
@@ -29,16 +34,17 @@ where
     E: From<Error> + Send,
 {
     let mut call = handle.transaction_call(Delivery::AtMostOnce)?;
-    call.run_work(Unguarded { handle: &handle, opts, work }).await
+    call.run_work(Unguarded { handle: &handle, opts, work, again: again.as_deref() }).await
 }
 
-struct Unguarded<'h, F> {
+struct Unguarded<'h, F, E> {
     handle: &'h Handle,
     opts: TxOpts,
     work: F,
+    again: Option<&'h Again<'h, E>>,
 }
 
-impl<F, Fut, T, E> Work for Unguarded<'_, F>
+impl<F, Fut, T, E> Work for Unguarded<'_, F, E>
 where
     F: FnMut(Tx) -> Fut + Send,
     Fut: Future<Output = Result<T, E>> + Send,
@@ -57,15 +63,26 @@ where
         let result = (self.work)(Tx::new(self.handle, &slot, call.attempts(), None)).await;
         match finish(call, &slot, result, None, |_| Ok(None)).await {
             RunEnd::Returned(result) => result.map_err(Stop::Ended),
+            RunEnd::Undone(own) => Err(stop(own, self.again)),
             RunEnd::Failed(failed, _) => Err(Stop::Failed(failed)),
         }
     }
+}
+
+/// Whether the closure is to be run again after this error of its own.
+pub(super) type Again<'a, E> = dyn Fn(&E) -> bool + Send + Sync + 'a;
+
+/// What follows an error of the closure's own, after which nothing of its work is left.
+pub(super) fn stop<E>(own: E, again: Option<&Again<'_, E>>) -> Stop<E> {
+    if again.is_some_and(|again| again(&own)) { Stop::Again(own) } else { Stop::Ended(own) }
 }
 
 /// How one run of a transaction ended.
 pub(super) enum RunEnd<T, E> {
     /// With what the closure returned; nothing is left to do.
     Returned(Result<T, E>),
+    /// With an error of the closure's own, and all of its work was rolled back.
+    Undone(E),
     /// It failed, and may have to be run again. The value is that of a run whose COMMIT failed.
     Failed(Failed, Option<T>),
 }
@@ -130,7 +147,12 @@ pub(super) async fn finish<T, E: From<Error>>(
     let undone = roll_back(call, &mut lease, doubtful).await;
     let spoils = matches!(undone, Undone::NotAll | Undone::Another) && (trouble.is_some() || undone == Undone::Another);
     give_back(call, lease, undone, left, claim.filter(|_| spoils)).await;
-    let Some(trouble) = trouble else { return RunEnd::Returned(result) };
+    let Some(trouble) = trouble else {
+        return match result {
+            Err(own) if undone == Undone::All => RunEnd::Undone(own),
+            result => RunEnd::Returned(result),
+        };
+    };
     let (doubtful, obstacle) = match undone {
         Undone::All => (false, trouble.obstacle),
         Undone::NotAll => (true, Some(Obstacle::NotRolledBack)),

@@ -1,3 +1,4 @@
+mod again;
 mod closure;
 mod commit;
 mod commit_answers;
