@@ -190,6 +190,14 @@ impl Shared {
         target.has_idle() || self.lane.has(index)
     }
 
+    /// How many connections to the current target there are, also those that are being made or closed, and how many of them are in
+    /// use.
+    pub(crate) fn usage(&self) -> (usize, usize) {
+        let (index, target) = self.current();
+        let open = target.open();
+        (open, open.saturating_sub(target.idle() + self.lane.count(index)))
+    }
+
     /// What is known of the connections of a target.
     pub(crate) fn records(&self, place: Place) -> &Records {
         &self.targets[place.target].records

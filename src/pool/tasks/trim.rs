@@ -68,13 +68,6 @@ impl Shared {
         Some(Lease::new(conn?, self, index))
     }
 
-    /// How many connections to the current target there are, and how many of them are in use.
-    pub(crate) fn usage(&self) -> (usize, usize) {
-        let (index, target) = self.current();
-        let open = target.open();
-        (open, open.saturating_sub(target.idle() + self.lane.count(index)))
-    }
-
     /// As many connections are kept where the server has room.
     fn minimum(&self) -> usize {
         let target = self.current().1;

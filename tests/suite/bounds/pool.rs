@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, future::join_all};
 use mysql_retry::{Annotate as _, Executor, Outcome, RetryPolicy, Tx, TxOpts};
-use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, When, in_time, ms, pool_of};
+use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, When, in_time, ms, pool_of, until, until_counters};
 
 use crate::support::{connection_id, connection_ids, every, executor_of_one, shared};
 
@@ -132,6 +132,31 @@ async fn a_pool_whose_connections_all_went_dark_recovers_once_new_ones_work() {
         proxy.clear_rules();
         exec.close().await.expect("closed");
     }
+}
+
+#[tokio::test]
+async fn the_gauges_show_what_is_open_and_what_idles_and_whether_the_server_is_up() {
+    let proxy = Proxy::start(shared().await).await;
+    let exec = Executor::new(pool_of(4, proxy.opts())).expect("good options");
+    assert!(exec.is_up());
+    assert_eq!((exec.counters().connections, exec.counters().idle), (0, 0));
+    connection_ids(&exec, 3).await;
+    until_counters(&exec, |it| (it.connections, it.idle) == (3, 3)).await;
+    let borrowed = exec.connection().await.expect("a connection");
+    until_counters(&exec, |it| it.connections - it.idle == 1).await;
+    drop(borrowed);
+
+    proxy.refuse(true).await;
+    proxy.cut_all(Fault::Fin).await;
+    let mut waits = std::pin::pin!(exec.query_drop("DO 0"));
+    until(|| {
+        assert!(waits.as_mut().now_or_never().is_none(), "nobody is there");
+        !exec.is_up()
+    })
+    .await;
+    proxy.refuse(false).await;
+    in_time(waits).await.expect("it is back");
+    assert!(exec.is_up());
 }
 
 #[tokio::test]
