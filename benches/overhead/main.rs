@@ -25,6 +25,7 @@ mod bulk;
 mod calls;
 mod counts;
 mod instructions;
+mod latency;
 mod throughput;
 
 use counts::Counts;
@@ -53,8 +54,9 @@ fn main() -> ExitCode {
     // as a program has it
     let multi = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let rows = multi.block_on(throughput::measure(&server));
+    let latencies = multi.block_on(latency::measure(&server));
     let bulk = multi.block_on(bulk::measure(&server));
-    report(&counts, &rows, &bulk);
+    report(&counts, &rows, &latencies, &bulk);
     ExitCode::SUCCESS
 }
 
@@ -72,7 +74,7 @@ fn pool_and_executor(opts: OptsBuilder, connections: usize) -> (Pool, Executor) 
     (Pool::new(opts.clone()), Executor::new(opts).expect("good options"))
 }
 
-fn report(counts: &Counts, rows: &[Row], bulk: &[bulk::Row]) {
+fn report(counts: &Counts, rows: &[Row], latencies: &[latency::Row], bulk: &[bulk::Row]) {
     println!();
     line(["calls per second", "bare pool", "default pool", "held Conn", "executor", "executor / held"]);
     for row in rows {
@@ -84,6 +86,10 @@ fn report(counts: &Counts, rows: &[Row], bulk: &[bulk::Row]) {
             &format!("{:.0}", row.executor),
             &format!("{:.3}", row.ratio),
         ]);
+    }
+    println!("\n{:<40}{:>17}", "waits", "time / bare pool");
+    for row in latencies {
+        println!("{:<40}{:>17.3}", row.name, row.ratio);
     }
     println!("\n{:<28}{:>17}", "many rows", "time / driver's");
     for row in bulk {
