@@ -26,6 +26,8 @@ const LENGTH_WHERE_FULL: Duration = Duration::from_secs(10);
 /// The bounds of the time for which a call waits for the connection of another one. In the shorter one the executors of a fleet
 /// have found out that the server is back.
 const PATIENCE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
+/// How often a call looks whether the pool takes another connection.
+const AGAIN: Duration = Duration::from_millis(20);
 /// How often that time a call waits while connections are returned to others.
 const ROUNDS: u32 = 4;
 
@@ -157,7 +159,8 @@ impl SlowStart {
                     self.is_on.store(false, Relaxed);
                     return Turn::Free;
                 };
-                let may_open = state.opening < state.allowed && has_room();
+                let has_room = has_room();
+                let may_open = state.opening < state.allowed && has_room;
                 let patient = state.patient_until(since);
                 if may_open && now >= patient {
                     state.opening += 1;
@@ -166,7 +169,12 @@ impl SlowStart {
                 if now >= deadline {
                     return Turn::Late;
                 }
-                let next = if may_open { patient } else { end };
+                let next = match (may_open, has_room) {
+                    (true, _) => patient,
+                    (false, true) => end,
+                    // nobody tells when the driver's pool has closed a connection
+                    (false, false) => now + AGAIN,
+                };
                 next.min(end).min(deadline)
             };
             let is_told = timeout_at(until.into(), changed).await.is_ok();
@@ -231,5 +239,26 @@ impl<'a> Queued<'a> {
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_sees_by_itself_that_the_pool_takes_another_connection() {
+        let start = SlowStart::default();
+        start.note_crowd();
+        let looks = Cell::new(0);
+        let has_room = || {
+            looks.set(looks.get() + 1);
+            looks.get() > 3
+        };
+        let (now, long) = (Instant::now(), Duration::from_secs(60));
+        let turn = tokio::time::timeout(long / 2, start.turn(now, now + long, || false, has_room)).await;
+        assert!(matches!(turn, Ok(Turn::Open(_))) && now.elapsed() < LENGTH_WHERE_FULL, "after {:?}", now.elapsed());
     }
 }
