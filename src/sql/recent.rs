@@ -56,11 +56,14 @@ fn reading(places: &mut Vec<Place>, sql: &[u8]) -> Reading {
 /// Spreads texts well enough; the text itself is compared.
 fn hash(sql: &[u8]) -> u64 {
     let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let (words, rest) = sql.as_chunks::<8>();
-    let hash = words.iter().fold(sql.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    mix(hash, u64::from_le_bytes(last))
+    let word = |bytes: &[u8]| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        u64::from_le_bytes(word)
+    };
+    let words = sql.chunks_exact(8);
+    let last = word(words.remainder());
+    mix(words.fold(sql.len() as u64, |hash, bytes| mix(hash, word(bytes))), last)
 }
 
 #[cfg(test)]
