@@ -52,7 +52,7 @@ async fn it_is_run_until_it_succeeds_and_what_failed_leaves_nothing() {
 async fn the_policy_ends_it_with_the_program_s_own_error() {
     let server = shared().await;
     let ledger = Ledger::new(server).await;
-    let patient = every(ms(50)).deadline(ms(400)).build().expect("valid");
+    let patient = every(ms(200)).deadline(ms(4_000)).build().expect("valid");
     for (policy, again) in [(patient, true), (RetryPolicy::none(), false)] {
         let exec = executor(server).with_policy(&policy);
         let runs = AtomicU32::new(0);
