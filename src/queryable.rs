@@ -18,8 +18,8 @@ use crate::{
     transaction::Tx,
 };
 
-/// What has the statement methods: [`Executor`], `&Executor`, [`Session`], [`OpenTransaction`], [`Tx`]. For code that is generic over them, as the
-/// driver's `Queryable` is for code that is generic over its connections.
+/// What has the statement methods: [`Executor`], `&Executor`, [`Session`], [`OpenTransaction`], [`Tx`]. For code that is generic
+/// over them, as the driver's `Queryable` is for code that is generic over its connections.
 ///
 /// ```
 /// use mysql_retry::{Executor, Result, TxOpts, prelude::*};

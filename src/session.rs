@@ -4,10 +4,6 @@ use std::{fmt, sync::Arc};
 
 use mysql_async::TxOpts;
 
-mod open_transaction;
-
-pub use open_transaction::OpenTransaction;
-
 use crate::{
     error::{Error, Result},
     handle::Handle,
@@ -20,6 +16,10 @@ use crate::{
     summary::Summary,
     transaction::{self, Transaction, Tx},
 };
+
+mod open_transaction;
+
+pub use open_transaction::OpenTransaction;
 
 /// One pinned connection, made by [`Executor::session`](crate::Executor::session): for programs that hold a
 /// `mysql_async::Conn`.

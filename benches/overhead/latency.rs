@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use mysql_async::{Pool, prelude::Queryable as _};
+use mysql_async::Pool;
 use mysql_retry::{Executor, mysql_async};
 use mysql_retry_fixture::{Server, median};
 
@@ -31,20 +31,18 @@ pub async fn measure(server: &Server) -> Vec<Row> {
     let (pool, exec) = pool_and_executor(server.opts(), CONNECTIONS);
     let (mut of_crowd, mut of_session) = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
-        let (crowd, session);
+        let (theirs, ours);
         if round % 2 == 0 {
-            let theirs = (slow(&pool).await, with_pool(&pool).await);
-            let ours = (slow(&exec).await, with_session(&exec).await);
-            (crowd, session) = (ours.0 / theirs.0, ours.1 / theirs.1);
+            theirs = (slow(&pool).await, one_by_one(&pool).await);
+            ours = (slow(&exec).await, sessions(&exec).await);
         } else {
-            let ours = (slow(&exec).await, with_session(&exec).await);
-            let theirs = (slow(&pool).await, with_pool(&pool).await);
-            (crowd, session) = (ours.0 / theirs.0, ours.1 / theirs.1);
+            ours = (slow(&exec).await, sessions(&exec).await);
+            theirs = (slow(&pool).await, one_by_one(&pool).await);
         }
         // the first one warms up
         if round > 0 {
-            of_crowd.push(crowd);
-            of_session.push(session);
+            of_crowd.push(ours.0 / theirs.0);
+            of_session.push(ours.1 / theirs.1);
         }
     }
     vec![
@@ -77,17 +75,14 @@ async fn slow<C: Caller + Clone>(caller: &C) -> f64 {
     times[times.len() * 99 / 100].as_secs_f64()
 }
 
-async fn with_pool(pool: &Pool) -> f64 {
+/// Each call has a connection of the pool.
+async fn one_by_one(pool: &Pool) -> f64 {
     let start = Instant::now();
-    for _ in 0..SESSIONS {
-        let mut conn = pool.get_conn().await.expect("a connection");
-        let value: Option<String> = conn.query_first(TEXT).await.expect("a reply");
-        assert!(value.is_some(), "the row is there");
-    }
+    repeat(&mut pool.clone(), Call::Query, SESSIONS).await;
     start.elapsed().as_secs_f64()
 }
 
-async fn with_session(exec: &Executor) -> f64 {
+async fn sessions(exec: &Executor) -> f64 {
     let start = Instant::now();
     for _ in 0..SESSIONS {
         let mut conn = exec.get_conn().await.expect("a connection");

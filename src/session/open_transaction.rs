@@ -118,7 +118,8 @@ impl<'s> OpenTransaction<'s> {
 
     pub(crate) async fn statements(&self, statement: &impl AsStatement) -> Result<&Handle> {
         let session = self.session.look();
-        match Effect::of(sql::read(&statement.text())) {
+        let effect = Effect::of(sql::read(&statement.text()));
+        match effect {
             Effect::Begins(_) | Effect::Commits(_) | Effect::RollsBack => Err(refused(
                 "the transaction is ended by `commit()` or `rollback()`, and no other one begins in it: use SAVEPOINT for a \
                  part of it",
@@ -131,7 +132,10 @@ impl<'s> OpenTransaction<'s> {
                     None if !session.slot.is_in_transaction() => {
                         Err(refused("a statement before has committed the transaction, as DDL does, or ended it"))
                     }
-                    None => session.statements(statement).await,
+                    None => {
+                        session.slot.announce(effect);
+                        Ok(&session.handle)
+                    }
                 }
             }
         }

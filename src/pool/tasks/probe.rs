@@ -75,7 +75,6 @@ enum Found {
 }
 
 struct Prober {
-    interval: Duration,
     accept_read_only: bool,
     current: usize,
     /// The error of a login that the user's classification calls a loss: it is tried again.
@@ -153,7 +152,6 @@ impl Prober {
     fn new(shared: &Shared) -> Self {
         let tuning = shared.outage.tuning;
         Prober {
-            interval: tuning.probe_interval,
             accept_read_only: tuning.accept_read_only,
             current: shared.outage.current(),
             patient_with: None,
@@ -179,7 +177,8 @@ impl Prober {
             return Some(pause(&shared, trouble).saturating_sub(since));
         }
         let again = outage.take_failed() || outage.since_last().is_some_and(|since| since < FLAPPING);
-        let longest = if again { self.interval } else { FIRST.min(self.interval) };
+        let interval = outage.tuning.probe_interval;
+        let longest = if again { interval } else { FIRST.min(interval) };
         Some(longest.mul_f64(random::share()))
     }
 
@@ -360,7 +359,6 @@ mod tests {
     fn prober(targets: usize, current: usize, accept_read_only: bool) -> Prober {
         let asked = |number| Asked { address: format!("db{number}"), is_awaited: true, ..Asked::default() };
         Prober {
-            interval: Duration::from_millis(250),
             accept_read_only,
             current,
             patient_with: None,

@@ -217,20 +217,9 @@ async fn ask<T: FromRow + Send + 'static>(shared: &Arc<Shared>, question: &str) 
     lease.sending();
     let answer = timeout(ANSWER, lease.conn().query_first::<mysql_async::Row, _>(question)).await.ok()?;
     lease.answered();
-    match answer {
-        Ok(row) => {
-            lease.end(End::Unused);
-            mysql_async::from_row_opt(row?).ok()
-        }
-        Err(mysql_async::Error::Server(_)) => {
-            lease.end(End::Unused);
-            None
-        }
-        Err(_) => {
-            lease.end(End::Broken);
-            None
-        }
-    }
+    let is_usable = matches!(answer, Ok(_) | Err(mysql_async::Error::Server(_)));
+    lease.end(if is_usable { End::Unused } else { End::Broken });
+    mysql_async::from_row_opt(answer.ok()??).ok()
 }
 
 #[cfg(test)]
