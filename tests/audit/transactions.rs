@@ -72,7 +72,7 @@ fn on_form(trouble: Trouble, number: u32) -> Option<Rule> {
 }
 
 fn on_commit() -> Rule {
-    Rule::new(When::text("COMMIT"), Place::AfterRequestWhenAnswered, Fault::Fin)
+    Rule::reply_lost(When::text("COMMIT"))
 }
 
 /// The executor is one for all cases of a form.

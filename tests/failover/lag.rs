@@ -109,7 +109,7 @@ async fn a_rerun_at_a_replica_that_lags_does_not_say_that_nothing_was_done_at_th
         .build_targets([pair.as_app(proxy.opts()), pair.opts(1)])
         .expect("good options");
     lagging(&exec, &pair).await;
-    proxy.rule(Rule::new(When::text("COMMIT"), Place::AfterRequestWhenAnswered, Fault::AcceptAndClose));
+    proxy.rule(Rule::new(When::text("COMMIT"), Place::LastResult, Fault::AcceptAndClose));
     let error = fail_to_pay_again(&pair, &exec).await;
     assert_eq!((error.outcome(), error.reason()), (Outcome::Unknown, Reason::CommitLost), "{error}");
     assert_eq!((exec.counters().moves, exec.counters().unfenced), (1, 0), "{:?}", events.recorded());
@@ -124,7 +124,7 @@ async fn a_rerun_that_is_refused_at_the_old_primary_does_not_say_elsewhere_that_
     let exec = builder(&events).build_targets([pair.as_app(proxy.opts()), pair.opts(1)]).expect("good options");
     lagging(&exec, &pair).await;
     let begins = || Rule::new(When::text("START TRANSACTION"), Place::Request(0), Fault::Silence);
-    proxy.rules([Rule::new(When::text("COMMIT"), Place::AfterRequestWhenAnswered, Fault::Fin), begins().skip(1)]);
+    proxy.rules([Rule::reply_lost(When::text("COMMIT")), begins().skip(1)]);
     let demotes = async {
         proxy.wait_fired(2).await;
         pair.demote(0).await;
