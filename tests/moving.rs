@@ -65,8 +65,12 @@ fn methods_of(text: &str, beginning: &str) -> Vec<String> {
 
 /// The folder of the driver's sources.
 fn driver() -> PathBuf {
+    let version = Command::new("rustc").arg("-vV").output().expect("rustc");
+    let version = String::from_utf8_lossy(&version.stdout);
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("a platform");
+    // what other platforms need was never fetched
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--locked", "--offline", "--manifest-path"])
+        .args(["metadata", "--format-version=1", "--locked", "--offline", "--filter-platform", host, "--manifest-path"])
         .arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
         .output()
         .expect("cargo");
