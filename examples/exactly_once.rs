@@ -11,8 +11,8 @@ use mysql_retry_fixture::{Fault, Place, Proxy, Rule, Server, When};
 
 async fn place_order(exec: &Executor) -> Result<Done<u64>, Error> {
     exec.transaction(TxOpts::default(), |mut tx| async move {
-        let placed = tx.exec_drop("INSERT INTO placed (item) VALUES (?)", ("a lamp",)).await?;
-        Ok(placed.last_insert_id().unwrap_or_default())
+        tx.exec_drop("INSERT INTO placed (item) VALUES (?)", ("a lamp",)).await?;
+        Ok(tx.last_insert_id().unwrap_or_default())
     })
     // The customer's browser made the key, and sends it again with the same order.
     .exactly_once("order 4711")

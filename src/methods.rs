@@ -1,12 +1,15 @@
-//! The statement methods, as the driver's `Queryable` has them: the same for executor, session and transaction.
+//! The statement methods, as the driver's `Queryable` has them, the same for executor, session and transaction; and what a connection
+//! tells after a statement.
 
 /// Implements the statement methods for a type. `[&self]` or `[&mut self]` is their receiver. The expression is a reference
 /// to the handle that runs the statement, and may refuse it. `$droppable` are the statements that `query_drop` and `exec_drop`
-/// take, and the functions behind it run them.
+/// take, and the functions behind it run them; `$told` makes of their summary what is returned, and `$tells` says where the caller
+/// finds what the statement has changed.
 macro_rules! statement_methods {
     (
         $owner:ty, [$($receiver:tt)*], |$self:ident, $statement:ident| $handle:expr,
         $droppable:path, $query_drop:path, $exec_drop:path,
+        $dropped:ty, $told:path, $tells:literal,
         $stream:ty, $wrap:path
     ) => {
         /// Statements as text.
@@ -63,13 +66,13 @@ macro_rules! statement_methods {
                 Ok(rows.into_iter().fold(init, f))
             }
 
-            /// Runs a statement and drops its rows. The [`Summary`](crate::Summary) has the number of affected rows and the
-            /// like.
-            pub async fn query_drop<Q>($($receiver)*, $statement: Q) -> $crate::Result<$crate::Summary>
+            /// Runs a statement and drops its rows.
+            #[doc = $tells]
+            pub async fn query_drop<Q>($($receiver)*, $statement: Q) -> $crate::Result<$dropped>
             where
                 Q: $droppable,
             {
-                $query_drop($handle, $statement).await
+                $query_drop($handle, $statement).await.map($told)
             }
 
             /// Runs a statement and returns all that it returned, as the driver's method of that name: columns, rows, affected
@@ -162,14 +165,14 @@ macro_rules! statement_methods {
                 Ok(rows.into_iter().fold(init, f))
             }
 
-            /// Prepares and executes a statement, and drops its rows. The [`Summary`](crate::Summary) has the number of
-            /// affected rows and the like.
-            pub async fn exec_drop<S, P>($($receiver)*, $statement: S, params: P) -> $crate::Result<$crate::Summary>
+            /// Prepares and executes a statement, and drops its rows.
+            #[doc = $tells]
+            pub async fn exec_drop<S, P>($($receiver)*, $statement: S, params: P) -> $crate::Result<$dropped>
             where
                 S: $droppable,
                 P: Into<mysql_async::Params> + Send,
             {
-                $exec_drop($handle, $statement, params.into()).await
+                $exec_drop($handle, $statement, params.into()).await.map($told)
             }
 
             /// Prepares and executes a statement, and returns all that it returned, as the driver's method of that name.
@@ -219,4 +222,40 @@ macro_rules! statement_methods {
     };
 }
 
+/// Implements, for what keeps one connection, what the driver's connection tells after a statement. The expression is the slot of the
+/// connection.
+macro_rules! answer_methods {
+    ($owner:ty, |$self:ident| $slot:expr) => {
+        /// What the last statement has told.
+        impl $owner {
+            /// The number of rows that the last statement has changed, deleted or inserted, as the driver's method of that name; 0
+            /// if it failed.
+            pub fn affected_rows(&$self) -> u64 {
+                ($slot).summary().affected_rows()
+            }
+
+            /// The value that an `AUTO_INCREMENT` column got in the last statement, as the driver's method of that name.
+            pub fn last_insert_id(&$self) -> Option<u64> {
+                ($slot).summary().last_insert_id()
+            }
+
+            /// The number of warnings of the last statement.
+            pub fn get_warnings(&$self) -> u16 {
+                ($slot).summary().warnings()
+            }
+
+            /// The server's information about the last statement; often empty.
+            pub fn info(&$self) -> String {
+                ($slot).summary().info().to_owned()
+            }
+
+            /// The server's id of the connection; `None` after a loss.
+            pub fn id(&$self) -> Option<u32> {
+                ($slot).connection_id()
+            }
+        }
+    };
+}
+
+pub(crate) use answer_methods;
 pub(crate) use statement_methods;

@@ -7,13 +7,12 @@ use mysql_async::TxOpts;
 use crate::{
     error::{Error, Result},
     handle::Handle,
-    methods::statement_methods,
+    methods::{answer_methods, statement_methods},
     policy::RetryPolicy,
     pool::{End, Slot},
     sql::{self, Effect, StateKind, StateKinds},
     statement::AsStatement,
     stream::SessionStream,
-    summary::Summary,
     transaction::{self, Transaction, Tx},
 };
 
@@ -98,7 +97,7 @@ impl Session {
     /// # async fn f(exec: mysql_retry::Executor) -> mysql_retry::Result<()> {
     /// let mut session = exec.session().await?;
     /// session.query_drop("SET @tenant = 7").await?;
-    /// session.on_reconnect(|mut session| async move { session.query_drop("SET @tenant = 7").await.map(drop) });
+    /// session.on_reconnect(|mut session| async move { session.query_drop("SET @tenant = 7").await });
     /// # Ok(()) }
     /// ```
     ///
@@ -148,36 +147,10 @@ impl Session {
         self.slot.state().kinds()
     }
 
-    /// The server's id of the connection; `None` after a loss, until the next statement has another one.
-    pub fn id(&self) -> Option<u32> {
-        self.slot.connection_id()
-    }
-
-    /// The number of rows that the last statement of this session has changed, deleted or inserted, as the driver's method of
-    /// that name; 0 if it failed.
-    pub fn affected_rows(&self) -> u64 {
-        self.summary().affected_rows()
-    }
-
-    /// The value that an `AUTO_INCREMENT` column got in the last statement of this session, as the driver's method of that
-    /// name.
-    pub fn last_insert_id(&self) -> Option<u64> {
-        self.summary().last_insert_id()
-    }
-
-    /// The number of warnings of the last statement of this session.
-    pub fn get_warnings(&self) -> u16 {
-        self.summary().warnings()
-    }
-
-    /// The server's information about the last statement of this session; often empty.
-    pub fn info(&self) -> String {
-        self.summary().info().to_owned()
-    }
-
-    /// Of the last statement, never of another caller's on the same connection.
-    fn summary(&self) -> Summary {
-        self.slot.with_answer(|lease| Summary::of(lease.connection())).unwrap_or_default()
+    /// Whether another call with the same token had executed the last statement, so that this one did not: for one that was
+    /// [guarded](crate::Annotate::exactly_once).
+    pub fn was_done_before(&self) -> bool {
+        self.slot.summary().was_done_before()
     }
 
     /// Pings the server.
@@ -202,9 +175,14 @@ statement_methods!(
     AsStatement,
     transaction::query_drop,
     transaction::exec_drop,
+    (),
+    drop,
+    "[`affected_rows`](Self::affected_rows) and the like tell what it has changed.",
     SessionStream<'_, T>,
     SessionStream::new
 );
+
+answer_methods!(Session, |self| self.slot);
 
 impl Drop for Session {
     fn drop(&mut self) {

@@ -94,20 +94,14 @@ impl Contestants {
             Way::Transaction => {
                 let done: Result<(), Error> = self
                     .executor
-                    .transaction(
-                        TxOpts::default(),
-                        |mut tx| async move { tx.exec_drop(INSERT, (100,)).await.map(drop) },
-                    )
+                    .transaction(TxOpts::default(), |mut tx| async move { tx.exec_drop(INSERT, (100,)).await })
                     .await;
                 done.expect("committed");
             }
             Way::Guarded => {
                 let done: Result<Done<()>, Error> = self
                     .executor
-                    .transaction(
-                        TxOpts::default(),
-                        |mut tx| async move { tx.exec_drop(INSERT, (100,)).await.map(drop) },
-                    )
+                    .transaction(TxOpts::default(), |mut tx| async move { tx.exec_drop(INSERT, (100,)).await })
                     .exactly_once(self.tokens.fetch_add(1, Relaxed))
                     .await;
                 assert!(done.expect("committed").is_now(), "the token is new");

@@ -40,6 +40,8 @@
 //! `?` turns an [`Error`](crate::Error) into a `mysql_async::Error` and back, so that a function may keep its type. An answer of
 //! the server is the driver's `Error::Server` then; everything else is `Error::Other` with this crate's error inside.
 //!
+//! Code that is generic over the driver's `AsQuery` or `StatementLike` takes [`Unguarded`](crate::Unguarded) instead.
+//!
 //! # What the compiler says
 //!
 //! A transaction's closure may run several times, and its future outlives the call of the closure. So:
@@ -108,7 +110,8 @@
 //! exec.transaction(TxOpts::default(), |mut tx| {
 //!     let rows = &mut rows;
 //!     async move {
-//!         *rows += tx.query_drop("DELETE FROM basket").await?.affected_rows();
+//!         tx.query_drop("DELETE FROM basket").await?;
+//!         *rows += tx.affected_rows();
 //!         Ok::<_, mysql_retry::Error>(())
 //!     }
 //! })
@@ -120,14 +123,16 @@
 //! # use mysql_retry::{Executor, TxOpts};
 //! # async fn f(exec: Executor) -> mysql_retry::Result<u64> {
 //! exec.transaction(TxOpts::default(), |mut tx| async move {
-//!     Ok::<_, mysql_retry::Error>(tx.query_drop("DELETE FROM basket").await?.affected_rows())
+//!     tx.query_drop("DELETE FROM basket").await?;
+//!     Ok::<_, mysql_retry::Error>(tx.affected_rows())
 //! })
 //! .await
 //! # }
 //! ```
 //!
-//! * **"expected `()`, found `Summary`"** (E0308): the `_drop` methods return what the statement has changed. Drop that, or call the
-//!   method of the trait, as code that is generic does.
+//! * **"expected `()`, found `Summary`"** (E0308): an executor's `_drop` methods return what the statement has changed, because its next
+//!   statement may run on another connection, which could not be asked. Drop that, or call the method of the trait, as code that is
+//!   generic does. A session's and a transaction's return `()`.
 //!
 //! ```compile_fail,E0308
 //! # use mysql_retry::Executor;
@@ -157,7 +162,7 @@
 //! | `Queryable::ping` | the same on executor and session |
 //! | `Queryable::query`, `Queryable::query_first`, `Queryable::query_map`, `Queryable::query_fold` | the same; all rows have arrived when a closure is called; a row that does not fit is an error, no panic |
 //! | `Queryable::exec`, `Queryable::exec_first`, `Queryable::exec_map`, `Queryable::exec_fold` | the same |
-//! | `Queryable::query_drop`, `Queryable::exec_drop` | the same; the methods of the types return a [`Summary`](crate::Summary), those of the trait `()` |
+//! | `Queryable::query_drop`, `Queryable::exec_drop` | the same; those of the [`Executor`](crate::Executor) itself return a [`Summary`](crate::Summary), not `()` |
 //! | `Queryable::query_iter`, `Queryable::exec_iter` | the same, with a [`QueryResult`](crate::QueryResult) that is in memory |
 //! | `Queryable::query_stream`, `Queryable::exec_stream` | the same; a loss after the first row surfaces |
 //! | `Queryable::exec_batch` | the same; replayed as a whole, and only if annotated |
@@ -169,7 +174,7 @@
 //! | `QueryResult::collect`, `QueryResult::try_collect`, `QueryResult::for_each`, `QueryResult::map`, `QueryResult::reduce`, each with `_and_drop`, `QueryResult::drop_result` | the same; a row that does not fit is an error, no panic |
 //! | `QueryResult::new`, `QueryResult::next` | not there |
 //! | `Conn::new`, `Conn::from_url` | the executor connects; [`get_conn`](crate::Executor::get_conn) |
-//! | `Conn::id`, `Conn::affected_rows`, `Conn::last_insert_id`, `Conn::get_warnings`, `Conn::info` | the same on a session |
+//! | `Conn::id`, `Conn::affected_rows`, `Conn::last_insert_id`, `Conn::get_warnings`, `Conn::info` | the same on a session and in a transaction |
 //! | `Conn::is_disconnected` | not needed: a connection is looked at before each statement; [`Error::disconnect`](crate::Error::disconnect) tells of a loss |
 //! | `Conn::reset`, `Conn::reset_connection`, `Conn::change_user` | done where it is needed; on a borrowed connection by the driver |
 //! | `Conn::disconnect` | drop the session: its connection goes back |

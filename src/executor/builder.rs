@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mysql_async::{Opts, OptsBuilder};
+use mysql_async::{Opts, OptsBuilder, PoolConstraints};
 
 use super::Executor;
 use crate::{
@@ -40,6 +40,7 @@ pub struct ExecutorBuilder {
     listeners: Listeners,
     allow_session_text: bool,
     prefer_socket: bool,
+    pool: Option<(usize, usize)>,
 }
 
 impl Default for ExecutorBuilder {
@@ -66,6 +67,7 @@ impl Default for ExecutorBuilder {
             listeners: Listeners::default(),
             allow_session_text: false,
             prefer_socket: false,
+            pool: None,
         }
     }
 }
@@ -76,6 +78,14 @@ impl ExecutorBuilder {
     /// The policy of the executor; a handle can have another one ([`Executor::with_policy`]).
     pub fn policy(mut self, policy: RetryPolicy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// How many connections the executor keeps open, and how many it has at most, for each target. By default what the options say, and
+    /// where they say nothing 10 and 100. A connection above `min` is closed when it has not been needed for some seconds; so are
+    /// those below it while the server is full. Their age has a bound too: [`max_age`](Self::max_age).
+    pub fn pool(mut self, min: usize, max: usize) -> Self {
+        self.pool = Some((min, max));
         self
     }
 
@@ -292,7 +302,22 @@ impl ExecutorBuilder {
             true => OptsBuilder::from_opts(opts).prefer_socket(false).into(),
             false => opts,
         };
-        let targets = targets.into_iter().map(as_named).collect();
+        let constraints = match self.pool {
+            None => None,
+            Some((min, max)) => Some(PoolConstraints::new(min, max).ok_or_else(|| {
+                let message =
+                    format!("pool({min}, {max}): give a maximum that is at least 1 and not below the minimum");
+                Error::config(message, None)
+            })?),
+        };
+        let in_pool = |opts: Opts| match constraints {
+            None => opts,
+            Some(constraints) => {
+                let pool = opts.pool_opts().clone().with_constraints(constraints);
+                OptsBuilder::from_opts(opts).pool_opts(pool).into()
+            }
+        };
+        let targets = targets.into_iter().map(as_named).map(in_pool).collect();
         self.keeping.reset_timeout = self.policy.settings().connect_timeout.unwrap_or(DEFAULT_RESET_TIMEOUT);
         let shared = Shared::new(targets, self.keeping, self.listeners);
         Ok(Executor { handle: Handle::new(shared, self.policy, self.allow_session_text) })

@@ -21,6 +21,7 @@ use crate::{
     session::{OpenTransaction, Session},
     statement::AsStatement,
     stream::RowStream,
+    summary::Summary,
     transaction::{self, Transaction, Tx},
 };
 
@@ -277,6 +278,9 @@ statement_methods!(
     AsStatement,
     transaction::query_drop,
     transaction::exec_drop,
+    Summary,
+    identity,
+    "The [`Summary`](crate::Summary) has the number of affected rows and the like.",
     RowStream<T>,
     identity
 );

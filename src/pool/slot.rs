@@ -15,6 +15,7 @@ use super::Lease;
 use crate::{
     error::Result,
     sql::{Effect, StateKinds},
+    summary::Summary,
 };
 
 mod transaction;
@@ -34,6 +35,8 @@ struct Held {
     told: StateKinds,
     /// What lost connections knew, until a statement replaces it on the present one.
     forgotten: StateKinds,
+    /// What the last statement has told, if it was guarded.
+    guarded: Option<Summary>,
     in_transaction: bool,
     /// The transaction that is open has our savepoint: it was begun by a text that sets it.
     has_savepoint: bool,
@@ -92,6 +95,7 @@ impl Slot {
         let status = lease.status();
         let began_with = lease.began_with_autocommit();
         let mut held = self.lock();
+        held.guarded = None;
         held.state = held.state.union(leaves.lasting());
         held.note_told(leaves.told(), lease.connection().last_insert_id().is_some());
         let (erred, effect) = (mem::take(&mut held.erred), mem::take(&mut held.effect));
@@ -130,7 +134,7 @@ impl Slot {
         if mem::take(&mut held.in_transaction) {
             held.broken = Some(Broken::RolledBack);
         }
-        (held.has_savepoint, held.erred) = (false, false);
+        (held.has_savepoint, held.erred, held.guarded) = (false, false, None);
         if let Some(standing) = &mut held.transaction {
             standing.abandoned = true;
         }
@@ -207,11 +211,19 @@ impl Slot {
         held.told = held.told.union(StateKinds::INSERT_ID);
     }
 
-    /// Looks at the connection, if it has answered a statement of this session and no other caller's since.
-    pub(crate) fn with_answer<T>(&self, look: impl FnOnce(&Lease) -> T) -> Option<T> {
+    /// What the last statement has told: never that of another caller's on the same connection.
+    pub(crate) fn summary(&self) -> Summary {
         let held = self.lock();
-        let (lease, _) = held.lease.as_ref().filter(|_| held.told.contains(StateKinds::DIAGNOSTICS))?;
-        Some(look(lease))
+        let on_connection = || {
+            let (lease, _) = held.lease.as_ref().filter(|_| held.told.contains(StateKinds::DIAGNOSTICS))?;
+            Some(Summary::of(lease.connection()))
+        };
+        held.guarded.clone().or_else(on_connection).unwrap_or_default()
+    }
+
+    /// The last statement was guarded: what the connection tells is that of the COMMIT behind it.
+    pub(crate) fn note_guarded(&self, summary: Summary) {
+        self.lock().guarded = Some(summary);
     }
 
     /// The server's id of the connection, unless it was lost.

@@ -8,7 +8,7 @@ use super::Session;
 use crate::{
     error::{Error, Result},
     handle::Handle,
-    methods::statement_methods,
+    methods::{answer_methods, statement_methods},
     pool::Broken,
     savepoint,
     sql::{self, Effect, StateKind},
@@ -77,7 +77,7 @@ impl<'s> OpenTransaction<'s> {
     /// before. [`Unknown`](crate::Outcome::Unknown): the connection was lost under COMMIT, or a statement had ended the
     /// transaction ([`Reason::TransactionEnded`]).
     pub async fn commit(mut self) -> Result<()> {
-        self.session.get().query_drop("COMMIT").await.map(drop)
+        self.session.get().query_drop("COMMIT").await
     }
 
     /// Rolls back.
@@ -87,33 +87,8 @@ impl<'s> OpenTransaction<'s> {
     pub async fn rollback(mut self) -> Result<()> {
         match self.session.get().query_drop("ROLLBACK").await {
             Err(error) if was_all_that_is_lost(&error) => Ok(()),
-            result => result.map(drop),
+            result => result,
         }
-    }
-
-    /// The server's id of the connection; `None` after a loss.
-    pub fn id(&self) -> Option<u32> {
-        self.session.look().id()
-    }
-
-    /// As [`Session::affected_rows`].
-    pub fn affected_rows(&self) -> u64 {
-        self.session.look().affected_rows()
-    }
-
-    /// As [`Session::last_insert_id`].
-    pub fn last_insert_id(&self) -> Option<u64> {
-        self.session.look().last_insert_id()
-    }
-
-    /// As [`Session::get_warnings`].
-    pub fn get_warnings(&self) -> u16 {
-        self.session.look().get_warnings()
-    }
-
-    /// As [`Session::info`].
-    pub fn info(&self) -> String {
-        self.session.look().info()
     }
 
     pub(crate) async fn statements(&self, statement: &impl AsStatement) -> Result<&Handle> {
@@ -158,9 +133,14 @@ statement_methods!(
     Unguarded,
     Handle::query_drop,
     Handle::exec_drop,
+    (),
+    drop,
+    "[`affected_rows`](Self::affected_rows) and the like tell what it has changed.",
     SessionStream<'_, T>,
     SessionStream::new
 );
+
+answer_methods!(OpenTransaction<'_>, |self| self.session.look().slot);
 
 impl Holder<'_> {
     fn get(&mut self) -> &mut Session {

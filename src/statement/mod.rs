@@ -8,6 +8,7 @@ use std::{borrow::Cow, fmt};
 use mysql_async::prelude::AsQuery;
 
 mod prepared;
+mod text;
 mod token;
 
 pub use prepared::Prepared;
@@ -188,7 +189,6 @@ pub trait AsStatement: Send + Sync + private::Sealed {
 )]
 pub trait Unguarded: AsStatement {}
 
-impl<Q: AsQuery> Unguarded for Q {}
 impl<Q: AsQuery> Unguarded for Statement<Q> {}
 impl<Q: AsQuery> Unguarded for &Statement<Q> {}
 
@@ -203,16 +203,6 @@ impl<Q: AsQuery> AsStatement for Guarded<Q> {
 
     fn token(&self) -> Option<&Token> {
         Some(&self.token)
-    }
-}
-
-impl<Q: AsQuery> AsStatement for Q {
-    fn text(&self) -> Cow<'_, [u8]> {
-        self.as_query()
-    }
-
-    fn delivery(&self) -> Delivery {
-        Delivery::AtMostOnce
     }
 }
 
@@ -240,7 +230,6 @@ mod private {
     use mysql_async::prelude::AsQuery;
 
     pub trait Sealed {}
-    impl<Q: AsQuery> Sealed for Q {}
     impl<Q: AsQuery> Sealed for super::Statement<Q> {}
     impl<Q: AsQuery> Sealed for super::Guarded<Q> {}
     impl<Q: AsQuery> Sealed for &super::Statement<Q> {}

@@ -62,8 +62,8 @@ impl<'a, F, T, E> Transaction<'a, F, T, E> {
     ///     let (v, version): (u32, u32) =
     ///         tx.query_first("SELECT v, version FROM item WHERE id = 7").await?.ok_or(Failed::Conflict)?;
     ///     let update = "UPDATE item SET v = ?, version = version + 1 WHERE id = 7 AND version = ?";
-    ///     let updated = tx.exec_drop(update, (v * 2, version)).await?;
-    ///     if updated.affected_rows() == 1 { Ok(()) } else { Err(Failed::Conflict) }
+    ///     tx.exec_drop(update, (v * 2, version)).await?;
+    ///     if tx.affected_rows() == 1 { Ok(()) } else { Err(Failed::Conflict) }
     /// })
     /// .run_again_if(|error| matches!(error, Failed::Conflict))
     /// .await?;

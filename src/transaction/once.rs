@@ -130,5 +130,9 @@ async fn guarded(
         async move { tx.run(sql, params).await }
     };
     let done = ExactlyOnce::new(handle.clone(), TxOpts::default(), work, token.clone(), None).await?;
-    Ok(done.now().unwrap_or_else(Summary::done_before))
+    let summary = done.now().unwrap_or_else(Summary::done_before);
+    if let Some(slot) = handle.slot() {
+        slot.note_guarded(summary.clone());
+    }
+    Ok(summary)
 }

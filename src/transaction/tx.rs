@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     guard::Claim,
     handle::Handle,
-    methods::statement_methods,
+    methods::{answer_methods, statement_methods},
     pool::Slot,
     savepoint,
     sql::{self, Effect, StateKinds},
@@ -100,9 +100,14 @@ statement_methods!(
     Unguarded,
     Handle::query_drop,
     Handle::exec_drop,
+    (),
+    drop,
+    "[`affected_rows`](Self::affected_rows) and the like tell what it has changed.",
     SessionStream<'_, T>,
     SessionStream::new
 );
+
+answer_methods!(Tx, |self| self.slot);
 
 impl fmt::Debug for Tx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -19,7 +19,7 @@ async fn work(bank: &Bank, mut tx: Tx, number: usize) -> Result<(), Error> {
     let [out, into, note] = bank.transfer(number);
     tx.query_drop(note).await?;
     tx.query_drop(into).await?;
-    tx.query_drop(out + &idle).await.map(drop)
+    tx.query_drop(out + &idle).await
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn a_transaction_on_a_node_has_its_savepoint_and_nothing_before_commit_in_
     let Some(cluster) = cluster().await else { return };
     let texts = texts_of(cluster, async |exec| {
         let done: Result<(), Error> =
-            exec.transaction(TxOpts::default(), |mut tx| async move { tx.query_drop("DO 0").await.map(drop) }).await;
+            exec.transaction(TxOpts::default(), |mut tx| async move { tx.query_drop("DO 0").await }).await;
         done.expect("committed");
     });
     assert_eq!(texts.await, [BEGIN, "DO 0", RELEASE, "COMMIT"]);
@@ -109,7 +109,7 @@ async fn a_transaction_on_a_node_has_its_savepoint_and_nothing_before_commit_in_
 async fn what_is_stored_with_a_token_on_a_node_is_no_part_of_the_text_that_commits() {
     let Some(cluster) = cluster().await else { return };
     let texts = texts_of(cluster, async |exec| {
-        let work = exec.transaction(TxOpts::default(), |mut tx| async move { tx.query_drop("DO 0").await.map(drop) });
+        let work = exec.transaction(TxOpts::default(), |mut tx| async move { tx.query_drop("DO 0").await });
         let done: Result<Done<()>, Error> = work.exactly_once("noted").payload(|()| b"7".to_vec()).await;
         assert!(done.expect("committed").is_now());
     });

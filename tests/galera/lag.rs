@@ -105,7 +105,7 @@ async fn a_token_that_can_be_taken_on_the_very_node_of_a_lost_commit_says_nothin
     proxy.rule(Rule::new(When::text("COMMIT"), Place::Request(4), Fault::Fin));
     let transfer = exec
         .transaction(TxOpts::default(), |mut tx| async move {
-            tx.query_drop(if tx.attempt() == 1 { "DO 0" } else { "SELECT * FROM no_such_table" }).await.map(drop)
+            tx.query_drop(if tx.attempt() == 1 { "DO 0" } else { "SELECT * FROM no_such_table" }).await
         })
         .exactly_once("t");
     let error = in_time(transfer.into_future()).await.expect_err("no such table");

@@ -227,7 +227,7 @@ async fn transactions_are_watched_in_their_statements_and_at_their_commit() {
         proxy.rule(half_open(text));
         let transaction = exec.transaction(TxOpts::default(), |mut tx| {
             let insert = ledger.insert();
-            async move { tx.query_drop(insert).await.map(drop) }
+            async move { tx.query_drop(insert).await }
         });
         let shown = format!("{text}, guarded: {guarded}");
         if guarded {

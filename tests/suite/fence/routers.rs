@@ -129,7 +129,7 @@ async fn case_73_a_mark_that_was_released_earlier_fences_nothing() {
         let events = Events::default();
         let exec = refuses_unfenced(&events, proxy.opts()).await;
         let mut session = in_time(exec.session()).await.expect("a session");
-        session.on_reconnect(|mut session| async move { session.query_drop("SELECT 1").await.map(drop) });
+        session.on_reconnect(|mut session| async move { session.query_drop("SELECT 1").await });
         session.query_drop(release).await.expect("released");
         let update = format!("UPDATE {table} SET v = v + 1 WHERE id = 1");
         proxy.rule(cut(&update));

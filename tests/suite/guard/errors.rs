@@ -33,7 +33,7 @@ async fn what_cannot_work_is_refused_and_says_what_to_do() {
 
     for text in ["CREATE TABLE never (a INT)", "COMMIT", "SET autocommit = 0", "BEGIN"] {
         let refused: Result<Done<()>, Error> = exec
-            .transaction(TxOpts::default(), |mut tx| async move { tx.query_drop(text).await.map(drop) })
+            .transaction(TxOpts::default(), |mut tx| async move { tx.query_drop(text).await })
             .exactly_once("t")
             .await;
         let error = refused.expect_err(text);
@@ -119,7 +119,7 @@ async fn case_54_an_error_before_commit_is_that_error() {
             let (insert, using) = (ledger.insert(), format!("USE {database}"));
             async move {
                 tx.query_drop(insert).await?;
-                tx.query_drop(using).await.map(drop)
+                tx.query_drop(using).await
             }
         };
         let done = exec.transaction(TxOpts::default(), work).exactly_once(token).payload(|_| b"x".to_vec());
@@ -145,7 +145,7 @@ async fn case_54_an_error_before_commit_is_that_error() {
         let work = |mut tx: Tx| {
             runs.fetch_add(1, Relaxed);
             let insert = ledger.insert();
-            async move { tx.query_drop(insert).await.map(drop) }
+            async move { tx.query_drop(insert).await }
         };
         let done = exec.transaction(TxOpts::default(), work).exactly_once("t").payload(|_| b"x".to_vec());
         let error = in_time(done.into_future()).await.expect_err("an error");

@@ -110,10 +110,8 @@ async fn a_closure_that_fails_leaves_its_token_free() {
     let server = shared().await;
     let exec = executor_with_guard(server.opts()).await;
     let ledger = Ledger::new(server).await;
-    let failed: Result<Done<()>, Error> =
-        exec.transaction(TxOpts::default(), |mut tx| async move {
-            tx.query_drop("SELECT * FROM no_such_table").await.map(drop)
-        })
+    let failed: Result<Done<()>, Error> = exec
+        .transaction(TxOpts::default(), |mut tx| async move { tx.query_drop("SELECT * FROM no_such_table").await })
         .exactly_once("t")
         .await;
     assert_eq!(failed.expect_err("no such table").outcome(), Outcome::Failed);
@@ -184,7 +182,7 @@ async fn a_guard_costs_no_round_trip_more_than_the_transaction_without() {
     let plain: Result<(), Error> = exec
         .transaction(TxOpts::default(), |mut tx| {
             let sql = ledger.insert();
-            async move { tx.query_drop(sql).await.map(drop) }
+            async move { tx.query_drop(sql).await }
         })
         .await;
     plain.expect("done");

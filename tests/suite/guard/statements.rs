@@ -98,7 +98,7 @@ async fn case_46_work_that_touches_the_row_of_its_token_is_not_done() {
             let (insert, text) = (ledger.insert(), text.clone());
             async move {
                 tx.query_drop(insert).await?;
-                tx.query_drop(text).await.map(drop)
+                tx.query_drop(text).await
             }
         };
         let transaction = exec.transaction(TxOpts::default(), work).exactly_once(format!("t{number}"));

@@ -43,7 +43,7 @@ async fn writes_wait_for_a_server_that_became_read_only_and_reads_go_on() {
                 } else {
                     let work = |mut tx: Tx| {
                         let sql = sql.clone();
-                        async move { tx.query_drop(sql).await.map(drop) }
+                        async move { tx.query_drop(sql).await }
                     };
                     exec.transaction(TxOpts::default(), work).await
                 }

@@ -115,12 +115,12 @@ async fn case_81_a_transaction_of_a_session_knows_what_the_session_has_lost() {
     session.query_drop("SELECT 1".idempotent()).await.expect("another connection");
     let (child, insert) = (&format!("INSERT INTO {} (n) VALUES (LAST_INSERT_ID())", ledger.table), &ledger.insert());
     let before = ledger.rows().await;
-    let work = |mut tx: Tx| async move { tx.query_drop(child.as_str()).await.map(drop) };
+    let work = |mut tx: Tx| async move { tx.query_drop(child.as_str()).await };
     let error = session.transaction(TxOpts::default(), work).await.expect_err("nobody knows the id");
     assert_eq!(error.reason(), Reason::StateLost, "{error}");
     assert_eq!(ledger.rows().await, before);
     // the id of a row that a transaction inserted is known afterwards
-    let work = |mut tx: Tx| async move { tx.query_drop(insert.as_str()).await.map(drop) };
+    let work = |mut tx: Tx| async move { tx.query_drop(insert.as_str()).await };
     session.transaction(TxOpts::default(), work).await.expect("committed");
     session.query_drop(child.as_str()).await.expect("the child of that row");
     assert_eq!(ledger.rows().await, before + 2);

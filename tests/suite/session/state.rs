@@ -160,7 +160,7 @@ async fn a_session_that_can_be_rebuilt_goes_on_by_itself() {
     let ledger = Ledger::new(server).await;
     let mut session = session(&exec).await;
     session.query_drop("SET @n = 7").await.expect("set");
-    session.on_reconnect(|mut session| async move { session.query_drop("SET @n = 8").await.map(drop) });
+    session.on_reconnect(|mut session| async move { session.query_drop("SET @n = 8").await });
     // an unannotated write that was not sent, and a read that was
     for when in [Place::Request(0), Place::AfterRequest] {
         proxy.rule(Rule::new(When::text("'rebuilt'"), when, Fault::Fin));
@@ -185,7 +185,7 @@ async fn a_rebuilding_that_fails_fails_the_statement() {
     let ledger = Ledger::new(server).await;
     let mut session = session(&exec).await;
     session.query_drop("SET @n = 7").await.expect("set");
-    session.on_reconnect(|mut session| async move { session.query_drop("SELECT nonsense").await.map(drop) });
+    session.on_reconnect(|mut session| async move { session.query_drop("SELECT nonsense").await });
     proxy.cut_all(Fault::Fin).await;
     for _ in 0..2 {
         let error = in_time(session.query_drop(ledger.insert())).await.expect_err("it cannot be rebuilt");

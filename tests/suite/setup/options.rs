@@ -1,9 +1,10 @@
 //! Options that cannot work are refused when the executor is built, without a server and without a runtime.
 
-use mysql_retry::{Executor, Outcome};
-use mysql_retry_fixture::ms;
+use futures_util::future::join_all;
+use mysql_retry::{Annotate as _, Executor, Outcome};
+use mysql_retry_fixture::{ms, pool_of};
 
-use crate::support::{PASSWORD, assert_keeps_nothing_in_debug, assert_keeps_secrets};
+use crate::support::{PASSWORD, assert_keeps_nothing_in_debug, assert_keeps_secrets, shared};
 
 fn bad_options() -> [(String, &'static str); 7] {
     let url = |text: &str| format!("mysql://root:{PASSWORD}@localhost{text}");
@@ -50,4 +51,22 @@ fn a_maximum_age_of_zero_is_refused() {
     let error = Executor::builder().max_age(ms(0)).build("mysql://root@localhost/").unwrap_err();
     assert!(error.is_config(), "{error}");
     assert!(error.to_string().contains("max_age is 0"), "{error}");
+}
+
+#[test]
+fn a_pool_that_can_hold_nothing_is_refused() {
+    for (min, max) in [(0, 0), (5, 4)] {
+        let error = Executor::builder().pool(min, max).build("mysql://root@localhost/").unwrap_err();
+        assert!(error.is_config(), "{error}");
+        assert!(error.to_string().contains(&format!("pool({min}, {max})")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_builders_bound_of_the_pool_takes_the_place_of_the_options_one() {
+    let server = shared().await;
+    let exec = Executor::builder().pool(0, 2).build(pool_of(5, server.opts())).expect("good options");
+    let calls = join_all((0..6).map(|_| exec.query_drop("DO SLEEP(0.1)".idempotent()))).await;
+    assert!(calls.iter().all(Result::is_ok), "{calls:?}");
+    assert_eq!(exec.counters().connections, 2);
 }

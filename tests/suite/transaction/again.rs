@@ -101,7 +101,7 @@ async fn a_lost_commit_is_none_of_its_business() {
     proxy.rule(Rule::reply_lost(When::text("COMMIT")));
     let work = |mut tx: mysql_retry::Tx| {
         let ledger = &ledger;
-        async move { tx.query_drop(ledger.insert()).await.map(drop).map_err(Failed::from) }
+        async move { tx.query_drop(ledger.insert()).await.map_err(Failed::from) }
     };
     let result = in_time(exec.transaction(TxOpts::default(), work).run_again_if(|_| true).into_future()).await;
     let Err(Failed::Database(error)) = result else { panic!("{result:?}") };

@@ -23,7 +23,8 @@ async fn what_the_closure_did_is_committed_and_its_value_returned() {
             async move {
                 assert_eq!(tx.attempt(), 1);
                 tx.query_drop(insert).await?;
-                tx.exec_drop(insert, ()).await.map(|summary| summary.affected_rows())
+                tx.exec_drop(insert, ()).await?;
+                Ok(tx.affected_rows())
             }
         })
         .await;
@@ -62,7 +63,7 @@ async fn a_commit_whose_reply_was_lost_is_unknown_and_not_run_again() {
         .transaction(TxOpts::default(), |mut tx| {
             runs.fetch_add(1, Relaxed);
             let insert = ledger.insert().idempotent();
-            async move { tx.query_drop(insert).await.map(drop) }
+            async move { tx.query_drop(insert).await }
         })
         .await;
     let error = result.expect_err("nobody knows");

@@ -24,8 +24,8 @@ async fn impatient() -> &'static Server {
 /// Runs a statement as text, or prepared.
 async fn run(tx: &mut Tx, sql: &str, prepared: bool) -> Result<(), Error> {
     match prepared {
-        true => tx.exec_drop(sql, ()).await.map(drop),
-        false => tx.query_drop(sql).await.map(drop),
+        true => tx.exec_drop(sql, ()).await,
+        false => tx.query_drop(sql).await,
     }
 }
 
@@ -244,7 +244,7 @@ async fn case_49_what_a_rollback_leaves_in_a_table_without_transactions_is_not_d
                         if !by_the_server {
                             tx.query_drop("SET innodb_lock_wait_timeout = 1").await?;
                         }
-                        let updated = tx.query_drop(update).await.map(drop);
+                        let updated = tx.query_drop(update).await;
                         if swallowed { Ok(()) } else { updated }
                     }
                 };

@@ -29,7 +29,7 @@ async fn after_an_implicit_commit_nothing_is_run_again() {
                 async move {
                     tx.query_drop(insert).await?;
                     tx.query_drop(format!("CREATE TABLE IF NOT EXISTS {table} (a INT)")).await?;
-                    tx.query_drop("SELECT 1").await.map(drop)
+                    tx.query_drop("SELECT 1").await
                 }
             })
             .await;
@@ -56,7 +56,7 @@ async fn what_commits_in_several_statements_is_noticed_before_commit() {
                 async move {
                     tx.query_drop(&insert).await?;
                     tx.query_drop(text).await?;
-                    tx.query_drop(&insert).await.map(drop)
+                    tx.query_drop(&insert).await
                 }
             })
             .await;
@@ -83,7 +83,7 @@ async fn after_a_commit_that_begins_the_next_transaction_at_once_nothing_is_run_
                 tx.query_drop(insert).await?;
                 // the server's flags say all the time that a transaction is open
                 tx.query_drop("COMMIT AND CHAIN; SELECT 1").await?;
-                tx.query_drop("SELECT 'after it'").await.map(drop)
+                tx.query_drop("SELECT 'after it'").await
             }
         })
         .await;

@@ -37,7 +37,7 @@ async fn a_savepoint_costs_nothing_once_a_connection_is_known_well() {
         let done: Result<(), Error> = exec
             .transaction(TxOpts::default(), |mut tx| {
                 let sql = sql.clone();
-                async move { tx.query_drop(sql).await.map(drop) }
+                async move { tx.query_drop(sql).await }
             })
             .await;
         done.expect("committed");
@@ -96,7 +96,7 @@ async fn what_ends_a_transaction_is_noticed_on_a_connection_that_is_known_well()
                     async move {
                         tx.query_drop(&insert).await?;
                         tx.query_drop(text).await?;
-                        tx.query_drop(insert).await.map(drop)
+                        tx.query_drop(insert).await
                     }
                 };
                 let transaction = exec.transaction(TxOpts::default(), work);
@@ -129,7 +129,7 @@ async fn a_connection_whose_transaction_was_not_whole_is_not_known_well_any_more
     make_known_well(&exec).await.expect("committed");
     let work = |mut tx: Tx| {
         let call = format!("CALL {procedure}()");
-        async move { tx.query_drop(call).await.map(drop) }
+        async move { tx.query_drop(call).await }
     };
     let error = exec.transaction(TxOpts::default(), work).await.expect_err("not whole");
     assert_eq!(error.outcome(), Outcome::Unknown);

@@ -24,7 +24,7 @@ async fn a_transaction_on_a_session_sees_its_state_and_is_not_run_again_without_
             session
                 .transaction(TxOpts::default(), |mut tx| {
                     let sql = sql.clone();
-                    async move { tx.query_drop(sql).await.map(drop) }
+                    async move { tx.query_drop(sql).await }
                 })
                 .into_future(),
         )

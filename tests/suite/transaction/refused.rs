@@ -16,7 +16,7 @@ async fn a_transaction_within_a_transaction_is_refused_before_it_commits_the_out
                 tx.query_drop(insert).await?;
                 tx.query_drop("SAVEPOINT a").await?;
                 tx.query_drop("ROLLBACK TO a").await?;
-                tx.query_drop("BEGIN").await.map(drop)
+                tx.query_drop("BEGIN").await
             }
         })
         .await;

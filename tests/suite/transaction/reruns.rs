@@ -38,7 +38,7 @@ async fn a_loss_at_any_statement_before_commit_runs_it_all_again() {
                         assert!(tx.attempt() >= run);
                         tx.query_drop("SELECT 'first'").await?;
                         tx.query_drop(insert).await?;
-                        tx.query_drop("SELECT 'last'").await.map(drop)
+                        tx.query_drop("SELECT 'last'").await
                     }
                 })
                 .into_future(),

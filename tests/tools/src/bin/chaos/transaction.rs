@@ -40,10 +40,10 @@ pub(crate) async fn transfer(exec: &Executor, key: u64, number: u64, prepared: b
 
 async fn write(tx: &mut Tx, sql: &str, values: &[i64], prepared: bool) -> Result<()> {
     if prepared {
-        return tx.exec_drop(sql, values.to_vec()).await.map(drop);
+        return tx.exec_drop(sql, values.to_vec()).await;
     }
     let text = values.iter().fold(sql.to_owned(), |sql, value| sql.replacen('?', &value.to_string(), 1));
-    tx.query_drop(text).await.map(drop)
+    tx.query_drop(text).await
 }
 
 /// Inserts with the number as token. While the outcome is in doubt, it calls again with the same token.
