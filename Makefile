@@ -10,7 +10,7 @@
 # for `make fuzz` also SECONDS=60, SEED=a number that it printed, and with that SCRIPT=the number of one script.
 
 # The suite with what is optional; `make test FLAGS=` runs it with the default features.
-FLAGS ?= --features mysql-retry/tracing
+FLAGS ?= --features mysql-retry/tracing,mysql-retry/metrics
 CARGO = cargo
 # the demo and the chaos run, in tests/tools
 TOOLS = --package mysql-retry-tools
@@ -54,12 +54,12 @@ test: server
 examples: server
 	@[ -n "$$MYSQL_RETRY_MYSQL" ] || bash .ci/get-server mysql target/servers/mysql >/dev/null 2>&1 || true
 	@echo 'Building the examples ...'
-	@$(CARGO) build --quiet --locked --examples
+	@$(CARGO) build --quiet --locked --features metrics --examples
 	@$(CARGO) build --quiet --locked --package mysql-retry-fixture --bin with-server
-	@for example in long_job idempotent policy classify transfer exactly_once session failover cluster; do \
+	@for example in long_job idempotent policy classify transfer exactly_once session failover cluster prometheus; do \
 	  echo "== $$example"; \
 	  $(CARGO) run --quiet --locked --package mysql-retry-fixture --bin with-server -- \
-	    $(CARGO) run --quiet --locked --example $$example || exit 1; \
+	    $(CARGO) run --quiet --locked --features metrics --example $$example || exit 1; \
 	done
 
 chaos: server
@@ -136,10 +136,12 @@ bench: server
 	@$(CARGO) bench --locked --bench guard
 	@$(CARGO) bench --locked --bench overhead
 
-# Optimised where it matters and built with the rest: `make bench` builds the whole tree once more.
+# Optimised where it matters and built with the rest: `make bench` builds the whole tree once more. Metrics are not counted, as
+# they are not on by default.
+comma = ,
 counts: server
 	@echo 'Building the counts ...'
-	@OVERHEAD=counts CARGO_INCREMENTAL=0 $(CARGO) bench --quiet --locked --workspace $(FLAGS) --profile dev \
+	@OVERHEAD=counts CARGO_INCREMENTAL=0 $(CARGO) bench --quiet --locked --workspace $(subst $(comma)mysql-retry/metrics,,$(FLAGS)) --profile dev \
 	  --config profile.dev.package.mysql-retry.opt-level=2 --bench overhead
 
 # what is looked at, and what is left out for which reason, stands in .cargo/mutants.toml

@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     error::Error,
+    meter,
     verdict::{Classification, Outcome, Unavailable},
 };
 
@@ -193,7 +194,6 @@ pub struct Counters {
 }
 
 /// The counters, as they are counted.
-#[derive(Default)]
 pub(crate) struct Counting {
     pub(crate) losses: Count,
     pub(crate) resends: Count,
@@ -208,16 +208,42 @@ pub(crate) struct Counting {
     pub(crate) moves: Count,
 }
 
-#[derive(Default)]
-pub(crate) struct Count(AtomicU64);
+pub(crate) struct Count {
+    count: AtomicU64,
+    /// Its name as a metric.
+    name: &'static str,
+}
 
 impl Count {
+    const fn named(name: &'static str) -> Self {
+        Count { count: AtomicU64::new(0), name }
+    }
+
     pub(crate) fn add_one(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        meter::count(self.name);
     }
 
     fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+impl Default for Counting {
+    fn default() -> Self {
+        Counting {
+            losses: Count::named("mysql_retry.losses"),
+            resends: Count::named("mysql_retry.resends"),
+            replays: Count::named("mysql_retry.replays"),
+            unfenced: Count::named("mysql_retry.unfenced"),
+            recovered: Count::named("mysql_retry.recovered"),
+            gave_up: Count::named("mysql_retry.gave_up"),
+            retired: Count::named("mysql_retry.retired"),
+            resets: Count::named("mysql_retry.resets"),
+            outages: Count::named("mysql_retry.outages"),
+            probes: Count::named("mysql_retry.probes"),
+            moves: Count::named("mysql_retry.moves"),
+        }
     }
 }
 

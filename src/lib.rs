@@ -104,8 +104,22 @@
 //! `tracing` emits each [`Event`] as a `tracing` event under a span that covers the whole call. The span's fields have the names of
 //! OpenTelemetry's conventions for database clients: `db.system.name`, `db.namespace`, `db.operation.name`, `server.address`,
 //! `server.port`, and at the end `db.response.status_code` and `error.type`. No text of a statement and no value is in them.
-//! `driver-tracing` adds the driver's own spans and events, which do have texts. All other features are those
-//! of `mysql_async`, forwarded by name. The driver needs one zlib, by default `minimal-rust`.
+//! `driver-tracing` adds the driver's own spans and events, which do have texts.
+//!
+//! `metrics` tells the recorder of the crate of that name what happens, if the program has installed one before its first call
+//! (`examples/prometheus.rs` does). OpenTelemetry's names, with `db.system.name`, `server.address`, `server.port` and `db.namespace`:
+//!
+//! | metric | |
+//! |---|---|
+//! | `db.client.operation.duration` | s; of a call with all its attempts, of a stream until its first row. `db.operation.name` is the first word of the text (`_OTHER` for a rare one), `TRANSACTION` for a closure with its statements; `error.type` is the server's number or a [`Reason`] |
+//! | `db.client.connection.count` | `state` is `used` or `idle`; as of the last call that took or gave back a connection |
+//! | `db.client.connection.pending_requests` | attempts that wait for a connection, also for a server that is down |
+//! | `db.client.connection.timeouts` | attempts that found none before their deadline |
+//! | `db.client.connection.wait_time`, `.create_time` | s; until an attempt had its connection; to make one |
+//! | `mysql_retry.losses`, `resends`, `replays`, `unfenced`, `recovered`, `gave_up`, `retired`, `resets`, `outages`, `probes`, `moves` | as the [`Counters`] of these names, of all executors |
+//! | `mysql_retry.budget_left` | statements that may be sent again |
+//!
+//! All other features are those of `mysql_async`, forwarded by name. The driver needs one zlib, by default `minimal-rust`.
 //!
 //! # Versions
 //!
@@ -130,6 +144,7 @@ mod event;
 mod executor;
 mod guard;
 mod handle;
+mod meter;
 mod methods;
 mod outage;
 mod policy;

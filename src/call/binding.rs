@@ -11,6 +11,7 @@ use crate::{
     decide::reason_of,
     driver::{copy, own},
     error::{Error, Failure, Kind},
+    meter::CallMeter,
     pool::{Broken, End, Lease, Rebuild, Slot, Trouble},
     sql::StateKinds,
     statement::Delivery,
@@ -47,6 +48,7 @@ impl<'c> Call<'c> {
     pub(crate) fn of_transaction(mut self, delivery: Delivery) -> Self {
         self.facts.transaction = true;
         self.facts.delivery = delivery;
+        self.facts.meter = CallMeter::of_transaction();
         self
     }
 

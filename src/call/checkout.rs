@@ -78,7 +78,17 @@ impl Call<'_> {
     }
 
     pub(super) async fn pooled_lease(&self, now: Instant) -> std::result::Result<Lease, Failed> {
-        let checkout = self.shared.checkout(now, self.limits(), self.facts.need()).await;
+        let checkout = {
+            let waiting = self.shared.meters().wait(now);
+            let checkout = self.shared.checkout(now, self.limits(), self.facts.need()).await;
+            match &checkout {
+                Ok(_) => waiting.served(),
+                Err(NoConnection::Busy { .. } | NoConnection::Closed(_)) => waiting.timed_out(),
+                Err(NoConnection::Shut(_) | NoConnection::Failed { .. }) => {}
+            }
+            checkout
+        };
+        self.shared.measure();
         checkout.map_err(|none| self.not_connected(none))
     }
 

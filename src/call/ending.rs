@@ -17,6 +17,7 @@ impl Call<'_> {
     pub(super) fn surface(&self, failure: Failure) -> Error {
         let error = Error::new(failure);
         self.span.fails(&error);
+        self.facts.meter.failed(self.shared.meters(), error.elapsed(), &error);
         // the transaction of a statement may be run again, so its error is not the end of a call
         let of_transaction = self.binding.is_transaction();
         if !of_transaction && (error.reason() != Reason::NotALoss || self.facts.attempts > 1) {

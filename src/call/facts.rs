@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     error::Kind,
+    meter::CallMeter,
     outage::Need,
     sql::{Reading, StateKinds},
     statement::Delivery,
@@ -30,6 +31,7 @@ pub(crate) struct Facts {
     pub(super) outcome: Outcome,
     /// A server has refused it for its own condition.
     pub(super) refused: bool,
+    pub(super) meter: CallMeter,
 }
 
 impl Facts {

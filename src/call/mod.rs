@@ -15,6 +15,7 @@ use crate::{
     driver::is_own,
     error::{Error, Failure, Kind, Result},
     event::Event,
+    meter::CallMeter,
     policy::{RetryPolicy, Schedule, Settings},
     pool::{End, Lease, Limits, Shared},
     span::CallSpan,
@@ -119,6 +120,7 @@ impl<'c> Call<'c> {
             replays: 0,
             outcome: Outcome::NotExecuted,
             refused: false,
+            meter: CallMeter::new(text),
         };
         let span = CallSpan::new(shared.address(), shared.opts(), delivery, text);
         Call::resume((shared, binding), policy, facts, span)
@@ -159,7 +161,7 @@ impl<'c> Call<'c> {
 
     /// What a stream keeps of its call.
     pub(crate) fn kept(&self) -> (Facts, CallSpan) {
-        (self.facts, self.span.clone())
+        (Facts { meter: CallMeter::silent(), ..self.facts }, self.span.clone())
     }
 
     /// Runs it to its end, and gives the connection back.
@@ -224,6 +226,7 @@ impl<'c> Call<'c> {
     }
 
     fn succeeded(&self) {
+        self.facts.meter.succeeded(self.shared.meters(), || self.facts.started.elapsed());
         if self.facts.attempts > 1 {
             self.shared
                 .listeners

@@ -158,7 +158,7 @@
 //! | `Pool::get_conn` | [`Executor::get_conn`](crate::Executor::get_conn): a session; a `Conn` of the driver is borrowed with [`connection`](crate::Executor::connection) |
 //! | `Pool::start_transaction`, and that of a connection | the same, with an [`OpenTransaction`](crate::OpenTransaction), which nothing runs again; better [`Executor::transaction`](crate::Executor::transaction), a closure that can be run again |
 //! | `Pool::disconnect` | [`close`](crate::Executor::close), [`close_within`](crate::Executor::close_within) |
-//! | `Pool::metrics` | not there; [`counters`](crate::Executor::counters) has connections, losses, replays, outages |
+//! | `Pool::metrics` | not there; [`counters`](crate::Executor::counters) has connections, losses, replays, outages, and the feature `metrics` more |
 //! | `Queryable::ping` | the same on executor and session |
 //! | `Queryable::query`, `Queryable::query_first`, `Queryable::query_map`, `Queryable::query_fold` | the same; all rows have arrived when a closure is called; a row that does not fit is an error, no panic |
 //! | `Queryable::exec`, `Queryable::exec_first`, `Queryable::exec_map`, `Queryable::exec_fold` | the same |

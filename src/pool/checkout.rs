@@ -143,8 +143,11 @@ impl Shared {
         }
         let started = Instant::now();
         let conn = connect(target, limits).await;
-        if let (Some(opening), Ok(_)) = (opening, &conn) {
-            opening.succeeds();
+        if conn.is_ok() {
+            target.meters.created(started);
+            if let Some(opening) = opening {
+                opening.succeeds();
+            }
         }
         Ok(Made::New(conn, started))
     }

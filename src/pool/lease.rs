@@ -379,6 +379,7 @@ impl Drop for Lease {
         self.close();
         if self.permit {
             self.shared.permits.add_permits(1);
+            self.shared.measure();
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::{
     driver::timed_out,
     event::Listeners,
     guard::Table,
+    meter::{Level, Meters},
     outage::{self, Outage},
     policy::{Budget, RetryBudget},
     pool::watch::Watch,
@@ -79,6 +80,8 @@ pub(crate) struct Shared {
     /// One permit for each connection that may be in use. Waiting for a free connection happens here, so that
     /// the connect time-out does not run while a call is merely queued.
     permits: Semaphore,
+    /// How many of them there are.
+    size: usize,
     /// One permit for each connection that may be in the process of being made.
     handshakes: Semaphore,
     slow_start: SlowStart,
@@ -114,7 +117,8 @@ const HANDSHAKES: usize = 16;
 impl Shared {
     /// For at least one target.
     pub(crate) fn new(targets: Vec<Opts>, keeping: Keeping, listeners: Listeners) -> Self {
-        let size = targets.iter().map(|opts| opts.pool_opts().constraints().max()).min().unwrap_or_default();
+        let sizes = targets.iter().map(|opts| opts.pool_opts().constraints().max());
+        let size = sizes.min().unwrap_or_default().min(Semaphore::MAX_PERMITS);
         let caches_statements = targets.iter().all(|opts| opts.stmt_cache_size() > 0);
         let tls = targets.iter().any(|opts| opts.ssl_opts().is_some());
         // a callback may set a handler for local files on a connection
@@ -123,7 +127,8 @@ impl Shared {
         let guards = targets.iter().map(|_| OnceLock::new()).collect();
         Shared {
             targets: targets.into_iter().map(|opts| Target::new(opts, keeping.max_age)).collect(),
-            permits: Semaphore::new(size.min(Semaphore::MAX_PERMITS)),
+            permits: Semaphore::new(size),
+            size,
             handshakes: Semaphore::new(HANDSHAKES),
             slow_start: SlowStart::default(),
             outage: Outage::new(keeping.outage),
@@ -188,6 +193,22 @@ impl Shared {
     fn has_idle(&self) -> bool {
         let (index, target) = self.current();
         target.has_idle() || self.lane.has(index)
+    }
+
+    /// The metrics of the current target.
+    pub(crate) fn meters(&self) -> &Meters {
+        // nothing is looked up where nothing is measured
+        let index = if cfg!(feature = "metrics") { self.current().0 } else { 0 };
+        &self.targets[index].meters
+    }
+
+    /// Tells the metrics how many connections there are.
+    pub(crate) fn measure(&self) {
+        self.meters().level(|| {
+            let used = self.size.saturating_sub(self.permits.available_permits());
+            let idle = self.current().1.open().saturating_sub(used);
+            Level { used, idle, budget_left: self.budget_left() }
+        });
     }
 
     /// How many connections to the current target there are, also those that are being made or closed, and how many of them are in

@@ -12,6 +12,7 @@ use std::{
 use mysql_async::{Conn, Metrics, Opts, OptsBuilder, Pool, PoolOpts};
 
 use super::records::Records;
+use crate::meter::Meters;
 
 /// A server, or a proxy in front of several.
 pub(crate) struct Target {
@@ -21,6 +22,7 @@ pub(crate) struct Target {
     metrics: Arc<Metrics>,
     pub(super) size: usize,
     pub(crate) records: Arc<Records>,
+    pub(super) meters: Meters,
     /// Host and port, or socket: for messages. No user, no password.
     pub(crate) address: String,
     /// Whether a reset leaves a connection as a new one is. It does not where something runs once on each new connection
@@ -45,6 +47,7 @@ impl Target {
             pool,
             size,
             records,
+            meters: Meters::new(&opts),
             address: address(&opts),
             resettable: opts.init().is_empty() && opts.after_connect().is_none(),
             is_laned: opts.pool_opts().abs_conn_ttl().is_none(),

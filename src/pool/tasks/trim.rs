@@ -100,6 +100,7 @@ async fn trim(shared: Weak<Shared>) {
                     None => break,
                 }
             }
+            shared.measure();
         }
         if !is_crowded && open > 1 && asking.is_due() {
             asking.ask(&shared).await;
