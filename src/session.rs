@@ -16,6 +16,7 @@ use crate::{
     transaction::{self, Transaction, Tx},
 };
 
+pub(crate) mod block;
 mod open_transaction;
 
 pub use open_transaction::OpenTransaction;
@@ -43,6 +44,9 @@ pub use open_transaction::OpenTransaction;
 /// because its state is gone: the statement that meets the loss fails, with [`Reason::StateLost`](crate::Reason::StateLost)
 /// and the kinds of state that are gone ([`Error::lost_state`](crate::Error::lost_state)). After that the session begins
 /// anew, without that state. A lock, of `GET_LOCK` or `LOCK TABLES`, never counts as held after a loss.
+///
+/// Work that may run twice as a whole can be given to [`Executor::idempotent_session`](crate::Executor::idempotent_session), which
+/// runs it again from its start.
 ///
 /// Nearly every statement leaves the id of the last INSERT, the row count and the warnings. A session that has lost nothing
 /// else goes on without an error. Only a text that asks for them (`LAST_INSERT_ID()`, `ROW_COUNT()`, `SHOW WARNINGS`) fails

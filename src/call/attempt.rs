@@ -32,11 +32,8 @@ impl<A: Attempt> Work for Attempts<A> {
 }
 
 impl Call<'_> {
-    async fn attempt<A: Attempt>(
-        &mut self,
-        attempt: &mut A,
-        mut lease: Lease,
-    ) -> std::result::Result<(A::Output, Lease), Failed> {
+    /// What may have been executed before is about to be executed on this connection.
+    pub(crate) fn note_replay(&self, lease: &Lease) {
         match self.facts.outcome {
             Outcome::NotExecuted => {}
             // what the server rolled back may be there in part
@@ -45,6 +42,14 @@ impl Call<'_> {
                 .listeners
                 .emit(&Event::Replayed { attempt: self.facts.attempts, connection_id: lease.connection_id() }),
         }
+    }
+
+    async fn attempt<A: Attempt>(
+        &mut self,
+        attempt: &mut A,
+        mut lease: Lease,
+    ) -> std::result::Result<(A::Output, Lease), Failed> {
+        self.note_replay(&lease);
         let mut progress = Progress::default();
         lease.sending();
         let (place, is_brief) = (lease.place(), attempt.size() <= BRIEF);

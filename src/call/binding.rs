@@ -12,7 +12,7 @@ use crate::{
     driver::{copy, own},
     error::{Error, Failure, Kind},
     meter::CallMeter,
-    pool::{Broken, End, Lease, Rebuild, Slot, Trouble},
+    pool::{Backend, Broken, End, Lease, Rebuild, Slot, Trouble},
     sql::StateKinds,
     statement::Delivery,
     verdict::{Classification, Disconnect, Fault, Obstacle, Outcome},
@@ -123,6 +123,17 @@ impl<'c> Call<'c> {
         let failed = Failed { connection_id, obstacle, told: true, ..Failed::known(error, classification) };
         self.note_refusal(&failed, target);
         self.with_state_lost(failed)
+    }
+
+    /// A block of a session has failed, and these sessions of its connections were lost.
+    pub(crate) fn block_lost(&mut self, connection_id: u32, lost: Vec<Option<Backend>>) -> Failed {
+        for session in lost {
+            self.past.add_session(session);
+        }
+        let what = "the connection of a block of statements was lost";
+        let classification = Classification::disconnect(Disconnect::ServerLost, Outcome::Unknown);
+        let failed = Failed::known(own(io::ErrorKind::Other, what), classification);
+        Failed { connection_id: Some(connection_id), told: true, ..failed }
     }
 
     /// The connection was lost during COMMIT. `doubtful`: a part may have been committed before.

@@ -18,7 +18,7 @@ use crate::{
     methods::statement_methods,
     policy::RetryPolicy,
     pool::End,
-    session::{OpenTransaction, Session},
+    session::{self, OpenTransaction, Session},
     statement::AsStatement,
     stream::RowStream,
     summary::Summary,
@@ -158,6 +158,38 @@ impl Executor {
     /// As for a statement that could not be sent.
     pub async fn session(&self) -> Result<Session> {
         Session::begin(&self.handle).await
+    }
+
+    /// Runs a block of statements on a session of its own, and the whole block again from its start, on another connection, when it
+    /// has failed and its connection was lost: for work that needs a session and may run twice as a whole.
+    ///
+    /// ```
+    /// # async fn f(exec: mysql_retry::Executor) -> mysql_retry::Result<()> {
+    /// let total: Option<u64> = exec
+    ///     .idempotent_session(|mut session| async move {
+    ///         session.query_drop("CREATE TEMPORARY TABLE chosen SELECT id, price FROM item WHERE stock = 0").await?;
+    ///         session.query_drop("DELETE FROM chosen WHERE price > 100").await?;
+    ///         session.query_first("SELECT SUM(price) FROM chosen").await
+    ///     })
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// The statements need no annotation: each is sent again alone only where that is safe. Before the block runs again, the lost
+    /// session is killed and seen gone, as before a replay of a statement. The policy bounds the reruns as it bounds replays, and the
+    /// retry budget does.
+    ///
+    /// # Errors
+    /// The closure's own error, unchanged, if no connection was lost in the run that returned it. After a loss that ends the call, an
+    /// error of this crate's with the outcome [`Unknown`](crate::Outcome::Unknown).
+    pub async fn idempotent_session<F, Fut, T, E>(&self, work: F) -> std::result::Result<T, E>
+    where
+        F: FnMut(Session) -> Fut + Send,
+        Fut: Future<Output = std::result::Result<T, E>> + Send,
+        T: Send,
+        E: From<Error> + Send,
+    {
+        session::block::run(&self.handle, work).await
     }
 
     /// [`session`](Self::session), under the name that the driver's pool has for it, so that

@@ -15,7 +15,7 @@ use crate::{
     savepoint,
     span::CallSpan,
     sql::StateKinds,
-    statement::{AsStatement, Delivery},
+    statement::{Annotate as _, AsStatement, Delivery},
 };
 
 mod session_text;
@@ -89,6 +89,11 @@ impl Handle {
     /// A call without a statement, for the sake of a connection.
     pub(crate) fn call_for_a_connection(&self) -> Call<'_> {
         Call::new((&self.shared, &self.binding), &self.policy, self.until, None, Delivery::AtMostOnce)
+    }
+
+    /// The call of a block of a session, which may do anything.
+    pub(crate) fn block_call(&self) -> Call<'_> {
+        self.call_of_ours(&savepoint::BEGIN.idempotent())
     }
 
     /// The call of a transaction.

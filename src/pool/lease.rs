@@ -366,7 +366,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(home) = self.home.take() {
-            home.lost();
+            home.lost(self.session());
         }
         if self.under_way
             && let Some(session) = self.session()

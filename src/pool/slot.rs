@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Lease;
+use super::{Backend, Lease};
 use crate::{
     error::Result,
     sql::{Effect, StateKinds},
@@ -50,6 +50,8 @@ struct Held {
     untold: bool,
     /// The connection was lost, with state, and no error has reported that yet.
     lost: bool,
+    /// The sessions that were lost, if somebody wants to know. `None` in it: one that was never marked.
+    losses: Option<Vec<Option<Backend>>>,
     /// Rebuilds the state on another connection.
     rebuild: Option<Arc<Rebuild>>,
     /// The slot belongs to a transaction, which cannot continue on another connection.
@@ -126,9 +128,22 @@ impl Slot {
         self.lock().effect = effect;
     }
 
-    /// The connection will not come back.
-    pub(crate) fn lost(&self) {
+    /// From now on the sessions that are lost are kept, for a fence.
+    pub(crate) fn remember_losses(&self) {
+        self.lock().losses = Some(Vec::new());
+    }
+
+    /// The sessions that were lost since then.
+    pub(crate) fn take_losses(&self) -> Vec<Option<Backend>> {
+        self.lock().losses.take().unwrap_or_default()
+    }
+
+    /// The connection, to this session of the server, will not come back.
+    pub(crate) fn lost(&self, session: Option<Backend>) {
         let mut held = self.lock();
+        if let Some(losses) = &mut held.losses {
+            losses.push(session.clone());
+        }
         held.lost = !held.state.is_neutral();
         held.forgotten = held.forgotten.union(mem::take(&mut held.told));
         if mem::take(&mut held.in_transaction) {
@@ -141,7 +156,7 @@ impl Slot {
         let outer = held.outer.take();
         drop(held);
         if let Some(outer) = outer {
-            outer.lost();
+            outer.lost(session);
         }
     }
 
@@ -289,7 +304,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let held = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(outer) = held.outer.take() {
-            outer.lost();
+            outer.lost(None);
         }
     }
 }

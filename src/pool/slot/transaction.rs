@@ -105,7 +105,7 @@ impl Slot {
         let forgotten = held.forgotten;
         drop(held);
         match (outer, &taken) {
-            (Some(outer), None) => outer.lost(),
+            (Some(outer), None) => outer.lost(None),
             // the session knows what the transaction's statements have left
             (Some(outer), Some(_)) => outer.lock().forgotten = forgotten,
             (None, _) => {}
@@ -177,7 +177,7 @@ impl Slot {
         }
         let lease = held.lease.take();
         drop(held);
-        self.lost();
+        self.lost(lease.as_ref().and_then(|(lease, _)| lease.session()));
         if let Some((mut lease, _)) = lease {
             lease.sending();
         }

@@ -1,4 +1,5 @@
 mod answers;
+mod block;
 mod insert_ids;
 mod state;
 mod text;
