@@ -103,7 +103,8 @@
 //!
 //! `tracing` emits each [`Event`] as a `tracing` event under a span that covers the whole call. The span's fields have the names of
 //! OpenTelemetry's conventions for database clients: `db.system.name`, `db.namespace`, `db.operation.name`, `server.address`,
-//! `server.port`, and at the end `db.response.status_code` and `error.type`. No text of a statement and no value is in them.
+//! `server.port`, and at the end `db.response.status_code` and `error.type`. No text of a statement and no value is in them, but
+//! [`trace_text`](ExecutorBuilder::trace_text) adds the text without its values as `db.query.text`.
 //! `driver-tracing` adds the driver's own spans and events, which do have texts.
 //!
 //! `metrics` tells the recorder of the crate of that name what happens, if the program has installed one before its first call

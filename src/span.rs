@@ -12,13 +12,14 @@ mod traced {
     use mysql_async::Opts;
     use tracing::field::{Empty, display};
 
-    use crate::{error::Error, statement::Delivery};
+    use crate::{error::Error, sql::without_values, statement::Delivery};
 
     #[derive(Clone, Debug)]
     pub(crate) struct CallSpan(tracing::Span);
 
     impl CallSpan {
-        pub(crate) fn new(address: &str, opts: &Opts, delivery: Delivery, text: &[u8]) -> Self {
+        /// With `shows_text` the text is in it, without its values.
+        pub(crate) fn new(address: &str, opts: &Opts, delivery: Delivery, text: &[u8], shows_text: bool) -> Self {
             // evaluated only if somebody listens
             CallSpan(tracing::info_span!(
                 "mysql_retry::call",
@@ -28,6 +29,7 @@ mod traced {
                 db.system.name = "mysql",
                 db.namespace = opts.db_name(),
                 db.operation.name = operation(text),
+                db.query.text = if shows_text { without_values(text) } else { None },
                 db.response.status_code = Empty,
                 server.address = opts.socket().unwrap_or(opts.ip_or_hostname()),
                 server.port = opts.socket().is_none().then_some(opts.tcp_port()),
@@ -86,7 +88,7 @@ mod untraced {
     pub(crate) struct CallSpan;
 
     impl CallSpan {
-        pub(crate) fn new(_: &str, _: &Opts, _: Delivery, _: &[u8]) -> Self {
+        pub(crate) fn new(_: &str, _: &Opts, _: Delivery, _: &[u8], _: bool) -> Self {
             CallSpan
         }
 

@@ -122,7 +122,7 @@ impl<'c> Call<'c> {
             refused: false,
             meter: CallMeter::new(text),
         };
-        let span = CallSpan::new(shared.address(), shared.opts(), delivery, text);
+        let span = CallSpan::new(shared.address(), shared.opts(), delivery, text, shared.traces_text);
         Call::resume((shared, binding), policy, facts, span)
     }
 

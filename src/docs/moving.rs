@@ -179,7 +179,7 @@
 //! | `Conn::reset`, `Conn::reset_connection`, `Conn::change_user` | done where it is needed; on a borrowed connection by the driver |
 //! | `Conn::disconnect` | drop the session: its connection goes back |
 //! | `Conn::opts`, `Conn::server_version`, `Conn::last_ok_packet` | on a borrowed connection |
-//! | `Conn::set_infile_handler` | the handler in the options, for all connections |
+//! | `Conn::set_infile_handler` | the handler in the options, for all connections; for one statement on a [`connection`](crate::Executor::connection) of the driver |
 //! | `Transaction::commit`, `Transaction::rollback` | the same; in a closure it returns `Ok`, or an error |
 //! | `TxOpts` and its methods | the same type |
 //!

@@ -63,6 +63,7 @@ impl Default for ExecutorBuilder {
                     give_up_after: Duration::from_secs(5),
                 },
                 budget: Some(RetryBudget::default()),
+                traces_text: false,
             },
             listeners: Listeners::default(),
             allow_session_text: false,
@@ -191,6 +192,14 @@ impl ExecutorBuilder {
     /// COMMIT`. Nor are calls of stored code, and texts that are not recognised.
     pub fn allow_session_text(mut self, allow: bool) -> Self {
         self.allow_session_text = allow;
+        self
+    }
+
+    /// Whether the `tracing` span of a call has the text of its statement (`db.query.text`), with a `?` in the place of each string
+    /// and number. Default `false`. Without the feature `tracing` it does nothing. A text whose strings depend on the server's
+    /// `sql_mode` is left out.
+    pub fn trace_text(mut self, trace: bool) -> Self {
+        self.keeping.traces_text = trace;
         self
     }
 

@@ -71,6 +71,8 @@ pub(crate) struct Keeping {
     pub(crate) outage: outage::Tuning,
     pub(crate) watch: watch::Tuning,
     pub(crate) budget: Option<RetryBudget>,
+    /// The spans of calls have their texts.
+    pub(crate) traces_text: bool,
 }
 
 /// What all clones of an executor share.
@@ -102,6 +104,7 @@ pub(crate) struct Shared {
     pub(crate) caches_statements: bool,
     pub(crate) tls: bool,
     pub(crate) reads_local_files: bool,
+    pub(crate) traces_text: bool,
     pub(crate) listeners: Listeners,
     setup: Setup,
     pub(crate) guard: Table,
@@ -146,6 +149,7 @@ impl Shared {
             caches_statements,
             tls,
             reads_local_files,
+            traces_text: keeping.traces_text,
             listeners,
             setup: keeping.setup,
             guard: keeping.guard,

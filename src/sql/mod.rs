@@ -35,6 +35,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 mod ties;
+mod values;
 mod variables;
 mod verbs;
 
@@ -43,6 +44,8 @@ pub(crate) use control::{Control, Then};
 pub(crate) use effect::Effect;
 pub use kinds::StateKind;
 pub(crate) use kinds::StateKinds;
+#[cfg_attr(not(feature = "tracing"), expect(unused_imports, reason = "only spans have texts"))]
+pub(crate) use values::without_values;
 
 /// What is known of a call from its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::TryStreamExt as _;
-use mysql_retry::Annotate;
+use mysql_retry::{Annotate, Executor};
 use mysql_retry_fixture::{Fault, Place, Proxy, Rule, When, in_time};
 use tracing::{
     Dispatch, Event, Metadata, Subscriber,
@@ -198,4 +198,22 @@ async fn a_span_has_opentelemetry_s_names_and_neither_text_nor_value() {
     let recorded = lock(&notes.0.recorded).clone();
     assert_eq!(recorded, " otel.status_code=\"ERROR\" db.response.status_code=1146 error.type=1146");
     assert!(!format!("{spans:?} {recorded}").contains("s3cret"));
+}
+
+#[tokio::test]
+async fn a_span_has_the_text_where_that_is_asked_for_and_never_its_values() {
+    let exec = Executor::builder().trace_text(true).build(shared().await.opts()).expect("good options");
+    let (notes, guard) = Notes::begin();
+    exec.query_drop("SELECT 's3cret', 4711 -- s3cret").await.expect("success");
+    exec.exec_drop("SELECT ?", ("s3cret",)).await.expect("success");
+    exec.query_drop("SELECT 's3cret\\\\'").await.expect("success");
+    drop(guard);
+    let spans = notes.spans();
+    let shown = [Some("db.query.text=\"SELECT ?, ? \""), Some("db.query.text=\"SELECT ?\""), None];
+    for (span, shown) in spans.iter().zip(shown) {
+        assert!(!span.contains("s3cret") && !span.contains("4711"), "{span}");
+        assert_eq!(span.contains("db.query.text"), shown.is_some(), "{span}");
+        assert!(shown.is_none_or(|shown| span.contains(shown)), "{span}");
+    }
+    assert_eq!(spans.len(), 3, "{spans:?}");
 }
