@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use mysql_async::WhiteListFsHandler;
+use futures_util::{StreamExt as _, stream};
+use mysql_async::{WhiteListFsHandler, prelude::Queryable as _};
 use mysql_retry::{Annotate as _, Executor, Outcome, Reason};
 use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, Server, When};
 
@@ -97,4 +98,25 @@ async fn a_load_that_is_cut_is_not_replayed_even_if_annotated() {
         settle(server, &proxy, exec).await;
         assert!([0, 5].contains(&ledger.rows().await), "{shown}");
     }
+}
+
+/// The data of a handler of its own can be read once, so there is nothing that could be run again: a connection of the driver has it.
+#[tokio::test]
+async fn a_handler_for_one_statement_is_set_on_a_borrowed_connection_and_does_not_stay_there() {
+    let server = shared().await;
+    server.query_drop("SET GLOBAL local_infile = 1").await;
+    let ledger = Ledger::new(server).await;
+    let exec = executor_of_one(server.opts());
+    let load = format!("LOAD DATA LOCAL INFILE 'anything' INTO TABLE {} (n)", ledger.table);
+    let lines = || async { Ok(stream::iter(["1\n", "2\n"].map(|line| Ok(line.into()))).boxed()) };
+    let mut conn = exec.connection().await.expect("a connection");
+    conn.set_infile_handler(lines());
+    conn.query_drop(&load).await.expect("loaded");
+    assert_eq!(ledger.values().await, [1, 2]);
+    // one that is not used
+    conn.set_infile_handler(lines());
+    drop(conn);
+    let error = exec.query_drop(&load).await.expect_err("no handler");
+    assert!(error.to_string().contains("Handler is not specified"), "{error}");
+    assert_eq!(ledger.values().await, [1, 2]);
 }
