@@ -19,13 +19,15 @@ pub(crate) fn without_values(sql: &[u8]) -> Option<String> {
         }
         before = lexer.end();
         let text = lexer.text(start, before);
-        match kind {
-            LexemeKind::End => break,
-            LexemeKind::Text | LexemeKind::DoubleQuoted | LexemeKind::Number => shown.push(b'?'),
-            // `0x1F`, `1e5`
-            LexemeKind::Word if text.first().is_some_and(u8::is_ascii_digit) => shown.push(b'?'),
-            _ => shown.extend_from_slice(text),
+        if kind == LexemeKind::End {
+            break;
         }
+        let is_value = match text.first() {
+            // `0x1F`, `1e5` are words
+            Some(first) if kind == LexemeKind::Word => first.is_ascii_digit(),
+            _ => matches!(kind, LexemeKind::Text | LexemeKind::DoubleQuoted | LexemeKind::Number),
+        };
+        shown.extend_from_slice(if is_value { b"?" } else { text });
     }
     if lexer.odd { None } else { String::from_utf8(shown).ok() }
 }

@@ -10,8 +10,13 @@ use crate::{
     load::PAUSE,
 };
 
-/// How often a library that waits for a server may knock.
+/// How long a library that waits for a server may wait between two probes at the most, and at the least.
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
+const FIRST_INTERVAL: Duration = Duration::from_millis(20);
+/// Between the two it waits for this share of the outage so far.
+const SHARE: f64 = 0.02;
+/// The mean of what is left of a wait by its jitter.
+const LEFT_BY_JITTER: f64 = 0.75;
 /// The first success comes so long after the probe that found the server ready.
 const AFTER_PROBE: Duration = Duration::from_millis(50);
 /// From the first success, when it came, to 99 % of the tasks.
@@ -53,9 +58,21 @@ pub(crate) fn of(cell: &Cell) -> Vec<Bound> {
     ]
 }
 
-/// outage / probe interval + pool size, at each server: of several each is asked, and each has a pool of its own.
+/// The probes of an outage, as the library's page on outages says how often it probes what refuses, and the size of the pool; at
+/// each server: of several each is asked, and each has a pool of its own.
 fn attempts(cell: &Cell) -> f64 {
-    cell.form.servers() as f64 * (cell.outage.as_secs_f64() / PROBE_INTERVAL.as_secs_f64() + POOL_SIZE as f64)
+    cell.form.servers() as f64 * (probes(cell.outage.as_secs_f64()) + POOL_SIZE as f64)
+}
+
+/// How many probes an outage of so many seconds has in the mean.
+fn probes(outage: f64) -> f64 {
+    let (shortest, longest) = (FIRST_INTERVAL.as_secs_f64(), PROBE_INTERVAL.as_secs_f64());
+    // until here each wait is the shortest one, and from there each is the longest
+    let (grows, stops) = (shortest / SHARE, longest / SHARE);
+    let at_first = outage.min(grows) / shortest;
+    let growing = (outage.clamp(grows, stops) / grows).ln() / SHARE;
+    let at_last = (outage - stops).max(0.0) / longest;
+    (at_first + growing + at_last) / LEFT_BY_JITTER
 }
 
 /// In which respects another column did better than this library, under the same outage. Times that differ by less than
@@ -108,5 +125,12 @@ pub(crate) fn title(cell: &Cell) -> String {
     match cell.asked.as_secs() {
         0 => cell.form.name().to_owned(),
         seconds => format!("{}, {seconds} s", cell.form.name()),
+    }
+}
+
+#[test]
+fn an_outage_has_fewer_probes_the_longer_it_lasts() {
+    for (outage, expected) in [(0.5, 33.3), (1.0, 66.7), (5.0, 174.0), (12.5, 235.1), (20.0, 275.1)] {
+        assert!((probes(outage) - expected).abs() < 0.1, "{outage} s: {}", probes(outage));
     }
 }
