@@ -17,7 +17,7 @@ TOOLS = --package mysql-retry-tools
 # it waits for servers more than it works
 export RUST_TEST_THREADS ?= 8
 
-.PHONY: help demo test examples chaos faults audit fuzz bench counts mutants galera group recovery fleet ci server clean
+.PHONY: help demo test examples chaos faults audit fuzz bench counts mutants galera group recovery fleet throughput ci server clean
 
 help:
 	@echo 'make demo      see lost connections survived, on a private server (1 minute to build, then 30 s)'
@@ -31,6 +31,7 @@ help:
 	@echo 'make group     calls and verdicts on three nodes of Group Replication, also behind MySQL Router (10 minutes); needs Debian'
 	@echo 'make recovery  outages beside a bare pool, a backoff loop and sqlx: who is back when? (17 minutes; RECOVERY=short: 90 s)'
 	@echo 'make fleet     200 programs with a pool each on one server that comes back, or is full (7 minutes; FLEET=short: 30 s)'
+	@echo 'make throughput  calls a second of 1 to 128 tasks, beside a connection in the hand, the bare pool and sqlx (2 minutes)'
 	@echo 'make bench     measure what the library costs while nothing is lost'
 	@echo 'make counts    do calls take more allocations or instructions than they did? Needs valgrind for the latter (1 minute)'
 	@echo 'make mutants   do the tests notice each change of the core and the fence? Needs cargo-mutants (40 minutes)'
@@ -131,6 +132,12 @@ fleet: server
 	@echo 'Building the bench of fleets ...'
 	@CARGO_TARGET_DIR='$(RECOVERY_TARGET)' $(CARGO) build --quiet --locked --manifest-path benches/recovery/Cargo.toml $(RECOVERY_FEATURES)
 	@FLEET='$(FLEET)' '$(RECOVERY_TARGET)/debug/mysql-retry-recovery'
+
+# optimised as a user's program is; the picture is in the README
+throughput: server
+	@echo 'Building the bench of throughput ...'
+	@CARGO_TARGET_DIR='$(RECOVERY_TARGET)' $(CARGO) build --quiet --release --locked --manifest-path benches/recovery/Cargo.toml $(RECOVERY_FEATURES)
+	@THROUGHPUT=full '$(RECOVERY_TARGET)/release/mysql-retry-recovery'
 
 bench: server
 	@$(CARGO) bench --locked --bench guard

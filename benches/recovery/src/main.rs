@@ -10,7 +10,8 @@
 //! * `backoff loop`: `backoff::future::retry` around calls on such a pool;
 //! * `sqlx pool`: a pool of sqlx.
 //!
-//! With `FLEET=full` or `short` many programs with a pool each are measured instead (`fleet`).
+//! With `FLEET=full` or `short` many programs with a pool each are measured instead (`fleet`), with `THROUGHPUT=full` how many calls
+//! so many tasks make while nothing is lost (`throughput`).
 //!
 //! How the outages come about is in `stage`, how attempts are counted in `attempts`, what is wanted in `bounds`. The run
 //! fails if this library let an error through that its deadline outlives, or tried to connect far too often.
@@ -27,6 +28,7 @@ mod picture;
 mod settings;
 mod stage;
 mod table;
+mod throughput;
 
 use std::process::ExitCode;
 
@@ -53,6 +55,9 @@ async fn main() -> ExitCode {
     }
     let server = Server::builder().flag("--max-connections=1000").start().await;
     stage::prepare(&server).await;
+    if settings.throughput {
+        return told(&throughput::run(&server, &settings.columns).await);
+    }
     let cells = measure(&settings, &server).await;
     let (budgets, overspent) = spend(&settings, &server).await;
 

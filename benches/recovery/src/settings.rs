@@ -1,4 +1,4 @@
-//! What of the bench is run: `RECOVERY`, `RECOVERY_FORMS`, `RECOVERY_COLUMNS` and `FLEET` in the environment.
+//! What of the bench is run: `RECOVERY`, `RECOVERY_FORMS`, `RECOVERY_COLUMNS`, `FLEET` and `THROUGHPUT` in the environment.
 
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) short: bool,
     /// A fleet of programs is measured, and nothing else.
     pub(crate) fleet: Option<Extent>,
+    /// Calls while nothing is lost are counted, and nothing else.
+    pub(crate) throughput: bool,
     /// Every form and every column: what the picture in the repository is made of.
     whole: bool,
 }
@@ -48,6 +50,7 @@ impl Settings {
             budget: Duration::from_secs(5),
             short,
             fleet: extent("FLEET")?,
+            throughput: extent("THROUGHPUT")?.is_some(),
             whole,
         })
     }

@@ -22,7 +22,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// Who may wait for the server waits for so long: longer than any outage.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const READ: &str = "SELECT v FROM t WHERE id = ?";
+pub(crate) const READ: &str = "SELECT v FROM t WHERE id = ?";
 const WRITE: &str = "UPDATE t SET v = ? WHERE id = ?";
 
 /// The user of all columns: without rights that would let it in where others are kept out.
@@ -164,12 +164,19 @@ impl Client {
 /// Options of the driver for a pool.
 fn pool_opts(port: u16, pool: Pool) -> Opts {
     let constraints = PoolConstraints::new(pool.min, pool.max).expect("not less than it keeps");
+    opts(port).pool_opts(PoolOpts::default().with_constraints(constraints)).into()
+}
+
+/// Options of the driver for a connection without a pool.
+pub(crate) fn held_opts(port: u16) -> Opts {
+    opts(port).into()
+}
+
+fn opts(port: u16) -> OptsBuilder {
     OptsBuilder::default()
         .ip_or_hostname("127.0.0.1")
         .tcp_port(port)
         .prefer_socket(false)
         .user(Some(USER))
         .db_name(Some(DATABASE))
-        .pool_opts(PoolOpts::default().with_constraints(constraints))
-        .into()
 }
