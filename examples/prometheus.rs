@@ -43,6 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let id = session.id().ok_or("a session has a connection")?;
     exec.query_drop(format!("KILL {id}")).await?;
     let _: Option<u32> = session.query_first("SELECT 1".idempotent()).await?;
+    drop(session);
 
     if let Some(seconds) = std::env::args().nth(1) {
         tokio::time::sleep(Duration::from_secs(seconds.parse()?)).await;
