@@ -29,7 +29,7 @@ mod measured {
     use mysql_async::Opts;
 
     use super::Level;
-    use crate::error::Error;
+    use crate::{error::Error, sql::first_word};
 
     const DURATION: &str = "db.client.operation.duration";
     const CONNECTIONS: &str = "db.client.connection.count";
@@ -151,9 +151,7 @@ mod measured {
 
     impl CallMeter {
         pub(crate) fn new(text: &[u8]) -> Self {
-            let text = text.trim_ascii_start();
-            let length = text.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
-            CallMeter::of(&text[..length])
+            CallMeter::of(first_word(text))
         }
 
         pub(crate) fn of_transaction() -> Self {

@@ -82,11 +82,15 @@ pub struct Session {
 
 impl Session {
     pub(crate) async fn begin(handle: &Handle) -> Result<Self> {
-        let slot = Arc::new(Slot::default());
-        let handle = handle.in_session(slot.clone());
-        let lease = handle.connect().await?;
+        let session = Session::of(handle, &Arc::new(Slot::default()), false);
+        let lease = session.handle.connect().await?;
         lease.end(End::Answered(StateKinds::NONE));
-        Ok(Session { handle, slot, is_lent: false })
+        Ok(session)
+    }
+
+    /// The session whose connection is in the slot, or will be.
+    fn of(handle: &Handle, slot: &Arc<Slot>, is_lent: bool) -> Self {
+        Session { handle: handle.in_session(slot.clone()), slot: slot.clone(), is_lent }
     }
 
     /// The same session under another policy from now on.
@@ -116,8 +120,7 @@ impl Session {
     {
         let handle = self.handle.unbound();
         self.slot.on_reconnect(Arc::new(move |slot| {
-            let lent = Session { handle: handle.in_session(slot.clone()), slot: slot.clone(), is_lent: true };
-            let rebuilding = hook(lent);
+            let rebuilding = hook(Session::of(&handle, &slot, true));
             Box::pin(async move {
                 rebuilding.await.inspect_err(|_| release(&slot))?;
                 Ok(slot.vacate())

@@ -12,7 +12,11 @@ mod traced {
     use mysql_async::Opts;
     use tracing::field::{Empty, display};
 
-    use crate::{error::Error, sql::without_values, statement::Delivery};
+    use crate::{
+        error::Error,
+        sql::{first_word, without_values},
+        statement::Delivery,
+    };
 
     #[derive(Clone, Debug)]
     pub(crate) struct CallSpan(tracing::Span);
@@ -65,7 +69,7 @@ mod traced {
 
     /// The first word of a text, in capitals.
     fn operation(text: &[u8]) -> Option<String> {
-        let word = text.trim_ascii_start().split(|byte| !byte.is_ascii_alphabetic()).next()?;
+        let word = first_word(text);
         (!word.is_empty()).then(|| String::from_utf8_lossy(word).to_ascii_uppercase())
     }
 

@@ -42,8 +42,7 @@ where
         let connection_id = lease.connection_id();
         let slot = Slot::holding(lease);
         slot.remember_losses();
-        let session = Session { handle: self.handle.in_session(slot.clone()), slot: slot.clone(), is_lent: false };
-        match (self.work)(session).await {
+        match (self.work)(Session::of(self.handle, &slot, false)).await {
             Ok(value) => Ok(value),
             Err(own) => match slot.take_losses() {
                 // an error that has nothing to do with a loss is the caller's

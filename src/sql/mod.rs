@@ -44,8 +44,8 @@ pub(crate) use control::{Control, Then};
 pub(crate) use effect::Effect;
 pub use kinds::StateKind;
 pub(crate) use kinds::StateKinds;
-#[cfg_attr(not(feature = "tracing"), expect(unused_imports, reason = "only spans have texts"))]
-pub(crate) use values::without_values;
+#[cfg_attr(not(feature = "tracing"), allow(unused_imports))]
+pub(crate) use values::{first_word, without_values};
 
 /// What is known of a call from its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,14 @@
-//! A text without the values in it, for those who look at what runs.
+//! What those see of a text who look at what runs: its first word, and all of it without the values.
 
 use super::lexer::{LexemeKind, Lexer};
+
+/// The first word of a text, as it is written; empty if it begins with anything else, a comment for example.
+#[cfg_attr(not(any(feature = "tracing", feature = "metrics")), allow(dead_code))]
+pub(crate) fn first_word(sql: &[u8]) -> &[u8] {
+    let text = sql.trim_ascii_start();
+    let length = text.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    &text[..length]
+}
 
 /// The text with a `?` for each string and number, and without its comments. `None` where it is not certain what is a string.
 #[cfg_attr(not(feature = "tracing"), allow(dead_code))]
