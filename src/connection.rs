@@ -8,7 +8,7 @@ use std::{
 use mysql_async::Conn;
 
 use crate::{
-    pool::{End, Lease, Place},
+    pool::{End, Lease},
     sql::StateKinds,
 };
 
@@ -24,13 +24,11 @@ use crate::{
 /// [`Executor::connection`]: crate::Executor::connection
 pub struct Connection {
     lease: Option<Lease>,
-    /// Where the connection was when it was lent: the borrower may have put another one in its place.
-    place: Place,
 }
 
 impl Connection {
     pub(crate) fn new(lease: Lease) -> Self {
-        Connection { place: lease.place(), lease: Some(lease) }
+        Connection { lease: Some(lease) }
     }
 }
 
@@ -51,9 +49,9 @@ impl DerefMut for Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if let Some(mut lease) = self.lease.take() {
-            if lease.place() != self.place {
+            if !lease.has_its_own() {
                 // the borrower has moved the connection elsewhere; it goes to the driver's pool when it is dropped
-                lease.disown(self.place);
+                lease.disown();
                 return lease.end(End::Broken);
             }
             // the driver's reset would follow that of this crate, and undo the set-up and the mark

@@ -198,9 +198,9 @@ impl Rows {
 
 /// Reads the rows of the first result set, and at its end everything behind it.
 async fn read<P: Protocol>(lease: &mut Lease, slot: &RowSlot) -> mysql_async::Result<()> {
-    let (shared, place) = (lease.shared().clone(), lease.place());
+    let (conn, record, shared) = lease.parts();
     // Its `next` is hidden in the driver's documentation, but public. The driver's own streams cannot give their connection back.
-    let mut result = QueryResult::<P>::new(lease.conn());
+    let mut result = QueryResult::<P>::new(conn);
     loop {
         let mut waits = false;
         let row = {
@@ -210,17 +210,17 @@ async fn read<P: Protocol>(lease: &mut Lease, slot: &RowSlot) -> mysql_async::Re
                 waits |= row.is_pending();
                 row
             });
-            watched(&shared, place, true, || false, noted).await?
+            watched(shared, record, true, || false, noted).await?
         };
         let Some(row) = row else { break };
         if waits {
             // nobody waits for the server while the caller has not asked for another row
-            shared.records(place).unpark(place);
+            record.unpark();
         }
         *lock(slot) = Some(row);
         poll_fn(|_| if lock(slot).is_some() { Poll::Pending } else { Poll::Ready(()) }).await;
     }
-    watched(&shared, place, true, || false, result.drop_result()).await
+    watched(shared, record, true, || false, result.drop_result()).await
 }
 
 fn lock(slot: &RowSlot) -> MutexGuard<'_, Option<Row>> {

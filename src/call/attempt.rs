@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Kind},
     event::Event,
     pool::{
-        End, Lease, Place,
+        End, Lease, Record,
         watch::{BRIEF, watched},
     },
     verdict::{Classification, Fault, Obstacle, Outcome, Unavailable},
@@ -52,11 +52,12 @@ impl Call<'_> {
         self.note_replay(&lease);
         let mut progress = Progress::default();
         lease.sending();
-        let (place, is_brief) = (lease.place(), attempt.size() <= BRIEF);
+        let is_brief = attempt.size() <= BRIEF;
         let result = {
+            let (conn, record, _) = lease.parts();
             // pinned here: moving this future into another one is the most expensive thing in this function
-            let answer = pin!(attempt.run(lease.conn(), &progress));
-            self.in_time(place, self.facts.reading.reads_only(), || is_brief && !progress.is_replying(), answer).await
+            let answer = pin!(attempt.run(conn, record, &progress));
+            self.in_time(record, self.facts.reading.reads_only(), || is_brief && !progress.is_replying(), answer).await
         };
         lease.answered();
         if let Some(statement) = progress.take_prepared() {
@@ -156,8 +157,8 @@ impl Call<'_> {
         ask: impl AsyncFnOnce(&mut Conn) -> mysql_async::Result<T>,
     ) -> mysql_async::Result<T> {
         lease.sending();
-        let place = lease.place();
-        let answer = self.in_time(place, false, || is_brief, ask(lease.conn())).await;
+        let (conn, record, _) = lease.parts();
+        let answer = self.in_time(record, false, || is_brief, ask(conn)).await;
         lease.unpark();
         lease.answered();
         answer
@@ -172,13 +173,13 @@ impl Call<'_> {
     /// The error does not contain the question, which may hold a token or its payload.
     pub(crate) async fn in_time<T>(
         &self,
-        place: Place,
+        record: &Record,
         reads: bool,
         is_unheard: impl Fn() -> bool,
         answer: impl Future<Output = mysql_async::Result<T>>,
     ) -> mysql_async::Result<T> {
         match self.settings.attempt_timeout {
-            None => watched(self.shared, place, reads, is_unheard, answer).await,
+            None => watched(self.shared, record, reads, is_unheard, answer).await,
             Some(limit) => match tokio::time::timeout(limit, answer).await {
                 Ok(result) => result,
                 Err(_) => Err(timed_out(format!("no answer within {limit:?}"))),

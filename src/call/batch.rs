@@ -5,7 +5,7 @@ use std::io;
 use mysql_async::{Conn, Params, prelude::Queryable};
 
 use super::request::{Attempt, Progress, prepare, size_of_params};
-use crate::driver::own;
+use crate::{driver::own, pool::Record};
 
 /// A batch: one prepared statement, many rows of parameters.
 pub(crate) struct Batch<'q, I> {
@@ -49,14 +49,14 @@ impl<I: Iterator<Item = Params> + Send> Attempt for Batch<'_, I> {
         }
     }
 
-    async fn run(&mut self, conn: &mut Conn, progress: &Progress) -> mysql_async::Result<()> {
+    async fn run(&mut self, conn: &mut Conn, record: &Record, progress: &Progress) -> mysql_async::Result<()> {
         let Rows { kept, rest, is_begun } = &mut self.rows;
         if *is_begun {
             // a classification of the user's wants it sent again
             let what = "a part of the batch was sent, and its rows are not there any more: annotate it as idempotent";
             return Err(own(io::ErrorKind::Other, what));
         }
-        let statement = prepare(conn, self.sql, self.cached, progress).await?;
+        let statement = prepare((&mut *conn, record), self.sql, self.cached, progress).await?;
         let rest = rest.iter_mut().flatten().inspect(|_| *is_begun = true);
         // The driver asks for the second row after the first one was answered, or, where it sends many rows in one
         // command (MariaDB), while it builds the first. From then on a failure may be one of a later command.

@@ -20,6 +20,21 @@ use crate::{
 };
 
 impl Call<'_> {
+    /// The connection of the first attempt, if one is at hand.
+    pub(super) fn lease_at_hand(&mut self) -> Option<Lease> {
+        let is_first = matches!(self.binding, Binding::Free) && self.facts.attempts == 0 && self.past.is_empty();
+        if !is_first {
+            return None;
+        }
+        let now = self.facts.started;
+        let lease = self.shared.warm_lease(now)?;
+        self.shared.meters().wait(now).served();
+        self.shared.measure();
+        self.epoch = self.shared.outage.epoch();
+        self.facts.attempts = 1;
+        Some(lease)
+    }
+
     /// The connection of the next attempt: alive a moment ago, paid for from the budget, and fenced against earlier attempts.
     pub(super) async fn next_lease(&mut self, now: Instant) -> std::result::Result<Lease, Failed> {
         let lease = match self.checkout(now).await {

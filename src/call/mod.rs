@@ -191,8 +191,13 @@ impl<'c> Call<'c> {
     /// The loop: a connection, what is to be done on it, and again until it succeeds or there is a reason to end.
     pub(crate) async fn run_work<W: Work>(&mut self, mut work: W) -> std::result::Result<W::Output, W::Error> {
         let mut now = self.begin()?;
+        let mut at_hand = self.lease_at_hand();
         loop {
-            let stop = match self.next_lease(now).await {
+            let lease = match at_hand.take() {
+                Some(lease) => Ok(lease),
+                None => self.next_lease(now).await,
+            };
+            let stop = match lease {
                 Ok(lease) => match work.once(self, lease).await {
                     Ok(output) => {
                         self.succeeded();

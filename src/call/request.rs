@@ -18,7 +18,11 @@ use mysql_async::{
 };
 
 use super::sink::{Sink, next_row};
-use crate::{classify::Stage, pool::Rider, savepoint};
+use crate::{
+    classify::Stage,
+    pool::{Record, Rider},
+    savepoint,
+};
 
 /// How far an attempt has come. Seen from outside while it runs, and outlives its future, which a time-out may drop.
 #[derive(Debug, Default)]
@@ -75,10 +79,11 @@ pub(crate) trait Attempt: Send {
     /// A lower bound for the length in bytes of the longest packet that is sent first.
     fn longest_packet(&self) -> usize;
 
-    /// Runs it once.
+    /// Runs it once. `record` is what is known of the connection.
     fn run(
         &mut self,
         conn: &mut Conn,
+        record: &Record,
         progress: &Progress,
     ) -> impl Future<Output = mysql_async::Result<Self::Output>> + Send;
 }
@@ -92,8 +97,9 @@ pub(crate) trait Request: Send + Sync {
     fn longest_packet(&self) -> usize;
 
     fn send<'c>(
-        &'c self,
+        &'c mut self,
         conn: &'c mut Conn,
+        record: &Record,
         progress: &Progress,
     ) -> impl Future<Output = mysql_async::Result<QueryResult<'c, 'static, Self::Protocol>>> + Send;
 }
@@ -117,8 +123,9 @@ impl Request for Text<'_> {
     }
 
     async fn send<'c>(
-        &'c self,
+        &'c mut self,
         conn: &'c mut Conn,
+        _: &Record,
         _: &Progress,
     ) -> mysql_async::Result<QueryResult<'c, 'static, TextProtocol>> {
         if self.rider == Rider::CommitsApart {
@@ -155,13 +162,14 @@ impl Request for Prepared<'_> {
     }
 
     async fn send<'c>(
-        &'c self,
+        &'c mut self,
         conn: &'c mut Conn,
+        record: &Record,
         progress: &Progress,
     ) -> mysql_async::Result<QueryResult<'c, 'static, BinaryProtocol>> {
         // the driver consumes the parameters, another attempt will need them
         let params = self.params.clone();
-        let statement = prepare(conn, self.sql, self.cached, progress).await?;
+        let statement = prepare((conn, record), self.sql, self.cached, progress).await?;
         conn.exec_iter(statement, params).await
     }
 }
@@ -170,16 +178,21 @@ impl Request for Prepared<'_> {
 ///
 /// What the driver does not keep in its cache would stay at the server for the life of the connection, and is closed.
 pub(super) async fn prepare(
-    conn: &mut Conn,
+    (conn, record): (&mut Conn, &Record),
     sql: &[u8],
     cached: bool,
     progress: &Progress,
 ) -> mysql_async::Result<Statement> {
+    if let Some(statement) = record.statement(sql) {
+        return Ok(statement);
+    }
     progress.prepares(true);
+    record.note_preparing();
     let statement = conn.prep(sql).await?;
     progress.prepares(false);
-    if !cached {
-        progress.close_later(statement.clone());
+    match cached {
+        true => record.note_statement(sql, &statement, conn.opts().stmt_cache_size()),
+        false => progress.close_later(statement.clone()),
     }
     Ok(statement)
 }
@@ -217,8 +230,8 @@ impl<R: Request, S: Sink> Attempt for Exchange<R, S> {
         self.request.longest_packet()
     }
 
-    async fn run(&mut self, conn: &mut Conn, progress: &Progress) -> mysql_async::Result<S::Output> {
-        let result = self.request.send(conn, progress).await?;
+    async fn run(&mut self, conn: &mut Conn, record: &Record, progress: &Progress) -> mysql_async::Result<S::Output> {
+        let result = self.request.send(conn, record, progress).await?;
         progress.replies();
         S::drain(result).await
     }
@@ -242,8 +255,8 @@ impl Attempt for Preparing<'_> {
         1 + self.sql.len()
     }
 
-    async fn run(&mut self, conn: &mut Conn, progress: &Progress) -> mysql_async::Result<Statement> {
-        let statement = prepare(conn, self.sql, self.cached, progress).await?;
+    async fn run(&mut self, conn: &mut Conn, record: &Record, progress: &Progress) -> mysql_async::Result<Statement> {
+        let statement = prepare((conn, record), self.sql, self.cached, progress).await?;
         // Its answer has the status flags, which are false in that to a preparation (seen on MariaDB 10.11). Whatever happens to
         // it, nothing was executed.
         progress.prepares(true);
@@ -267,7 +280,7 @@ impl Attempt for Ping {
         0
     }
 
-    async fn run(&mut self, conn: &mut Conn, _: &Progress) -> mysql_async::Result<()> {
+    async fn run(&mut self, conn: &mut Conn, _: &Record, _: &Progress) -> mysql_async::Result<()> {
         conn.ping().await
     }
 }
@@ -286,7 +299,7 @@ impl Attempt for Untouched {
         0
     }
 
-    async fn run(&mut self, _: &mut Conn, _: &Progress) -> mysql_async::Result<()> {
+    async fn run(&mut self, _: &mut Conn, _: &Record, _: &Progress) -> mysql_async::Result<()> {
         Ok(())
     }
 }
@@ -305,8 +318,8 @@ impl<R: Request> Attempt for Opening<R> {
         self.0.longest_packet()
     }
 
-    async fn run(&mut self, conn: &mut Conn, progress: &Progress) -> mysql_async::Result<Option<Row>> {
-        let result = self.0.send(conn, progress).await?;
+    async fn run(&mut self, conn: &mut Conn, record: &Record, progress: &Progress) -> mysql_async::Result<Option<Row>> {
+        let result = self.0.send(conn, record, progress).await?;
         progress.replies();
         next_row(result).await
     }

@@ -58,7 +58,7 @@ impl<T: FromRow + Send + 'static> Sink for First<T> {
     type Output = Result<Option<T>, Mismatch>;
 
     async fn drain<P: Protocol>(mut result: QueryResult<'_, 'static, P>) -> mysql_async::Result<Self::Output> {
-        let first = result.reduce(None, |first: Option<Row>, row: Row| first.or(Some(row))).await?;
+        let first = result.next().await?;
         result.drop_result().await?;
         Ok(first.map(convert).transpose())
     }

@@ -158,7 +158,7 @@ impl Shared {
             && let Ok(Ok(conn)) = tokio::time::timeout(SILENCE, target.pool.get_conn()).await
         {
             let lease = Lease::new(conn, &self, index);
-            if target.records.is_current(lease.connection()) {
+            if lease.is_current() {
                 // this one was made since: all older ones are closed
                 lease.end(End::Unused);
                 return;

@@ -19,8 +19,8 @@ use tokio::{
 use super::{
     End, Lease, Limits, Shared, bounded,
     introduction::introduce,
-    lane::{Taken, WINDOW},
-    records::{Condition, Status},
+    lane::{Taken, WINDOW, Warm},
+    record::{Condition, Status},
     setup::AutocommitOff,
     slow_start::Turn,
     target::Target,
@@ -44,6 +44,23 @@ pub(crate) enum NoConnection {
 }
 
 impl Shared {
+    /// The connection of the caller before, if it was returned a moment ago, and there is nothing to wait for or to look at.
+    pub(crate) fn warm_lease(self: &Arc<Self>, now: Instant) -> Option<Lease> {
+        // connections that were returned for calls that wait are theirs
+        if self.outage.is_troubled() || self.slow_start.has_queue() || self.pings_at_once {
+            return None;
+        }
+        let permit = self.permits.try_acquire().ok()?;
+        let (index, target) = self.current();
+        let Warm { conn, record, since, .. } = self.lane.take_warm(index, now)?;
+        if record.is_too_old(&target.records, now) || target.is_doubtful(now.saturating_duration_since(since), now) {
+            // in the driver's pool the next look at it shows that again
+            return None;
+        }
+        permit.forget();
+        Some(Lease::with_record(conn, record, self, index).with_permit())
+    }
+
     /// A connection that was alive a moment ago, by `deadline`.
     pub(crate) async fn checkout(
         self: &Arc<Self>,
@@ -62,7 +79,7 @@ impl Shared {
             }
             // The pool's check of a socket depends on the runtime's I/O driver. A task that blocked its thread has blocked
             // the driver, too. Yielding lets the driver run. It costs nothing in a busy executor.
-            if self.quiet(now) >= WINDOW {
+            if self.lane.quiet(now).is_none_or(|quiet| quiet >= WINDOW) {
                 yield_now().await;
             }
             let mut has_queued = false;
@@ -105,8 +122,7 @@ impl Shared {
     /// whether it is to be pinged.
     async fn warm(&self, index: usize, target: &Target, now: Instant) -> Option<(mysql_async::Conn, bool)> {
         match self.lane.take(index, now, self.outage.is_troubled()) {
-            Taken::Warm(conn) => Some((conn, false)),
-            Taken::Idle(conn) => Some((conn, true)),
+            Taken::Connection(conn, pings) => Some((conn, pings)),
             Taken::Nothing => None,
             Taken::Cleared => {
                 // the pool's task takes them in, which is cheaper than to make a connection
@@ -186,7 +202,7 @@ impl Shared {
         if bounded(is_autocommit_off(lease, introduction.autocommit), "check", limits).await? {
             return Err(AutocommitOff::error());
         }
-        lease.target().records.introduce(lease.connection(), introduction);
+        lease.record().introduce(lease.connection(), introduction);
         self.trim();
         Ok(())
     }
@@ -200,11 +216,12 @@ impl Shared {
         pings: bool,
         limits: Limits,
     ) -> mysql_async::Result<bool> {
-        let target = lease.target();
-        match target.records.condition(lease.connection(), now) {
+        match lease.condition(now) {
             Condition::Over => Ok(false),
             Condition::Idle(idle)
-                if pings || self.ping_after.is_some_and(|limit| idle >= limit) || target.is_doubtful(idle, now) =>
+                if pings
+                    || self.ping_after.is_some_and(|limit| idle >= limit)
+                    || lease.target().is_doubtful(idle, now) =>
             {
                 Ok(bounded(lease.conn().ping(), "ping", limits).await.is_ok())
             }

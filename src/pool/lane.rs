@@ -23,7 +23,7 @@ use std::{
 use mysql_async::Conn;
 
 use super::{
-    Shared,
+    Record, Shared,
     tasks::keeper::{Keeper, Turn},
 };
 
@@ -34,52 +34,64 @@ const TICK: Duration = Duration::from_millis(1);
 /// How often the task that clears it looks whether an outage is over.
 const TICK_OF_AN_OUTAGE: Duration = Duration::from_millis(20);
 
-/// `C` is a connection.
-pub(super) struct Lane<C = Conn> {
-    stack: Mutex<Vec<Warm<C>>>,
+/// `C` is a connection, `R` what is known of it.
+pub(super) struct Lane<C = Conn, R = Arc<Record>> {
+    stack: Mutex<Stack<C, R>>,
     /// A connection was returned since the last tick.
     is_used: AtomicBool,
     clearing: Keeper,
 }
 
-struct Warm<C> {
-    conn: C,
-    target: usize,
-    since: Instant,
+struct Stack<C, R> {
+    /// The last one was returned last.
+    warm: Vec<Warm<C, R>>,
+    /// When a connection last went back, to the lane or to the pool.
+    last_return: Option<Instant>,
+}
+
+/// A connection that was returned a moment ago.
+pub(super) struct Warm<C = Conn, R = Arc<Record>> {
+    pub(super) conn: C,
+    pub(super) record: R,
+    pub(super) target: usize,
+    pub(super) since: Instant,
 }
 
 /// What the lane has for a caller.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Taken<C = Conn> {
-    Warm(C),
-    /// A connection that was returned before the window, and is to be pinged.
-    Idle(C),
+    /// A connection, and whether it is to be pinged: it was returned before the window.
+    Connection(C, bool),
     /// Connections that were too old are on their way into the pool.
     Cleared,
     Nothing,
 }
 
-impl<C> Default for Lane<C> {
+impl<C, R> Default for Lane<C, R> {
     fn default() -> Self {
-        Lane { stack: Mutex::default(), is_used: AtomicBool::new(false), clearing: Keeper::default() }
+        let stack = Mutex::new(Stack { warm: Vec::new(), last_return: None });
+        Lane { stack, is_used: AtomicBool::new(false), clearing: Keeper::default() }
     }
 }
 
-impl<C> Lane<C> {
+impl<C, R> Lane<C, R> {
+    /// The connection to this target that was returned last, if it was returned within the window.
+    pub(super) fn take_warm(&self, target: usize, now: Instant) -> Option<Warm<C, R>> {
+        let mut stack = self.lock();
+        stack.warm.pop_if(|warm| warm.target == target && warm.is_young(now))
+    }
+
     /// The connection to this target that was returned last. Unless there is an outage, that must have been within the
     /// window.
     pub(super) fn take(&self, target: usize, now: Instant, is_outage: bool) -> Taken<C> {
         let mut stack = self.lock();
-        let Some(warm) = stack.pop() else { return Taken::Nothing };
-        let is_young = now.saturating_duration_since(warm.since) < WINDOW;
-        if warm.target == target && is_young {
-            return Taken::Warm(warm.conn);
-        }
-        if warm.target == target && is_outage {
-            return Taken::Idle(warm.conn);
+        let Some(warm) = stack.warm.pop() else { return Taken::Nothing };
+        let is_young = warm.is_young(now);
+        if warm.target == target && (is_young || is_outage) {
+            return Taken::Connection(warm.conn, !is_young);
         }
         // all others are older
-        let old = (warm, mem::take(&mut *stack));
+        let old = (warm, mem::take(&mut stack.warm));
         drop(stack);
         drop(old);
         Taken::Cleared
@@ -87,24 +99,24 @@ impl<C> Lane<C> {
 
     /// Whether there is a connection to this target.
     pub(super) fn has(&self, target: usize) -> bool {
-        self.lock().iter().any(|warm| warm.target == target)
+        self.lock().warm.iter().any(|warm| warm.target == target)
     }
 
     /// The connection to this target that was returned first.
     pub(super) fn take_oldest(&self, target: usize) -> Option<C> {
         let mut stack = self.lock();
-        let oldest = stack.iter().position(|warm| warm.target == target)?;
-        Some(stack.remove(oldest).conn)
+        let oldest = stack.warm.iter().position(|warm| warm.target == target)?;
+        Some(stack.warm.remove(oldest).conn)
     }
 
     /// How many connections to this target there are.
     pub(super) fn count(&self, target: usize) -> usize {
-        self.lock().iter().filter(|warm| warm.target == target).count()
+        self.lock().warm.iter().filter(|warm| warm.target == target).count()
     }
 
     /// Puts all connections into the pool.
     pub(super) fn clear(&self) {
-        let old = mem::take(&mut *self.lock());
+        let old = mem::take(&mut self.lock().warm);
         drop(old);
     }
 
@@ -112,12 +124,22 @@ impl<C> Lane<C> {
     /// since the last tick.
     fn tick(&self, now: Instant) -> bool {
         let mut stack = self.lock();
-        let young = stack.partition_point(|warm| now.saturating_duration_since(warm.since) >= WINDOW);
-        let old: Vec<Warm<C>> = stack.drain(..young).collect();
-        let is_quiet = stack.is_empty() && !self.is_used.swap(false, Relaxed);
+        let young = stack.warm.partition_point(|warm| !warm.is_young(now));
+        let old: Vec<Warm<C, R>> = stack.warm.drain(..young).collect();
+        let is_quiet = stack.warm.is_empty() && !self.is_used.swap(false, Relaxed);
         drop(stack);
         drop(old);
         is_quiet
+    }
+
+    /// For how long no connection was returned; `None` if none ever was.
+    pub(super) fn quiet(&self, now: Instant) -> Option<Duration> {
+        self.lock().last_return.map(|last| now.saturating_duration_since(last))
+    }
+
+    /// A connection goes back to the pool.
+    pub(super) fn note_return(&self, now: Instant) {
+        self.lock().last_return = Some(now);
     }
 
     fn note_use(&self) {
@@ -127,22 +149,29 @@ impl<C> Lane<C> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Warm<C>>> {
+    fn lock(&self) -> MutexGuard<'_, Stack<C, R>> {
         // connections are dropped outside of the lock
         self.stack.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl<C, R> Warm<C, R> {
+    fn is_young(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) < WINDOW
+    }
+}
+
 impl Shared {
     /// Gives a connection to the next caller, or to the pool.
-    pub(super) fn put_into_lane(self: &Arc<Self>, conn: Conn, target: usize, now: Instant) {
+    pub(super) fn put_into_lane(self: &Arc<Self>, warm: Warm) {
         let mut stack = self.lane.lock();
+        stack.last_return = Some(warm.since);
         // looked at under the lock: whoever closes the permits clears the lane afterwards
-        if !self.targets[target].is_laned || self.permits.is_closed() {
+        if !self.targets[warm.target].is_laned || self.permits.is_closed() {
             drop(stack);
-            return drop(conn);
+            return drop(warm);
         }
-        stack.push(Warm { conn, target, since: now });
+        stack.warm.push(warm);
         drop(stack);
         self.lane.note_use();
         if self.lane.clearing.begins() {
@@ -170,7 +199,7 @@ async fn clear(shared: Weak<Shared>) {
             continue;
         }
         let is_quiet = shared.lane.tick(Instant::now());
-        if is_quiet && turn.ends(&shared, || !shared.lane.lock().is_empty()) {
+        if is_quiet && turn.ends(&shared, || !shared.lane.lock().warm.is_empty()) {
             return;
         }
     }
@@ -183,10 +212,10 @@ mod tests {
     const MICRO: Duration = Duration::from_micros(1);
 
     /// A lane to which connections were returned after so many microseconds, by their numbers.
-    fn lane(began: Instant, returned: &[(u32, usize, u32)]) -> Lane<u32> {
+    fn lane(began: Instant, returned: &[(u32, usize, u32)]) -> Lane<u32, ()> {
         let lane = Lane::default();
         for &(conn, target, micros) in returned {
-            lane.lock().push(Warm { conn, target, since: began + micros * MICRO });
+            lane.lock().warm.push(Warm { conn, record: (), target, since: began + micros * MICRO });
             lane.note_use();
         }
         lane
@@ -198,8 +227,8 @@ mod tests {
         let lane = lane(began, &[(1, 0, 0), (2, 0, 10)]);
         let now = began + 99 * MICRO;
         assert!(lane.has(0) && !lane.has(1));
-        assert_eq!(lane.take(0, now, false), Taken::Warm(2));
-        assert_eq!(lane.take(0, now, false), Taken::Warm(1));
+        assert_eq!(lane.take(0, now, false), Taken::Connection(2, false));
+        assert_eq!(lane.take(0, now, false), Taken::Connection(1, false));
         assert_eq!(lane.take(0, now, false), Taken::Nothing);
         assert!(!lane.has(0));
     }
@@ -208,7 +237,7 @@ mod tests {
     fn a_connection_leaves_the_lane_when_its_window_has_passed() {
         let began = Instant::now();
         let lane = lane(began, &[(1, 0, 0), (2, 0, 1)]);
-        assert_eq!(lane.take(0, began + WINDOW, false), Taken::Warm(2));
+        assert_eq!(lane.take(0, began + WINDOW, false), Taken::Connection(2, false));
         assert_eq!(lane.take(0, began + WINDOW, false), Taken::Cleared);
         assert_eq!(lane.take(0, began + WINDOW, false), Taken::Nothing);
     }
@@ -217,8 +246,8 @@ mod tests {
     fn in_an_outage_a_connection_stays_and_is_given_out_as_idle() {
         let began = Instant::now();
         let lane = lane(began, &[(1, 0, 0), (2, 0, 1), (3, 0, 2)]);
-        assert_eq!(lane.take(0, began + MICRO, true), Taken::Warm(3));
-        assert_eq!(lane.take(0, began + 10 * WINDOW, true), Taken::Idle(2));
+        assert_eq!(lane.take(0, began + MICRO, true), Taken::Connection(3, false));
+        assert_eq!(lane.take(0, began + 10 * WINDOW, true), Taken::Connection(2, true));
         assert_eq!(lane.take(1, began + 10 * WINDOW, true), Taken::Cleared);
         assert_eq!(lane.take(0, began, true), Taken::Nothing);
     }
@@ -236,9 +265,9 @@ mod tests {
         let began = Instant::now();
         let lane = lane(began, &[(1, 0, 0), (2, 0, 50)]);
         assert!(!lane.tick(began + WINDOW), "one is left");
-        assert_eq!(lane.lock().len(), 1);
+        assert_eq!(lane.lock().warm.len(), 1);
         assert!(!lane.tick(began + 2 * WINDOW), "it was used since the last tick");
-        assert_eq!(lane.lock().len(), 0);
+        assert_eq!(lane.lock().warm.len(), 0);
         assert!(lane.tick(began + 3 * WINDOW));
     }
 }

@@ -12,12 +12,14 @@ use tokio::task::unconstrained;
 
 use super::{
     Backend, Fate, Limits, Shared, Slot, Target, bounded,
-    introduction::restore,
-    parking::Place,
+    lane::Warm,
     poll_once,
-    records::{Records, Returned, Status, key},
+    record::{Condition, Record, Returned, Status},
+    records::Records,
 };
 use crate::sql::StateKinds;
+
+mod renewal;
 
 /// A connection that a session has held idle for this long is pinged before it is used. (Only the driver's pool can look at
 /// its socket.) The shortest `wait_timeout` of a server is twice as long.
@@ -36,6 +38,8 @@ pub(crate) enum End {
 /// A connection taken out of the pool. It goes back with [`end`](Lease::end), and is closed when it is dropped without.
 pub(crate) struct Lease {
     conn: Option<Conn>,
+    /// What is known of it.
+    record: Arc<Record>,
     shared: Arc<Shared>,
     /// Which target it is a connection to.
     target: usize,
@@ -50,9 +54,16 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
+    /// Of a connection that was in the driver's pool, or is new.
     pub(super) fn new(conn: Conn, shared: &Arc<Shared>, target: usize) -> Self {
+        let record = shared.targets[target].records.find(&conn);
+        Lease::with_record(conn, record, shared, target)
+    }
+
+    pub(super) fn with_record(conn: Conn, record: Arc<Record>, shared: &Arc<Shared>, target: usize) -> Self {
         Lease {
             conn: Some(conn),
+            record,
             shared: shared.clone(),
             target,
             permit: false,
@@ -74,26 +85,37 @@ impl Lease {
 
     /// Its statement has been answered, and the connection is kept: no task waits for an answer any more.
     pub(crate) fn unpark(&self) {
-        self.records().unpark(self.place());
+        self.record.unpark();
     }
 
-    /// What all clones of its executor share.
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+    /// The connection, what is known of it, and what all clones of its executor share.
+    pub(crate) fn parts(&mut self) -> (&mut Conn, &Arc<Record>, &Arc<Shared>) {
+        let conn = self.conn.as_mut().expect(HAS_ONE);
+        (conn, &self.record, &self.shared)
     }
 
     fn records(&self) -> &Records {
         &self.target().records
     }
 
-    /// When the connection was made; in doubt long ago.
-    pub(super) fn made(&self) -> Instant {
-        self.records().made(self.connection()).unwrap_or(self.shared.made)
+    /// What is known of the connection.
+    pub(super) fn record(&self) -> &Record {
+        &self.record
     }
 
-    /// Where the watch finds it.
-    pub(crate) fn place(&self) -> Place {
-        Place { target: self.target, key: key(self.connection()) }
+    /// When the connection was made; in doubt long ago.
+    pub(super) fn made(&self) -> Instant {
+        self.record.made().unwrap_or(self.shared.made)
+    }
+
+    /// Whether it is fit for use, as far as is known.
+    pub(super) fn condition(&self, now: Instant) -> Condition {
+        self.record.condition(self.records(), now)
+    }
+
+    /// Whether the connection was made since the present ones of its target were given up.
+    pub(super) fn is_current(&self) -> bool {
+        self.record.is_current(self.records())
     }
 
     pub(super) fn with_permit(mut self) -> Self {
@@ -120,7 +142,7 @@ impl Lease {
 
     /// Whether the session commits each statement that is in no transaction, as it did when it began.
     pub(crate) fn began_with_autocommit(&self) -> bool {
-        self.records().autocommit(self.connection())
+        self.record.autocommit()
     }
 
     /// Whether the server still has the session after this idle time. After a long one it is pinged.
@@ -129,28 +151,28 @@ impl Lease {
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn {
-        self.conn.as_mut().expect("a lease has its connection until it ends")
+        self.conn.as_mut().expect(HAS_ONE)
     }
 
     pub(crate) fn connection(&self) -> &Conn {
-        self.conn.as_ref().expect("a lease has its connection until it ends")
+        self.conn.as_ref().expect(HAS_ONE)
     }
 
     /// The client sends no packet that is longer than this, if it is known.
     pub(crate) fn sends_at_most(&self) -> Option<usize> {
         let own = self.connection().opts().max_allowed_packet();
         // without one of its own the driver keeps to the server's
-        own.or_else(|| self.records().max_allowed_packet(self.connection()))
+        own.or_else(|| self.record.max_allowed_packet())
     }
 
     /// Whether the server takes no packet that holds a text of this length.
     pub(crate) fn is_too_small_for(&self, length: usize) -> bool {
-        self.records().packet_limit(self.connection()).is_some_and(|limit| length > limit)
+        self.record.packet_limit().is_some_and(|limit| length > limit)
     }
 
     /// The session, as it can be found from another connection; `None` if it has no mark.
     pub(crate) fn session(&self) -> Option<Backend> {
-        self.records().session(self.connection())
+        self.record.session()
     }
 
     /// A statement is about to be sent: if the lease is dropped before [`answered`](Self::answered), its caller has
@@ -180,7 +202,7 @@ impl Lease {
 
     /// A statement may have released the lock that marks the session.
     pub(crate) fn doubt_mark(&self) {
-        self.records().doubt_mark(self.connection());
+        self.record.doubt_mark();
     }
 
     /// The statement is closed before the connection is used again.
@@ -219,7 +241,7 @@ impl Lease {
             return home.put_back(self, leaves);
         }
         let now = Instant::now();
-        match self.records().give_back(self.connection(), now, answers) {
+        match self.give_back(now, answers) {
             // to the pool: who looks after its connections has no permit, and a call may wait for this one there
             Returned::AsItBegan | Returned::Unseen if answers == 0 => self.put_back(now),
             Returned::AsItBegan if leaves.is_neutral() => self.hand_on(now),
@@ -234,123 +256,63 @@ impl Lease {
 
     /// Whether the status flags alone tell what becomes of a transaction on the connection.
     pub(crate) fn is_known_well(&self) -> bool {
-        self.records().is_known_well(self.connection())
+        self.record.is_known_well()
     }
 
     /// Whether its server may abort a transaction between two statements of one text, and say so to neither (see
     /// [`savepoint`](crate::savepoint)).
     pub(crate) fn may_certify(&self) -> bool {
-        self.records().may_certify(self.connection())
+        self.record.may_certify()
     }
 
     /// The savepoint of a transaction has told whether it was whole.
     pub(crate) fn note_transaction(&self, whole: bool) {
-        self.records().note_transaction(self.connection(), whole);
+        self.record.note_transaction(whole);
     }
 
     /// No call has used it: the next one that waits does.
     pub(super) fn give_to_next(self) {
         let now = Instant::now();
-        match self.records().give_back(self.connection(), now, 0) {
+        match self.give_back(now, 0) {
             Returned::AsItBegan | Returned::Unseen => self.hand_on(now),
             Returned::Changed | Returned::Over => {}
         }
     }
 
-    fn is_resettable(&self) -> bool {
-        self.target().resettable && self.records().shape(self.connection()).is_some()
+    /// Whether it has the connection that was leased: a borrower may have put another one in its place.
+    pub(crate) fn has_its_own(&self) -> bool {
+        self.record.is_of(self.connection())
     }
 
     /// The connection that was leased here was moved elsewhere by its borrower: it is not used again.
-    pub(crate) fn disown(&self, place: Place) {
-        self.shared.records(place).disown(place.key);
+    pub(crate) fn disown(&self) {
+        self.records().disown(&self.record);
+    }
+
+    fn give_back(&self, now: Instant, answers: u64) -> Returned {
+        self.record.give_back(self.records(), self.connection(), now, answers)
     }
 
     /// To the next caller.
     fn hand_on(mut self, now: Instant) {
-        self.shared.note_return(now);
         if let Some(conn) = self.conn.take() {
-            self.shared.put_into_lane(conn, self.target, now);
+            let record = self.record.clone();
+            self.shared.put_into_lane(Warm { conn, record, target: self.target, since: now });
         }
         self.shared.outage.note_return();
         self.shared.slow_start.note_return();
     }
 
     fn put_back(mut self, now: Instant) {
-        self.shared.note_return(now);
+        self.shared.lane.note_return(now);
         self.conn = None; // to the pool
         self.shared.outage.note_return();
         self.shared.slow_start.note_return();
     }
 
-    fn reset(mut self) {
-        // without a runtime (a stream dropped at the very end of a program) it is just closed
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return self.end(End::Broken);
-        };
-        self.shared.listeners.counting.resets.add_one();
-        runtime.spawn(async move {
-            let limit = self.shared.reset_timeout;
-            // without an answer a statement may still be under way, with rows that were not read
-            self.sending();
-            let answer = tokio::time::timeout(limit, self.renew()).await;
-            if matches!(answer, Ok(Ok(_))) {
-                self.answered();
-            }
-            let renewed = matches!(answer, Ok(Ok(true)));
-            let now = Instant::now();
-            if renewed && self.records().give_back(self.connection(), now, 0) == Returned::AsItBegan {
-                self.put_back(now);
-            } else {
-                self.end(End::Broken);
-            }
-        });
-    }
-
-    /// Resets the session, so that it knows nothing of its earlier users; `false` if that is not possible.
-    pub(crate) async fn forget_callers(&mut self, limits: Limits) -> bool {
-        if self.is_pristine() {
-            return true;
-        }
-        self.shared.listeners.counting.resets.add_one();
-        self.sending();
-        let answer = bounded(self.renew(), "reset", limits).await;
-        if answer.is_ok() {
-            self.answered();
-        }
-        answer.is_ok_and(|renewed| renewed)
-    }
-
     /// Whether no statement of a caller's has run on the connection since it was made or reset.
     pub(crate) fn is_pristine(&self) -> bool {
-        self.records().is_pristine(self.connection())
-    }
-
-    /// Restores the session to the state of a new one; `false` if that is not possible.
-    async fn renew(&mut self) -> mysql_async::Result<bool> {
-        match self.try_to_renew().await {
-            Err(mysql_async::Error::Server(_)) => Ok(false),
-            renewed => renewed,
-        }
-    }
-
-    async fn try_to_renew(&mut self) -> mysql_async::Result<bool> {
-        let Some(shape) = self.records().shape(self.connection()) else { return Ok(false) };
-        // A reset rolls back too. But MariaDB 10.11 leaves its session with half of an XA transaction that was prepared, and
-        // there ROLLBACK fails.
-        if self.status().is_none_or(|status| status.in_transaction) {
-            self.conn().query_drop("ROLLBACK").await?;
-        }
-        // `false`: a server so old that it has no reset
-        if !self.conn().reset().await? {
-            return Ok(false);
-        }
-        let target = self.target;
-        let Some(introduction) = restore(self.conn(), &shape, target).await? else { return Ok(false) };
-        self.records().remark(self.connection(), introduction.session);
-        let shared = self.shared.clone();
-        shared.setup.run(self.conn()).await?;
-        Ok(true)
+        self.record.is_pristine()
     }
 
     fn close(&mut self) {
@@ -362,6 +324,8 @@ impl Lease {
         }
     }
 }
+
+const HAS_ONE: &str = "a lease has its connection until it ends";
 
 impl Drop for Lease {
     fn drop(&mut self) {

@@ -35,6 +35,8 @@ mod lane;
 mod lease;
 mod limits;
 mod parking;
+mod prepared;
+mod record;
 mod records;
 mod setup;
 mod slot;
@@ -47,8 +49,8 @@ pub(crate) use checkout::NoConnection;
 use lane::Lane;
 pub(crate) use lease::{End, Lease};
 pub(crate) use limits::Limits;
-pub(crate) use parking::{Finding, GivenUp, Place};
-use records::Records;
+pub(crate) use parking::{Finding, GivenUp};
+pub(crate) use record::Record;
 pub(crate) use setup::Setup;
 pub(crate) use slot::{Broken, Rebuild, Rider, Slot, Standing, Trouble};
 use slow_start::SlowStart;
@@ -95,10 +97,10 @@ pub(crate) struct Shared {
     budget: Option<Budget>,
     orphans: Orphans,
     lane: Lane,
-    /// When a connection last went back to the pool, in microseconds after `made`.
-    last_return: AtomicU64,
     made: Instant,
     ping_after: Option<Duration>,
+    /// Also a connection that was returned a moment ago is pinged.
+    pings_at_once: bool,
     pub(crate) reset_timeout: Duration,
     /// An error of the driver's statement cache tells whether a statement had been prepared.
     pub(crate) caches_statements: bool,
@@ -142,9 +144,9 @@ impl Shared {
             budget: keeping.budget.map(Budget::new),
             orphans: Orphans::default(),
             lane: Lane::default(),
-            last_return: AtomicU64::new(0),
             made: Instant::now(),
             ping_after: keeping.ping_after,
+            pings_at_once: keeping.ping_after.is_some_and(|after| after <= lane::WINDOW),
             reset_timeout: keeping.reset_timeout,
             caches_statements,
             tls,
@@ -221,22 +223,6 @@ impl Shared {
         let (index, target) = self.current();
         let open = target.open();
         (open, open.saturating_sub(target.idle() + self.lane.count(index)))
-    }
-
-    /// What is known of the connections of a target.
-    pub(crate) fn records(&self, place: Place) -> &Records {
-        &self.targets[place.target].records
-    }
-
-    /// For how long no connection has been returned to the pool.
-    fn quiet(&self, now: Instant) -> Duration {
-        let last_return = Duration::from_micros(self.last_return.load(Relaxed));
-        now.saturating_duration_since(self.made).saturating_sub(last_return)
-    }
-
-    fn note_return(&self, now: Instant) {
-        let micros = now.saturating_duration_since(self.made).as_micros();
-        self.last_return.store(micros.try_into().unwrap_or(u64::MAX), Relaxed);
     }
 
     /// Ends a session that was left with a statement under way, in the background.

@@ -7,15 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::records::{Key, Records};
+use super::{record::Record, records::Records};
 use crate::pool::watch::Silent;
-
-/// Where a connection is to be found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(super) target: usize,
-    pub(super) key: Key,
-}
 
 /// A task that waits for an answer.
 #[derive(Clone, Debug)]
@@ -53,55 +46,35 @@ pub(crate) enum Finding {
     Lost(io::ErrorKind, Arc<str>),
 }
 
-impl Records {
+impl Record {
     /// Notes that the task waits for an answer on this connection. Returns why it should stop, if it should.
-    pub(crate) fn park(&self, place: Place, waker: &Waker) -> Option<GivenUp> {
-        let mut inner = self.lock();
-        let record = inner.by_connection.get_mut(&place.key)?;
-        let Some(parked) = &mut record.parked else {
-            record.parked = Some(Parked { waker: waker.clone(), since: None, idle: None, given_up: None });
+    pub(crate) fn park(&self, waker: &Waker) -> Option<GivenUp> {
+        let mut known = self.lock();
+        let Some(parked) = &mut known.parked else {
+            known.parked = Some(Parked { waker: waker.clone(), since: None, idle: None, given_up: None });
             return None;
         };
         let given_up = parked.given_up.clone();
         let before = (!parked.waker.will_wake(waker)).then(|| mem::replace(&mut parked.waker, waker.clone()));
         // the waker is dropped outside the lock: its `Drop` may run foreign code
-        drop(inner);
+        drop(known);
         drop(before);
         given_up
     }
 
     /// The answer has arrived.
-    pub(crate) fn unpark(&self, place: Place) {
-        let mut inner = self.lock();
-        let parked = inner.by_connection.get_mut(&place.key).and_then(|record| record.parked.take());
-        drop(inner);
+    pub(crate) fn unpark(&self) {
+        let parked = self.lock().parked.take();
         drop(parked);
-    }
-
-    /// Whether any task waits, and the connections of those that have waited for at least `limit`.
-    pub(crate) fn silent(&self, target: usize, now: Instant, limit: Duration) -> (bool, Vec<Silent>) {
-        let mut inner = self.lock();
-        let mut silent = Vec::new();
-        let mut any = false;
-        for (&key, record) in &mut inner.by_connection {
-            let Some(parked) = &mut record.parked else { continue };
-            any = true;
-            let since = *parked.since.get_or_insert(now);
-            if now.saturating_duration_since(since) >= limit {
-                silent.push(Silent { place: Place { target, key }, since, session: record.session.clone() });
-            }
-        }
-        (any, silent)
     }
 
     /// Ends the wait on a connection that has been silent since then, or has it asked again later. An idle
     /// session is given up when it has been idle for `patience`.
-    pub(crate) fn judge(&self, place: Place, since: Instant, finding: Finding, patience: Duration) {
+    pub(crate) fn judge(&self, since: Instant, finding: Finding, patience: Duration) {
         let now = Instant::now();
-        let mut inner = self.lock();
-        let parked = inner.by_connection.get_mut(&place.key).and_then(|record| record.parked.as_mut());
-        // another statement may have been sent on it, or another connection have taken its place
-        let Some(parked) = parked.filter(|parked| parked.since == Some(since)) else { return };
+        let mut known = self.lock();
+        // another statement may have been sent on it
+        let Some(parked) = known.parked.as_mut().filter(|parked| parked.since == Some(since)) else { return };
         let given_up = match finding {
             Finding::Works => None,
             Finding::CannotCommit(why) => Some(GivenUp::CannotCommit(why)),
@@ -119,8 +92,28 @@ impl Records {
         let Some(given_up) = given_up else { return };
         parked.given_up = Some(given_up);
         let waker = parked.waker.clone();
-        drop(inner);
+        drop(known);
         waker.wake();
+    }
+}
+
+impl Records {
+    /// Whether any task waits, and the connections of those that have waited for at least `limit`.
+    pub(crate) fn silent(&self, now: Instant, limit: Duration) -> (bool, Vec<Silent>) {
+        let mut silent = Vec::new();
+        let mut any = false;
+        for record in self.all() {
+            let mut known = record.lock();
+            let Some(parked) = &mut known.parked else { continue };
+            any = true;
+            let since = *parked.since.get_or_insert(now);
+            if now.saturating_duration_since(since) >= limit {
+                let session = known.session.clone();
+                drop(known);
+                silent.push(Silent { record, since, session });
+            }
+        }
+        (any, silent)
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     conditions::unavailable_at_connect,
     driver::{own, timed_out},
     outage::{out_of_touch, out_of_touch_for},
-    pool::{Backend, Doing, Finding, GivenUp, Place, Shared, doing},
+    pool::{Backend, Doing, Finding, GivenUp, Record, Shared, doing},
 };
 
 /// The settings of the watch.
@@ -70,7 +70,7 @@ pub(crate) const BRIEF: usize = 64 * 1024;
 /// [`Lease::unpark`]: crate::pool::Lease::unpark
 pub(crate) async fn watched<T>(
     shared: &Arc<Shared>,
-    place: Place,
+    record: &Record,
     reads: bool,
     is_unheard: impl Fn() -> bool,
     answer: impl Future<Output = mysql_async::Result<T>>,
@@ -78,14 +78,14 @@ pub(crate) async fn watched<T>(
     let mut answer = pin!(answer);
     std::future::poll_fn(|cx| match answer.as_mut().poll(cx) {
         Poll::Ready(answer) => Poll::Ready(answer),
-        Poll::Pending => wait(shared, place, reads, &is_unheard, cx).map(Err),
+        Poll::Pending => wait(shared, record, reads, &is_unheard, cx).map(Err),
     })
     .await
 }
 
 fn wait(
     shared: &Arc<Shared>,
-    place: Place,
+    record: &Record,
     reads: bool,
     is_unheard: impl Fn() -> bool,
     cx: &mut Context<'_>,
@@ -93,7 +93,7 @@ fn wait(
     if shared.watch.tuning.watch_after.is_none() {
         return Poll::Pending;
     }
-    match shared.records(place).park(place, cx.waker()) {
+    match record.park(cx.waker()) {
         Some(GivenUp::Lost(kind, why)) => return Poll::Ready(own(kind, &*why)),
         Some(GivenUp::Idle(why)) if is_unheard() => return Poll::Ready(timed_out(why.to_string())),
         Some(GivenUp::CannotCommit(why)) if !reads => return Poll::Ready(timed_out(why.to_string())),
@@ -120,7 +120,7 @@ async fn look_after(shared: Weak<Shared>, after: Duration) {
         let Some(shared) = shared.upgrade() else { return };
         let mut any = false;
         for target in 0..shared.targets.len() {
-            let (waiting, silent) = shared.targets[target].records.silent(target, Instant::now(), after);
+            let (waiting, silent) = shared.targets[target].records.silent(Instant::now(), after);
             any |= waiting;
             if !silent.is_empty() {
                 look(&shared, target, silent).await;
@@ -134,12 +134,12 @@ async fn look_after(shared: Weak<Shared>, after: Duration) {
 
 fn is_anybody_waiting(shared: &Shared) -> bool {
     let now = Instant::now();
-    shared.targets.iter().enumerate().any(|(index, target)| target.records.silent(index, now, Duration::MAX).0)
+    shared.targets.iter().any(|target| target.records.silent(now, Duration::MAX).0)
 }
 
 /// A connection that has been silent since then.
 pub(crate) struct Silent {
-    pub(crate) place: Place,
+    pub(crate) record: Arc<Record>,
     pub(crate) since: Instant,
     pub(crate) session: Option<Backend>,
 }
@@ -147,7 +147,6 @@ pub(crate) struct Silent {
 /// Asks a target about silent attempts of its own, until it answers or has not done so for too long.
 async fn look(shared: &Arc<Shared>, target: usize, silent: Vec<Silent>) {
     let began = Instant::now();
-    let records = &shared.targets[target].records;
     let patience = shared.watch.tuning.give_up_after;
     let heard = loop {
         let left = patience.saturating_sub(began.elapsed());
@@ -179,7 +178,7 @@ async fn look(shared: &Arc<Shared>, target: usize, silent: Vec<Silent>) {
         }
     };
     for (silent, finding) in silent.iter().zip(findings) {
-        records.judge(silent.place, silent.since, finding, patience);
+        silent.record.judge(silent.since, finding, patience);
     }
     if let Err(mute) = heard {
         shared.note_silence(target, &mute, began);

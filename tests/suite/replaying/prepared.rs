@@ -57,7 +57,27 @@ async fn statements_stay_prepared_from_call_to_call() {
     exec.query_drop("SET @x = 1").await.expect("a statement that leaves something");
     exec.exec_drop(ledger.insert_param(), (6,)).await.expect("an insert");
     assert_eq!((proxy.count(Kind::Prepare), proxy.count(Kind::ResetConnection)), (2, 1));
+    assert_eq!((exec.counters().resends, proxy.accepted()), (0, 1));
     assert_eq!(ledger.values().await, [2, 3, 4, 5, 6, 6]);
+}
+
+// the driver closes those that were not asked for for the longest time, and does not say so
+#[tokio::test]
+async fn no_statement_is_executed_that_the_driver_may_have_closed() {
+    for kept in 1..=4 {
+        let proxy = Proxy::start(shared().await).await;
+        let exec = executor_of_one(proxy.opts().stmt_cache_size(kept));
+        let texts: Vec<String> = (0..6).map(|number| format!("SELECT ? + {number}")).collect();
+        for turn in 0..200 {
+            // runs of a few texts again and again, and others in between
+            let number = if turn % 7 < 5 { turn % kept } else { turn * turn % texts.len() };
+            let sum: Option<usize> = exec.exec_first(&texts[number], (turn,)).await.expect("a sum");
+            assert_eq!(sum, Some(turn + number));
+        }
+        let counters = exec.counters();
+        assert_eq!((proxy.count(Kind::Execute), counters.resends, proxy.accepted()), (200, 0, 1), "of {kept}");
+        assert!(proxy.count(Kind::Prepare) < 150, "of {kept}: {}", proxy.count(Kind::Prepare));
+    }
 }
 
 // the user chooses how many are kept, also none
