@@ -23,7 +23,13 @@ mod traced {
 
     impl CallSpan {
         /// With `shows_text` the text is in it, without its values.
-        pub(crate) fn new(address: &str, opts: &Opts, delivery: Delivery, text: &[u8], shows_text: bool) -> Self {
+        pub(crate) fn new<'o>(
+            server: impl FnOnce() -> (&'o str, &'o Opts),
+            delivery: Delivery,
+            text: &[u8],
+            shows_text: bool,
+        ) -> Self {
+            let (address, opts) = server();
             // evaluated only if somebody listens
             CallSpan(tracing::info_span!(
                 "mysql_retry::call",
@@ -92,7 +98,7 @@ mod untraced {
     pub(crate) struct CallSpan;
 
     impl CallSpan {
-        pub(crate) fn new(_: &str, _: &Opts, _: Delivery, _: &[u8], _: bool) -> Self {
+        pub(crate) fn new<'o>(_: impl FnOnce() -> (&'o str, &'o Opts), _: Delivery, _: &[u8], _: bool) -> Self {
             CallSpan
         }
 

@@ -8,6 +8,7 @@ use crate::{
     call::{
         Call,
         batch::{Batch, Rows},
+        params::Parameters,
         request::{Attempt, Exchange, Opening, Ping, Prepared, Preparing, Text},
         sink::{All, Everything, First, Mismatch, Nothing, ResultSet},
     },
@@ -25,7 +26,7 @@ use crate::{
 impl Handle {
     pub(crate) async fn query<T: FromRow + Send + 'static>(&self, statement: impl AsStatement) -> Result<Vec<T>> {
         let text = self.wire_text(statement.text());
-        let rows = converted(self.call(&statement)?, Exchange::<_, All<T>>::new(text.request())).await?;
+        let rows = converted(&mut self.call(&statement)?, &mut Exchange::<_, All<T>>::new(text.request())).await?;
         text.answered(self);
         Ok(rows)
     }
@@ -35,14 +36,14 @@ impl Handle {
         statement: impl AsStatement,
     ) -> Result<Option<T>> {
         let text = self.wire_text(statement.text());
-        let row = converted(self.call(&statement)?, Exchange::<_, First<T>>::new(text.request())).await?;
+        let row = converted(&mut self.call(&statement)?, &mut Exchange::<_, First<T>>::new(text.request())).await?;
         text.answered(self);
         Ok(row)
     }
 
     pub(crate) async fn query_drop(&self, statement: impl AsStatement) -> Result<Summary> {
         let text = self.wire_text(statement.text());
-        let summary = summarised(self.call(&statement)?, Exchange::<_, Nothing>::new(text.request())).await?;
+        let summary = summarised(&mut self.call(&statement)?, &mut Exchange::<_, Nothing>::new(text.request())).await?;
         text.answered(self);
         Ok(summary)
     }
@@ -50,7 +51,7 @@ impl Handle {
     pub(crate) async fn query_iter(&self, statement: impl AsStatement) -> Result<QueryResult> {
         let text = self.wire_text(statement.text());
         let mut call = self.call(&statement)?;
-        let sets = call.run(Exchange::<_, Everything>::new(text.request())).await?;
+        let sets = call.run(&mut Exchange::<_, Everything>::new(text.request())).await?;
         text.answered(self);
         Ok(QueryResult::new(self.clone(), call.kept(), text.own(sets)))
     }
@@ -58,7 +59,7 @@ impl Handle {
     pub(crate) async fn query_stream<T>(&self, statement: impl AsStatement) -> Result<RowStream<T>> {
         let text = self.wire_text(statement.text());
         let mut call = self.call(&statement)?;
-        let (first, lease) = call.run_leased(Opening(text.request())).await?;
+        let (first, lease) = call.run_leased(&mut Opening(text.request())).await?;
         let rows = RowStream::text(self.clone(), call.kept(), first, lease);
         text.answered(self);
         Ok(rows)
@@ -66,7 +67,7 @@ impl Handle {
 
     pub(crate) async fn ping(&self) -> Result<()> {
         // the call reads this text as a read of the session; a ping is sent instead
-        self.call_of_ours(&"DO 0".idempotent()).run(Ping).await
+        self.call_of_ours(&"DO 0".idempotent()).run(&mut Ping).await
     }
 
     /// What is sent for a text. Where the text begins or commits a transaction of a session, the savepoint's statements are
@@ -89,7 +90,7 @@ impl Handle {
         T: FromRow + Send + 'static,
     {
         let text = statement.text();
-        converted(self.call(&statement)?, Exchange::<_, All<T>>::new(self.prepared(&text, params))).await
+        converted(&mut self.call(&statement)?, &mut Exchange::<_, All<T>>::new(self.prepared(&text, params))).await
     }
 
     pub(crate) async fn exec_first<T>(&self, statement: impl AsStatement, params: Params) -> Result<Option<T>>
@@ -97,18 +98,18 @@ impl Handle {
         T: FromRow + Send + 'static,
     {
         let text = statement.text();
-        converted(self.call(&statement)?, Exchange::<_, First<T>>::new(self.prepared(&text, params))).await
+        converted(&mut self.call(&statement)?, &mut Exchange::<_, First<T>>::new(self.prepared(&text, params))).await
     }
 
     pub(crate) async fn exec_drop(&self, statement: impl AsStatement, params: Params) -> Result<Summary> {
         let text = statement.text();
-        summarised(self.call(&statement)?, Exchange::<_, Nothing>::new(self.prepared(&text, params))).await
+        summarised(&mut self.call(&statement)?, &mut Exchange::<_, Nothing>::new(self.prepared(&text, params))).await
     }
 
     pub(crate) async fn exec_iter(&self, statement: impl AsStatement, params: Params) -> Result<QueryResult> {
         let text = statement.text();
         let mut call = self.call(&statement)?;
-        let sets = call.run(Exchange::<_, Everything>::new(self.prepared(&text, params))).await?;
+        let sets = call.run(&mut Exchange::<_, Everything>::new(self.prepared(&text, params))).await?;
         Ok(QueryResult::new(self.clone(), call.kept(), sets))
     }
 
@@ -119,26 +120,26 @@ impl Handle {
     ) -> Result<()> {
         let text = statement.text();
         let rows = Rows::new(rows, statement.delivery() == Delivery::AtMostOnce);
-        let batch = Batch { sql: &text, rows, cached: self.shared.caches_statements };
-        self.call(&statement)?.run(batch).await
+        let mut batch = Batch { sql: &text, rows, cached: self.shared.caches_statements };
+        self.call(&statement)?.run(&mut batch).await
     }
 
     pub(crate) async fn exec_stream<T>(&self, statement: impl AsStatement, params: Params) -> Result<RowStream<T>> {
         let text = statement.text();
         let mut call = self.call(&statement)?;
-        let (first, lease) = call.run_leased(Opening(self.prepared(&text, params))).await?;
+        let (first, lease) = call.run_leased(&mut Opening(self.prepared(&text, params))).await?;
         Ok(RowStream::binary(self.clone(), call.kept(), first, lease))
     }
 
     pub(crate) async fn prep(&self, statement: impl AsStatement) -> Result<statement::Prepared> {
         let text = statement.text();
-        let preparing = Preparing { sql: &text, cached: self.shared.caches_statements };
-        let driver = self.call(&statement)?.run(preparing).await?;
+        let mut preparing = Preparing { sql: &text, cached: self.shared.caches_statements };
+        let driver = self.call(&statement)?.run(&mut preparing).await?;
         Ok(statement::Prepared::new(&text, statement.delivery(), driver))
     }
 
     fn prepared<'q>(&self, sql: &'q [u8], params: Params) -> Prepared<'q> {
-        Prepared { sql, params, cached: self.shared.caches_statements }
+        Prepared { sql, params: Parameters::new(params), cached: self.shared.caches_statements }
     }
 
     /// Runs a statement of this crate, or of exactly-once work: prepared if there are parameters, else as text.
@@ -147,7 +148,7 @@ impl Handle {
             Some(params) => self.exec_drop(sql, params).await,
             None => {
                 let text = Text { sql, rider: Rider::None };
-                summarised(self.call(&sql)?, Exchange::<_, Nothing>::new(text)).await
+                summarised(&mut self.call(&sql)?, &mut Exchange::<_, Nothing>::new(text)).await
             }
         }
     }
@@ -180,14 +181,17 @@ impl WireText<'_> {
     }
 }
 
-async fn converted<T, A>(mut call: Call<'_>, attempt: A) -> Result<T>
+// What is large is passed by reference: each function on the way would have a place of its own for it, and to move a future means to
+// copy all of them.
+
+async fn converted<T, A>(call: &mut Call<'_>, attempt: &mut A) -> Result<T>
 where
     A: Attempt<Output = std::result::Result<T, Mismatch>>,
 {
     call.run(attempt).await?.map_err(|mismatch| call.mismatch(mismatch))
 }
 
-async fn summarised<A>(mut call: Call<'_>, attempt: A) -> Result<Summary>
+async fn summarised<A>(call: &mut Call<'_>, attempt: &mut A) -> Result<Summary>
 where
     A: Attempt<Output = ()>,
 {

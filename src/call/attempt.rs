@@ -7,7 +7,7 @@ use mysql_async::Conn;
 use super::{Call, Failed, Stop, Work};
 use crate::{
     call::request::{Attempt, Progress},
-    classify::Context,
+    classify::{Context, Stage},
     conditions::{condition, is_packet_too_large},
     driver::timed_out,
     error::{Error, Kind},
@@ -20,14 +20,40 @@ use crate::{
 };
 
 /// The attempts of a statement. What succeeds comes with the connection that it succeeded on.
-pub(super) struct Attempts<A>(pub(super) A);
+pub(super) struct Attempts<'a, A>(pub(super) &'a mut A);
 
-impl<A: Attempt> Work for Attempts<A> {
+impl<A: Attempt> Work for Attempts<'_, A> {
     type Output = (A::Output, Lease);
     type Error = Error;
 
-    async fn once(&mut self, call: &mut Call<'_>, lease: Lease) -> Result<Self::Output, Stop<Error>> {
-        call.attempt(&mut self.0, lease).await.map_err(Stop::Failed)
+    async fn once(&mut self, call: &mut Call<'_>, mut lease: Lease) -> Result<Self::Output, Stop<Error>> {
+        let attempt = &mut *self.0;
+        call.note_replay(&lease);
+        let mut progress = Progress::default();
+        lease.sending();
+        let is_brief = attempt.size() <= BRIEF;
+        let result = {
+            let (conn, record, _) = lease.parts();
+            // pinned here: moving this future into another one is the most expensive thing in this function
+            let answer = pin!(attempt.run(conn, record, &progress));
+            let is_unheard = || is_brief && !progress.is_replying();
+            call.in_time(record, call.facts.reading.reads_only(), is_unheard, answer).await
+        };
+        lease.answered();
+        if let Some(statement) = progress.take_prepared() {
+            lease.close_later(statement);
+        }
+        if call.facts.doubts_its_mark && !matches!(result, Err(mysql_async::Error::Io(_))) {
+            lease.doubt_mark();
+        }
+        match result {
+            Ok(output) => Ok((output, lease)),
+            Err(error) => {
+                let longest = attempt.longest_packet();
+                // boxed, which keeps the future of those that succeed small
+                Err(Box::pin(call.attempt_failed(lease, error, progress.stage(), longest)).await.into())
+            }
+        }
     }
 }
 
@@ -44,37 +70,20 @@ impl Call<'_> {
         }
     }
 
-    async fn attempt<A: Attempt>(
+    /// What the error of an attempt means, and the end of its connection. The longest packet that it sent had at least
+    /// `longest` bytes.
+    async fn attempt_failed(
         &mut self,
-        attempt: &mut A,
         mut lease: Lease,
-    ) -> std::result::Result<(A::Output, Lease), Failed> {
-        self.note_replay(&lease);
-        let mut progress = Progress::default();
-        lease.sending();
-        let is_brief = attempt.size() <= BRIEF;
-        let result = {
-            let (conn, record, _) = lease.parts();
-            // pinned here: moving this future into another one is the most expensive thing in this function
-            let answer = pin!(attempt.run(conn, record, &progress));
-            self.in_time(record, self.facts.reading.reads_only(), || is_brief && !progress.is_replying(), answer).await
-        };
-        lease.answered();
-        if let Some(statement) = progress.take_prepared() {
-            lease.close_later(statement);
-        }
-        if self.facts.doubts_its_mark && !matches!(result, Err(mysql_async::Error::Io(_))) {
-            lease.doubt_mark();
-        }
-        let error = match result {
-            Ok(output) => return Ok((output, lease)),
-            Err(error) => error,
-        };
-        let limit = lease.sends_at_most().filter(|limit| attempt.longest_packet() > *limit);
+        error: mysql_async::Error,
+        stage: Stage,
+        longest: usize,
+    ) -> Failed {
+        let limit = lease.sends_at_most().filter(|limit| longest > *limit);
         let (rolls_back, is_mute) = match self.rolls_back(&mut lease, &error).await {
             Ok(rolls_back) => (rolls_back, false),
             Err(lost) => match self.binding.slot() {
-                Some(slot) => return Err(self.lost_after_error(slot, lost, lease)),
+                Some(slot) => return self.lost_after_error(slot, lost, lease),
                 None => (false, true),
             },
         };
@@ -82,7 +91,7 @@ impl Call<'_> {
             oversized: self.facts.length.is_some_and(|length| lease.is_too_small_for(length)),
             unsendable: limit.is_some(),
             rolls_back,
-            ..self.context(progress.stage())
+            ..self.context(stage)
         };
         let mut failed = self.failed(error, context, Some(lease.connection_id()));
         let is_own_read_only = self.is_own_read_only(&failed);
@@ -95,7 +104,7 @@ impl Call<'_> {
             if (is_own_read_only || is_whole_after(&failed))
                 && let Err(lost) = Box::pin(self.after_error(slot, &mut failed, &mut lease, rolls_back)).await
             {
-                return Err(self.lost_after_error(slot, lost, lease));
+                return self.lost_after_error(slot, lost, lease);
             }
             if failed.obstacle.is_none() {
                 self.bind(slot, &mut failed, &lease);
@@ -122,7 +131,7 @@ impl Call<'_> {
         if self.binding.slot().is_some_and(|slot| slot.is_at_a_loss() || self.misses(slot)) {
             failed.obstacle = Some(Obstacle::StateLost);
         }
-        Err(failed)
+        failed
     }
 
     /// Whether the caller's own session, or transaction, is read-only, and not the server.

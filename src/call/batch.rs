@@ -4,7 +4,10 @@ use std::io;
 
 use mysql_async::{Conn, Params, prelude::Queryable};
 
-use super::request::{Attempt, Progress, prepare, size_of_params};
+use super::{
+    params::size_of_params,
+    request::{Attempt, Progress, prepare},
+};
 use crate::{driver::own, pool::Record};
 
 /// A batch: one prepared statement, many rows of parameters.

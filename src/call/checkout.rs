@@ -85,7 +85,7 @@ impl Call<'_> {
 
     /// The last attempt is not followed by another one: too many statements have been sent again.
     fn too_expensive(&mut self) -> Failed {
-        let (error, classification) = self.last.take().unwrap_or_else(|| {
+        let (error, classification) = self.last.take().map(|last| *last).unwrap_or_else(|| {
             let unknown = Classification::disconnect(Disconnect::ServerLost, self.facts.outcome);
             (own(io::ErrorKind::Other, "the connection was lost"), unknown)
         });

@@ -32,6 +32,7 @@ mod ended;
 mod ending;
 mod facts;
 mod fence;
+pub(crate) mod params;
 pub(crate) mod request;
 pub(crate) mod sink;
 
@@ -49,9 +50,10 @@ pub(crate) struct Call<'c> {
     settings: &'c Settings,
     facts: Facts,
     span: CallSpan,
-    schedule: Option<Schedule>,
+    // boxed: few calls fail at all, and what is small is moved faster
+    schedule: Option<Box<Schedule>>,
     /// The error of the last attempt, and its meaning.
-    last: Option<(mysql_async::Error, Classification)>,
+    last: Option<Box<(mysql_async::Error, Classification)>>,
     past: Past<'c>,
     /// The outage, by its number, before which the last attempt began.
     epoch: u64,
@@ -79,14 +81,24 @@ pub(crate) trait Work: Send {
 /// Why work was not done.
 pub(crate) enum Stop<E> {
     /// It failed, and may be done again if the call decides so.
-    Failed(Failed),
+    Failed(Box<Failed>),
     /// The call ends with this error, which is nothing to be decided about.
     Ended(E),
     /// It failed with an error of the caller's own, left nothing behind, and is to be done again for the caller's sake.
     Again(E),
 }
 
+impl<E> From<Failed> for Stop<E> {
+    fn from(failed: Failed) -> Self {
+        Stop::Failed(Box::new(failed))
+    }
+}
+
+/// A statement with one of these may release the lock that marks its session.
+const MAY_RELEASE: StateKinds = StateKinds::UNKNOWN.union(StateKinds::USER_LOCK);
+
 impl<'c> Call<'c> {
+    #[inline]
     pub(crate) fn new(
         (shared, binding): (&'c Arc<Shared>, &'c Binding),
         policy: &'c RetryPolicy,
@@ -108,9 +120,7 @@ impl<'c> Call<'c> {
         let facts = Facts {
             reading,
             length,
-            doubts_its_mark: [StateKinds::UNKNOWN, StateKinds::USER_LOCK]
-                .into_iter()
-                .any(|kind| reading.state().contains(kind)),
+            doubts_its_mark: !reading.state().intersection(MAY_RELEASE).is_empty(),
             hides_its_session: hides_its_session(text, reading.state()),
             delivery,
             transaction: false,
@@ -122,7 +132,7 @@ impl<'c> Call<'c> {
             refused: false,
             meter: CallMeter::new(text),
         };
-        let span = CallSpan::new(shared.address(), shared.opts(), delivery, text, shared.traces_text);
+        let span = CallSpan::new(|| (shared.address(), shared.opts()), delivery, text, shared.traces_text);
         Call::resume((shared, binding), policy, facts, span)
     }
 
@@ -165,7 +175,7 @@ impl<'c> Call<'c> {
     }
 
     /// Runs it to its end, and gives the connection back.
-    pub(crate) async fn run<A: Attempt>(&mut self, attempt: A) -> Result<A::Output> {
+    pub(crate) async fn run<A: Attempt>(&mut self, attempt: &mut A) -> Result<A::Output> {
         let span = self.span.clone();
         let (output, lease) = span.cover(self.run_work(Attempts(attempt))).await?;
         lease.end(End::Answered(self.leaves()));
@@ -173,7 +183,7 @@ impl<'c> Call<'c> {
     }
 
     /// Runs it until an attempt succeeds, and keeps the connection that it succeeded on.
-    pub(crate) async fn run_leased<A: Attempt>(&mut self, attempt: A) -> Result<(A::Output, Lease)> {
+    pub(crate) async fn run_leased<A: Attempt>(&mut self, attempt: &mut A) -> Result<(A::Output, Lease)> {
         let span = self.span.clone();
         let (output, lease) = span.cover(self.run_work(Attempts(attempt))).await?;
         lease.unpark();
@@ -205,10 +215,10 @@ impl<'c> Call<'c> {
                     }
                     Err(stop) => stop,
                 },
-                Err(failed) => Stop::Failed(failed),
+                Err(failed) => failed.into(),
             };
             match stop {
-                Stop::Failed(failed) => Box::pin(self.after(failed)).await?,
+                Stop::Failed(failed) => Box::pin(self.after(*failed)).await?,
                 Stop::Ended(error) => return Err(error),
                 Stop::Again(error) => match self.until_again() {
                     Some(delay) => tokio::time::sleep(delay).await,
@@ -294,7 +304,7 @@ impl<'c> Call<'c> {
             && self.remaining().is_zero()
             && let Some(before) = self.last.take()
         {
-            (failed.error, failed.classification) = before;
+            (failed.error, failed.classification) = *before;
         }
         // the decision was made about the failure itself, the error tells the one that matters
         let told = failed.classification;
@@ -326,7 +336,7 @@ impl<'c> Call<'c> {
         if self.remaining().is_zero() {
             return Err(surface(self, reason_of(Obstacle::OutOfTime), failed.error));
         }
-        self.last = Some((failed.error, told));
+        self.last = Some(Box::new((failed.error, told)));
         Ok(())
     }
 
@@ -363,7 +373,7 @@ impl<'c> Call<'c> {
             return Duration::ZERO;
         }
         let delays = &self.settings.delays;
-        self.schedule.get_or_insert_with(|| Schedule::new(delays)).next()
+        self.schedule.get_or_insert_with(|| Box::new(Schedule::new(delays))).next()
     }
 
     fn remaining(&self) -> Duration {

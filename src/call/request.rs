@@ -13,11 +13,14 @@ use std::{
 };
 
 use mysql_async::{
-    BinaryProtocol, Conn, Params, QueryResult, Row, Statement, TextProtocol, Value,
+    BinaryProtocol, Conn, QueryResult, Row, Statement, TextProtocol,
     prelude::{Protocol, Queryable},
 };
 
-use super::sink::{Sink, next_row};
+use super::{
+    params::Parameters,
+    sink::{Sink, next_row},
+};
 use crate::{
     classify::Stage,
     pool::{Record, Rider},
@@ -145,8 +148,8 @@ impl Request for Text<'_> {
 /// A prepared statement with its parameters.
 pub(crate) struct Prepared<'q> {
     pub(crate) sql: &'q [u8],
-    pub(crate) params: Params,
-    /// The driver keeps prepared statements, see [`Attempt::prepared`].
+    pub(crate) params: Parameters,
+    /// The driver keeps what it prepares.
     pub(crate) cached: bool,
 }
 
@@ -154,11 +157,11 @@ impl Request for Prepared<'_> {
     type Protocol = BinaryProtocol;
 
     fn size(&self) -> usize {
-        self.sql.len() + size_of_params(&self.params)
+        self.sql.len() + self.params.size()
     }
 
     fn longest_packet(&self) -> usize {
-        (1 + self.sql.len()).max(size_of_params(&self.params))
+        (1 + self.sql.len()).max(self.params.size())
     }
 
     async fn send<'c>(
@@ -167,10 +170,8 @@ impl Request for Prepared<'_> {
         record: &Record,
         progress: &Progress,
     ) -> mysql_async::Result<QueryResult<'c, 'static, BinaryProtocol>> {
-        // the driver consumes the parameters, another attempt will need them
-        let params = self.params.clone();
-        let statement = prepare((conn, record), self.sql, self.cached, progress).await?;
-        conn.exec_iter(statement, params).await
+        let statement = prepare((&mut *conn, record), self.sql, self.cached, progress).await?;
+        conn.exec_iter(statement, self.params.for_an_attempt()).await
     }
 }
 
@@ -195,16 +196,6 @@ pub(super) async fn prepare(
         false => progress.close_later(statement.clone()),
     }
     Ok(statement)
-}
-
-/// How many bytes are sent for the parameters, roughly.
-pub(super) fn size_of_params(params: &Params) -> usize {
-    let size = |value: &Value| if let Value::Bytes(bytes) = value { bytes.len() } else { size_of::<Value>() };
-    match params {
-        Params::Empty => 0,
-        Params::Named(values) => values.values().map(size).sum(),
-        Params::Positional(values) => values.iter().map(size).sum(),
-    }
 }
 
 /// A request and a sink: one attempt.

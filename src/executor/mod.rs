@@ -143,7 +143,7 @@ impl Executor {
     pub async fn connection(&self) -> Result<Connection> {
         let mut call = self.handle.call_for_a_connection();
         loop {
-            let ((), mut lease) = call.run_leased(Untouched).await?;
+            let ((), mut lease) = call.run_leased(&mut Untouched).await?;
             // its last insert id, for example, is that of another caller
             if lease.forget_callers(call.limits()).await {
                 return Ok(Connection::new(lease));

@@ -146,7 +146,7 @@ impl Handle {
 
     /// A connection, alive a moment ago, without a command.
     pub(crate) async fn connect(&self) -> Result<Lease> {
-        let ((), lease) = self.call_for_a_connection().run_leased(Untouched).await?;
+        let ((), lease) = self.call_for_a_connection().run_leased(&mut Untouched).await?;
         Ok(lease)
     }
 

@@ -53,7 +53,7 @@ impl Shared {
         let permit = self.permits.try_acquire().ok()?;
         let (index, target) = self.current();
         let Warm { conn, record, since, .. } = self.lane.take_warm(index, now)?;
-        if record.is_too_old(&target.records, now) || target.is_doubtful(now.saturating_duration_since(since), now) {
+        if record.is_too_old(&target.records, now) || target.is_doubtful(since) {
             // in the driver's pool the next look at it shows that again
             return None;
         }
@@ -218,10 +218,10 @@ impl Shared {
     ) -> mysql_async::Result<bool> {
         match lease.condition(now) {
             Condition::Over => Ok(false),
-            Condition::Idle(idle)
+            Condition::Idle(since)
                 if pings
-                    || self.ping_after.is_some_and(|limit| idle >= limit)
-                    || lease.target().is_doubtful(idle, now) =>
+                    || self.ping_after.is_some_and(|limit| now.saturating_duration_since(since) >= limit)
+                    || lease.target().is_doubtful(since) =>
             {
                 Ok(bounded(lease.conn().ping(), "ping", limits).await.is_ok())
             }

@@ -30,7 +30,7 @@ use super::{
 /// When no connection was returned for this long, the sockets of the idle ones are checked again.
 pub(super) const WINDOW: Duration = Duration::from_micros(100);
 /// How often the lane is cleared, while connections pass through it.
-const TICK: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_millis(10);
 /// How often the task that clears it looks whether an outage is over.
 const TICK_OF_AN_OUTAGE: Duration = Duration::from_millis(20);
 

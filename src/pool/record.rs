@@ -74,8 +74,8 @@ pub(super) enum Returned {
 pub(super) enum Condition {
     /// It has not been used yet.
     New,
-    /// It has idled for this long, which is not too long.
-    Idle(Duration),
+    /// It has idled since then, which is not too long.
+    Idle(Instant),
     /// It is too old, has idled for too long, or nothing is known of it.
     Over,
 }
@@ -147,7 +147,7 @@ impl Record {
         } else if known.new {
             Condition::New
         } else {
-            Condition::Idle(idle)
+            Condition::Idle(known.last_used)
         }
     }
 

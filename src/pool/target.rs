@@ -109,10 +109,10 @@ impl Target {
         self.doubted.store(self.micros(Instant::now()), Relaxed);
     }
 
-    /// Whether a connection that has idled for this long was idle during an outage.
-    pub(super) fn is_doubtful(&self, idle: Duration, now: Instant) -> bool {
+    /// Whether a connection that has idled since then was idle during an outage.
+    pub(super) fn is_doubtful(&self, since: Instant) -> bool {
         let doubted = self.doubted.load(Relaxed);
-        doubted != 0 && now.checked_sub(idle).is_none_or(|since| self.micros(since) <= doubted)
+        doubted != 0 && self.micros(since) <= doubted
     }
 
     fn micros(&self, time: Instant) -> u64 {

@@ -47,7 +47,7 @@ where
             Err(own) => match slot.take_losses() {
                 // an error that has nothing to do with a loss is the caller's
                 lost if lost.is_empty() => Err(Stop::Ended(own)),
-                lost => Err(Stop::Failed(call.block_lost(connection_id, lost))),
+                lost => Err(call.block_lost(connection_id, lost).into()),
             },
         }
     }

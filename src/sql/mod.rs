@@ -44,7 +44,6 @@ pub(crate) use control::{Control, Then};
 pub(crate) use effect::Effect;
 pub use kinds::StateKind;
 pub(crate) use kinds::StateKinds;
-pub(crate) use recent::hash;
 #[cfg_attr(not(feature = "tracing"), allow(unused_imports))]
 pub(crate) use values::{first_word, without_values};
 

@@ -54,7 +54,7 @@ fn reading(places: &mut Vec<Place>, sql: &[u8]) -> Reading {
 }
 
 /// Spreads texts well enough; the text itself is compared.
-pub(crate) fn hash(sql: &[u8]) -> u64 {
+fn hash(sql: &[u8]) -> u64 {
     let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let word = |bytes: &[u8]| {
         let mut word = [0; 8];

@@ -76,7 +76,7 @@ where
             Begun::Before(Taken::InPart, claim) => Err(Stop::Ended(call.done_in_part(claim.in_part()).into())),
             Begun::Torn => Err(Stop::Ended(call.done_in_part(TORN.into()).into())),
             Begun::Refused(error) => Err(Stop::Ended(error.with_outcome(call.outcome()).into())),
-            Begun::Failed(failed) => Err(Stop::Failed(failed)),
+            Begun::Failed(failed) => Err(failed.into()),
         }
     }
 }
@@ -116,7 +116,7 @@ where
                 if failed.is_in_doubt() {
                     self.values.extend(value.map(|value| (call.attempts(), value)));
                 }
-                Err(Stop::Failed(failed))
+                Err(failed.into())
             }
         }
     }

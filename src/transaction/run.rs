@@ -57,14 +57,14 @@ where
     async fn once(&mut self, call: &mut Call<'_>, mut lease: Lease) -> Result<T, Stop<E>> {
         let watched = !lease.is_known_well();
         if let Err(Stopped { error, .. }) = send(call, &mut lease, &begin(&self.opts, watched, None)).await {
-            return Err(Stop::Failed(call.begin_failed(lease, error)));
+            return Err(call.begin_failed(lease, error).into());
         }
         let slot = Slot::of_transaction(lease, self.opts.readonly() == Some(true), watched);
         let result = (self.work)(Tx::new(self.handle, &slot, call.attempts(), None)).await;
         match finish(call, &slot, result, None, |_| Ok(None)).await {
             RunEnd::Returned(result) => result.map_err(Stop::Ended),
             RunEnd::Undone(own) => Err(stop(own, self.again)),
-            RunEnd::Failed(failed, _) => Err(Stop::Failed(failed)),
+            RunEnd::Failed(failed, _) => Err(failed.into()),
         }
     }
 }

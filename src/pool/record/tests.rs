@@ -19,7 +19,7 @@ fn a_connection_is_over_when_it_idled_for_its_limit() {
         known.last_used
     };
     let after = |seconds| last_used + Duration::from_secs(seconds);
-    assert_eq!(record.condition(&records, after(8)), Condition::Idle(Duration::from_secs(8)));
+    assert_eq!(record.condition(&records, after(8)), Condition::Idle(last_used));
     assert_eq!(record.condition(&records, after(9)), Condition::Over);
 }
 
