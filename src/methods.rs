@@ -53,8 +53,9 @@ macro_rules! statement_methods {
 
             /// Runs a statement and folds the rows of its first result set to a single value.
             ///
-            /// `f` is called when all rows have arrived, so that it never sees a row of an attempt that failed. They are
-            /// all in memory until then. For more rows than that, fold a stream: [`Self::query_stream`].
+            /// `f` is called for each row as it arrives, and none is kept. After a loss in the middle nothing is sent again. If the
+            /// statement may be run again then ([`idempotent`](crate::Annotate::idempotent)), `f` is called when all rows have
+            /// arrived, and they are all in memory until then.
             pub async fn query_fold<T, F, Q, U>($($receiver)*, $statement: Q, init: U, f: F) -> $crate::Result<U>
             where
                 Q: $crate::Unguarded,
@@ -62,8 +63,7 @@ macro_rules! statement_methods {
                 F: FnMut(U, T) -> U + Send,
                 U: Send,
             {
-                let rows = ($handle).query($statement).await?;
-                Ok(rows.into_iter().fold(init, f))
+                ($handle).query_fold($statement, init, f).await
             }
 
             /// Runs a statement and drops its rows.
@@ -151,8 +151,7 @@ macro_rules! statement_methods {
 
             /// Prepares and executes a statement, and folds the rows of its first result set to a single value.
             ///
-            /// `f` is called when all rows have arrived, so that it never sees a row of an attempt that failed. They are
-            /// all in memory until then. For more rows than that, fold a stream: [`Self::exec_stream`].
+            /// `f` is called when each row arrives, or when all have: as for [`Self::query_fold`].
             pub async fn exec_fold<T, S, P, U, F>($($receiver)*, $statement: S, params: P, init: U, f: F) -> $crate::Result<U>
             where
                 S: $crate::Unguarded,
@@ -161,8 +160,7 @@ macro_rules! statement_methods {
                 F: FnMut(U, T) -> U + Send,
                 U: Send,
             {
-                let rows = ($handle).exec($statement, params.into()).await?;
-                Ok(rows.into_iter().fold(init, f))
+                ($handle).exec_fold($statement, params.into(), init, f).await
             }
 
             /// Prepares and executes a statement, and drops its rows.

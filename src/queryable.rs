@@ -76,7 +76,7 @@ pub trait Queryable: Runs {
         F: FnMut(U, T) -> U + Send,
         U: Send,
     {
-        async move { Ok(self.query(statement).await?.into_iter().fold(init, f)) }
+        async move { self.handle(&statement).await?.query_fold(statement, init, f).await }
     }
 
     /// As [`Executor::query_drop`], without the summary.
@@ -168,7 +168,7 @@ pub trait Queryable: Runs {
         F: FnMut(U, T) -> U + Send,
         U: Send,
     {
-        async move { Ok(self.exec(statement, params).await?.into_iter().fold(init, f)) }
+        async move { self.handle(&statement).await?.exec_fold(statement, params.into(), init, f).await }
     }
 
     /// As [`Executor::exec_drop`], without the summary.

@@ -8,6 +8,7 @@ use crate::{
     call::{
         Call,
         batch::{Batch, Rows},
+        folding::Folding,
         params::Parameters,
         request::{Attempt, Exchange, Opening, Ping, Prepared, Preparing, Text},
         sink::{All, Everything, First, Mismatch, Nothing, ResultSet},
@@ -39,6 +40,25 @@ impl Handle {
         let row = converted(&mut self.call(&statement)?, &mut Exchange::<_, First<T>>::new(text.request())).await?;
         text.answered(self);
         Ok(row)
+    }
+
+    pub(crate) async fn query_fold<T, U, F>(&self, statement: impl AsStatement, init: U, fold: F) -> Result<U>
+    where
+        T: FromRow + Send + 'static,
+        U: Send,
+        F: FnMut(U, T) -> U + Send,
+    {
+        let text = self.wire_text(statement.text());
+        let mut call = self.call(&statement)?;
+        let value = match call.may_run_twice() {
+            true => {
+                let rows = converted(&mut call, &mut Exchange::<_, All<T>>::new(text.request())).await?;
+                rows.into_iter().fold(init, fold)
+            }
+            false => converted(&mut call, &mut Folding::new(text.request(), init, fold)).await?,
+        };
+        text.answered(self);
+        Ok(value)
     }
 
     pub(crate) async fn query_drop(&self, statement: impl AsStatement) -> Result<Summary> {
@@ -99,6 +119,27 @@ impl Handle {
     {
         let text = statement.text();
         converted(&mut self.call(&statement)?, &mut Exchange::<_, First<T>>::new(self.prepared(&text, params))).await
+    }
+
+    pub(crate) async fn exec_fold<T, U, F>(
+        &self,
+        statement: impl AsStatement,
+        params: Params,
+        init: U,
+        fold: F,
+    ) -> Result<U>
+    where
+        T: FromRow + Send + 'static,
+        U: Send,
+        F: FnMut(U, T) -> U + Send,
+    {
+        let text = statement.text();
+        let mut call = self.call(&statement)?;
+        if call.may_run_twice() {
+            let rows = converted(&mut call, &mut Exchange::<_, All<T>>::new(self.prepared(&text, params))).await?;
+            return Ok(rows.into_iter().fold(init, fold));
+        }
+        converted(&mut call, &mut Folding::new(self.prepared(&text, params), init, fold)).await
     }
 
     pub(crate) async fn exec_drop(&self, statement: impl AsStatement, params: Params) -> Result<Summary> {

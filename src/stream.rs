@@ -2,29 +2,29 @@
 
 use std::{
     fmt,
-    future::{Future, poll_fn},
+    future::poll_fn,
     marker::PhantomData,
-    pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use futures_core::{FusedStream, Stream};
-use mysql_async::{
-    BinaryProtocol, QueryResult, Row, TextProtocol,
-    prelude::{FromRow, Protocol},
-};
+use mysql_async::{BinaryProtocol, Row, TextProtocol, prelude::FromRow};
 use tokio::time::timeout;
 
 use crate::{
     call::{Call, Facts, sink::convert},
     error::Result,
     handle::Handle,
-    pool::{End, Lease, watch::watched},
+    pool::{End, Lease},
     span::CallSpan,
     sql::StateKinds,
 };
+
+mod rows;
+
+use rows::{Next, Rows};
 
 /// The rows of a result set, as they arrive. Made by [`Executor::query_stream`](crate::Executor::query_stream) and
 /// [`Executor::exec_stream`](crate::Executor::exec_stream).
@@ -55,21 +55,6 @@ enum State {
     Idle(Lease),
     Reading(Rows),
     Ended,
-}
-
-/// Rows that are read one by one, by one future for all of them.
-struct Rows {
-    reading: Pin<Box<dyn Future<Output = (mysql_async::Result<()>, Lease)> + Send>>,
-    /// Where that puts a row. It goes on when the row has been taken.
-    row: Arc<RowSlot>,
-}
-
-type RowSlot = Mutex<Option<Row>>;
-
-/// What comes next.
-enum Next {
-    Row(Row),
-    End(mysql_async::Result<()>, Lease),
 }
 
 impl<T> RowStream<T> {
@@ -104,31 +89,31 @@ impl<T> RowStream<T> {
 
     fn poll_row(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Row>>> {
         loop {
+            if let State::Reading(rows) = &mut self.state {
+                let (ended, mut lease) = match ready!(rows.poll_next(cx)) {
+                    Next::Row(row) => return Poll::Ready(Some(Ok(row))),
+                    Next::End(ended, lease) => (ended, lease),
+                };
+                self.state = State::Ended;
+                return Poll::Ready(match ended {
+                    Ok(()) => {
+                        lease.answered();
+                        lease.end(End::Answered(self.facts.leaves()));
+                        None
+                    }
+                    Err(error) => {
+                        let broke = || self.call().stream_broke(error, lease, self.delivered);
+                        Some(Err(self.span.within(broke)))
+                    }
+                });
+            }
             match std::mem::replace(&mut self.state, State::Ended) {
                 State::First(row, lease) => {
                     self.state = State::Idle(lease);
                     return Poll::Ready(Some(Ok(row)));
                 }
                 State::Idle(lease) => self.state = State::Reading((self.read)(lease)),
-                State::Reading(mut rows) => {
-                    let next = rows.poll_next(cx);
-                    let Poll::Ready(Next::End(ended, mut lease)) = next else {
-                        self.state = State::Reading(rows);
-                        return next.map(|next| if let Next::Row(row) = next { Some(Ok(row)) } else { None });
-                    };
-                    return Poll::Ready(match ended {
-                        Ok(()) => {
-                            lease.answered();
-                            lease.end(End::Answered(self.facts.leaves()));
-                            None
-                        }
-                        Err(error) => {
-                            let broke = || self.call().stream_broke(error, lease, self.delivered);
-                            Some(Err(self.span.within(broke)))
-                        }
-                    });
-                }
-                State::Ended => return Poll::Ready(None),
+                State::Reading(_) | State::Ended => return Poll::Ready(None),
             }
         }
     }
@@ -173,58 +158,6 @@ async fn read_rest(mut rows: Rows, leaves: StateKinds) {
             Next::End(Err(_), lease) => return lease.end(End::Broken),
         }
     }
-}
-
-impl Rows {
-    fn read<P: Protocol>(mut lease: Lease) -> Self {
-        let slot = Arc::<RowSlot>::default();
-        let row = slot.clone();
-        let reading = Box::pin(async move {
-            let ended = read::<P>(&mut lease, &slot).await;
-            lease.unpark();
-            (ended, lease)
-        });
-        Rows { reading, row }
-    }
-
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        let end = self.reading.as_mut().poll(cx);
-        match lock(&self.row).take() {
-            Some(row) => Poll::Ready(Next::Row(row)),
-            None => end.map(|(ended, lease)| Next::End(ended, lease)),
-        }
-    }
-}
-
-/// Reads the rows of the first result set, and at its end everything behind it.
-async fn read<P: Protocol>(lease: &mut Lease, slot: &RowSlot) -> mysql_async::Result<()> {
-    let (conn, record, shared) = lease.parts();
-    // Its `next` is hidden in the driver's documentation, but public. The driver's own streams cannot give their connection back.
-    let mut result = QueryResult::<P>::new(conn);
-    loop {
-        let mut waits = false;
-        let row = {
-            let mut next = pin!(result.next());
-            let noted = poll_fn(|cx| {
-                let row = next.as_mut().poll(cx);
-                waits |= row.is_pending();
-                row
-            });
-            watched(shared, record, true, || false, noted).await?
-        };
-        let Some(row) = row else { break };
-        if waits {
-            // nobody waits for the server while the caller has not asked for another row
-            record.unpark();
-        }
-        *lock(slot) = Some(row);
-        poll_fn(|_| if lock(slot).is_some() { Poll::Pending } else { Poll::Ready(()) }).await;
-    }
-    watched(shared, record, true, || false, result.drop_result()).await
-}
-
-fn lock(slot: &RowSlot) -> MutexGuard<'_, Option<Row>> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<T> Stream for RowStream<T>

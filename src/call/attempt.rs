@@ -51,7 +51,8 @@ impl<A: Attempt> Work for Attempts<'_, A> {
             Err(error) => {
                 let longest = attempt.longest_packet();
                 // boxed, which keeps the future of those that succeed small
-                Err(Box::pin(call.attempt_failed(lease, error, progress.stage(), longest)).await.into())
+                let failing = Box::pin(call.attempt_failed(lease, error, progress.stage(), longest));
+                Err(failing.await.after_rows(attempt.rows_given()).into())
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::{
     outage::Need,
     sql::{Reading, StateKinds},
     statement::Delivery,
-    verdict::{Classification, Obstacle, Outcome},
+    verdict::{Classification, Fault, Obstacle, Outcome},
 };
 
 /// What is known of a call. Outlives it where a stream goes on.
@@ -62,6 +62,8 @@ pub(crate) struct Failed {
     /// `ConnectionLost` has already been emitted for it, by a statement of the transaction, or `Down` by the call that found
     /// the outage.
     pub(super) told: bool,
+    /// How many rows the caller had got.
+    pub(super) rows: u64,
     /// How long the outage that it belongs to has lasted.
     pub(super) down_for: Option<Duration>,
     /// What the error says instead of its classification.
@@ -71,7 +73,25 @@ pub(crate) struct Failed {
 impl Failed {
     /// An error whose meaning is known without the table.
     pub(super) fn known(error: mysql_async::Error, classification: Classification) -> Self {
-        Failed { error, classification, connection_id: None, obstacle: None, told: false, down_for: None, kind: None }
+        Failed {
+            error,
+            classification,
+            connection_id: None,
+            obstacle: None,
+            told: false,
+            rows: 0,
+            down_for: None,
+            kind: None,
+        }
+    }
+
+    /// The same after the caller has got so many rows.
+    pub(super) fn after_rows(mut self, rows: u64) -> Self {
+        self.rows = rows;
+        if rows > 0 && self.classification.fault() != Fault::Other {
+            self.obstacle = self.obstacle.or(Some(Obstacle::RowsDelivered));
+        }
+        self
     }
 
     /// Whether what failed may have happened all the same.

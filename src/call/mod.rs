@@ -32,6 +32,7 @@ mod ended;
 mod ending;
 mod facts;
 mod fence;
+pub(crate) mod folding;
 pub(crate) mod params;
 pub(crate) mod request;
 pub(crate) mod sink;
@@ -249,6 +250,11 @@ impl<'c> Call<'c> {
         }
     }
 
+    /// Whether the policy or its author allows that the statement is run again after it may have been executed.
+    pub(crate) fn may_run_twice(&self) -> bool {
+        self.facts.delivery != Delivery::AtMostOnce
+    }
+
     /// What the text says of itself.
     pub(crate) fn reading(&self) -> Reading {
         self.facts.reading
@@ -308,11 +314,11 @@ impl<'c> Call<'c> {
         }
         // the decision was made about the failure itself, the error tells the one that matters
         let told = failed.classification;
-        let down_for = failed.down_for;
+        let (down_for, rows) = (failed.down_for, failed.rows);
         let kind = failed.kind.take().unwrap_or(Kind::Classified(told));
         let surface = |call: &Self, reason, error| {
             let failure = call.failure(kind.clone(), reason, Some(error));
-            let failure = Failure { down_for, ..failure };
+            let failure = Failure { down_for, rows, ..failure };
             let lost_state = call.lost_state();
             call.surface(Failure { lost_before, lost_state, ..failure })
         };

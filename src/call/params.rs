@@ -36,7 +36,7 @@ impl Parameters {
                 self.copied = values.len();
                 mem::replace(&mut self.params, Params::Empty)
             }
-            others => others.clone(),
+            Params::Empty | Params::Positional(_) | Params::Named(_) => self.params.clone(),
         }
     }
 }

@@ -82,6 +82,11 @@ pub(crate) trait Attempt: Send {
     /// A lower bound for the length in bytes of the longest packet that is sent first.
     fn longest_packet(&self) -> usize;
 
+    /// How many rows the caller has got of it. From then on it cannot be run again.
+    fn rows_given(&self) -> u64 {
+        0
+    }
+
     /// Runs it once. `record` is what is known of the connection.
     fn run(
         &mut self,

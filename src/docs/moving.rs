@@ -160,7 +160,7 @@
 //! | `Pool::disconnect` | [`close`](crate::Executor::close), [`close_within`](crate::Executor::close_within) |
 //! | `Pool::metrics` | not there; [`counters`](crate::Executor::counters) has connections, losses, replays, outages, and the feature `metrics` more |
 //! | `Queryable::ping` | the same on executor and session |
-//! | `Queryable::query`, `Queryable::query_first`, `Queryable::query_map`, `Queryable::query_fold` | the same; all rows have arrived when a closure is called; a row that does not fit is an error, no panic |
+//! | `Queryable::query`, `Queryable::query_first`, `Queryable::query_map`, `Queryable::query_fold` | the same; all rows have arrived when a closure of `query_map` is called, or that of a fold of an idempotent statement; a row that does not fit is an error, no panic |
 //! | `Queryable::exec`, `Queryable::exec_first`, `Queryable::exec_map`, `Queryable::exec_fold` | the same |
 //! | `Queryable::query_drop`, `Queryable::exec_drop` | the same; those of the [`Executor`](crate::Executor) itself return a [`Summary`](crate::Summary), not `()` |
 //! | `Queryable::query_iter`, `Queryable::exec_iter` | the same, with a [`QueryResult`](crate::QueryResult) that is in memory |

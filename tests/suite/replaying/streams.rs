@@ -1,7 +1,7 @@
 //! A stream is replayed before its first row, and fails after it.
 
 use futures_util::StreamExt as _;
-use mysql_retry::{Annotate as _, Executor, Outcome, Reason, RowStream};
+use mysql_retry::{Annotate as _, Classification, Executor, Outcome, Reason, RetryPolicy, RowStream};
 use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, When, in_time};
 
 use crate::support::{Ledger, connection_id, executor_of_one, fired, shared};
@@ -106,6 +106,44 @@ async fn a_stream_that_breaks_after_rows_surfaces_with_their_number_and_is_not_r
         // its place in the pool is free although the stream is not dropped
         assert_eq!(in_time(scene.exec.query_first("SELECT 7")).await.expect("an answer"), Some(7));
         drop(stream);
+    }
+}
+
+// case 89
+#[tokio::test]
+async fn a_fold_that_breaks_after_rows_has_seen_each_of_them_once_whatever_the_classification() {
+    // untrue, and so that it is sent again
+    let policy = RetryPolicy::builder().classify_with(|_, it| match it.fault() {
+        mysql_retry::Fault::Disconnect(_) => Classification::refused(Outcome::NotExecuted),
+        _ => it,
+    });
+    let own = policy.build().expect("valid");
+    for prepared in [false, true] {
+        for policy in [&RetryPolicy::default(), &own] {
+            let scene = Scene::new().await;
+            let exec = scene.exec.with_policy(policy);
+            scene.cut(prepared, Place::Reply(12_000));
+            let mut seen = Vec::new();
+            let see = |(), row: usize| seen.push(row);
+            let folding = match prepared {
+                false => in_time(exec.query_fold(scene.sql.as_str(), (), see)).await,
+                true => in_time(exec.exec_fold(scene.sql.as_str(), (), (), see)).await,
+            };
+            let error = folding.expect_err("broken in the middle");
+            assert!(!seen.is_empty() && seen.len() < ROWS, "{} rows", seen.len());
+            assert_eq!(seen, (1..=seen.len()).collect::<Vec<_>>(), "a prefix");
+            assert_eq!((error.rows_delivered(), error.reason()), (seen.len() as u64, Reason::RowsDelivered), "{error}");
+            assert_eq!(error.attempts(), 1, "{error}");
+            // one that may run twice sees the rows of the attempt that succeeded
+            scene.cut(prepared, Place::Reply(12_000));
+            let count = |rows: usize, _: usize| rows + 1;
+            let sql = scene.sql.as_str().idempotent();
+            let rows = match prepared {
+                false => in_time(scene.exec.query_fold(sql, 0, count)).await,
+                true => in_time(scene.exec.exec_fold(sql, (), 0, count)).await,
+            };
+            assert_eq!(rows.expect("replayed"), ROWS);
+        }
     }
 }
 
