@@ -52,6 +52,8 @@ pub(super) struct Known {
     pub(super) new: bool,
     /// No statement of a caller has run on it since it was made or reset.
     pristine: bool,
+    /// How many statements of callers have been answered on it, and the connection given back.
+    pub(super) answers: u64,
     /// The task that waits for its answer.
     pub(super) parked: Option<Parked>,
     statements: Statements,
@@ -98,6 +100,7 @@ impl Record {
             whole: 0,
             new: true,
             pristine: true,
+            answers: 0,
             parked: None,
             statements: Statements::default(),
         };
@@ -121,8 +124,8 @@ impl Record {
     /// Called before a connection is returned to the pool, after `answers` statements of a caller.
     pub(super) fn give_back(&self, records: &Records, conn: &Conn, now: Instant, answers: u64) -> Returned {
         let status = Status::of(conn);
-        records.note_answers(answers);
         let mut known = self.lock();
+        known.answers += answers;
         known.last_used = now;
         known.pristine &= answers == 0;
         let parked = known.parked.take();

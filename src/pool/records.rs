@@ -24,8 +24,8 @@ pub(crate) struct Records {
     max_age: Option<Duration>,
     by_connection: Mutex<ByConnection>,
     generation: AtomicU64,
-    /// How many statements of callers have been answered, and their connections given back.
-    answers: AtomicU64,
+    /// How many statements of callers were answered on connections whose records were dropped.
+    answers_before: AtomicU64,
 }
 
 type ByConnection = HashMap<Key, Arc<Record>, BuildHasherDefault<Identity>>;
@@ -38,7 +38,7 @@ impl Records {
             max_age,
             by_connection: Mutex::default(),
             generation: AtomicU64::new(0),
-            answers: AtomicU64::new(0),
+            answers_before: AtomicU64::new(0),
         }
     }
 
@@ -58,14 +58,19 @@ impl Records {
         self.find(conn).lock().new
     }
 
-    /// So many more statements of callers have been answered.
-    pub(super) fn note_answers(&self, answers: u64) {
-        self.answers.fetch_add(answers, Relaxed);
+    /// How many statements of callers have been answered, and their connections given back. Each connection counts its own: a
+    /// counter of all would be what the threads of a busy program wait for.
+    pub(super) fn answers(&self) -> u64 {
+        let records = self.lock();
+        let present: u64 = records.values().map(|record| record.lock().answers).sum();
+        self.answers_before.load(Relaxed) + present
     }
 
-    /// How many statements of callers have been answered.
-    pub(super) fn answers(&self) -> u64 {
-        self.answers.load(Relaxed)
+    /// Keeps what is counted of a record that was dropped.
+    fn keep_count(&self, dropped: Option<Arc<Record>>) {
+        if let Some(record) = dropped {
+            self.answers_before.fetch_add(record.lock().answers, Relaxed);
+        }
     }
 
     /// The present connections will not be used again.
@@ -80,14 +85,17 @@ impl Records {
 
     /// A connection has left without its lease: it is not used again if it comes back.
     pub(super) fn disown(&self, record: &Record) {
-        let record = self.lock().remove(&record.key);
-        drop(record);
+        self.remove(record.key);
     }
 
     /// The connection is about to be closed.
     pub(super) fn forget(&self, conn: &Conn) {
-        let record = self.lock().remove(&key(conn));
-        drop(record);
+        self.remove(key(conn));
+    }
+
+    fn remove(&self, key: Key) {
+        let mut records = self.lock();
+        self.keep_count(records.remove(&key));
     }
 
     /// All of them.
@@ -106,14 +114,16 @@ impl Records {
             let mut times: Vec<Instant> = idle.map(|record| record.lock().last_used).collect();
             times.sort_unstable();
             if let Some(&middle) = times.get(times.len() / 2) {
-                records.retain(|_, record| is_in_use(record) || record.lock().last_used > middle);
+                let is_old =
+                    |_: &Key, record: &mut Arc<Record>| !is_in_use(record) && record.lock().last_used <= middle;
+                records.extract_if(is_old).for_each(|(_, record)| self.keep_count(Some(record)));
             }
         }
-        records.insert(record.key, Arc::new(record));
+        self.keep_count(records.insert(record.key, Arc::new(record)));
     }
 
     fn lock(&self) -> MutexGuard<'_, ByConnection> {
-        // as above
+        // no foreign code runs under the lock, and each change is one call
         self.by_connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -45,6 +45,19 @@ fn where_records_pile_up_the_older_half_is_forgotten() {
 }
 
 #[test]
+fn answers_are_counted_also_of_connections_whose_records_were_dropped() {
+    let records = Records::new(4, None);
+    for key in 0..1_000 {
+        let record = Record::new(key % 500, None, 0);
+        record.lock().answers = 2;
+        records.insert(record);
+    }
+    records.remove(499);
+    records.remove(499);
+    assert_eq!(records.answers(), 2_000);
+}
+
+#[test]
 fn addresses_of_heap_blocks_are_spread_over_the_table() {
     let hashes: Vec<u64> = (0..1024_usize)
         .map(|block| BuildHasherDefault::<Identity>::default().hash_one(0x7f00_0000_0000 + block * 512))
