@@ -28,6 +28,7 @@ pub(crate) struct Mismatch {
 }
 
 /// Converts a row; unlike the driver's `from_row` it does not panic.
+#[inline]
 pub(crate) fn convert<T: FromRow>(row: Row) -> Result<T, Mismatch> {
     T::from_row_opt(row).map_err(|_| Mismatch { wanted: type_name::<T>() })
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_core::Stream as _;
-use mysql_async::{QueryResult, Row, Value, prelude::Protocol};
+use mysql_async::{Column, QueryResult, Row, Value, prelude::Protocol};
 
 use crate::pool::{Lease, watch::watched};
 
@@ -76,16 +76,25 @@ struct Ahead<'s> {
     arrived: &'s Arrived,
     rows: VecDeque<Row>,
     bytes: usize,
+    /// The columns are so narrow that so few rows need not be measured.
+    are_narrow: bool,
 }
 
 impl<'s> Ahead<'s> {
     fn new(arrived: &'s Arrived) -> Self {
-        Ahead { arrived, rows: VecDeque::new(), bytes: 0 }
+        Ahead { arrived, rows: VecDeque::new(), bytes: 0, are_narrow: false }
+    }
+
+    fn note_columns(&mut self, columns: &[Column]) {
+        let longest: u64 = columns.iter().map(|column| u64::from(column.column_length())).sum();
+        self.are_narrow = longest <= (BYTES_AHEAD / ROWS_AHEAD) as u64;
     }
 
     /// Keeps a row. Returns whether there are enough.
     fn push(&mut self, row: Row) -> bool {
-        self.bytes += size(&row);
+        if !self.are_narrow {
+            self.bytes += size(&row);
+        }
         self.rows.push_back(row);
         self.rows.len() >= ROWS_AHEAD || self.bytes >= BYTES_AHEAD
     }
@@ -111,6 +120,7 @@ async fn read<P: Protocol + Unpin>(lease: &mut Lease, ahead: &mut Ahead<'_>) -> 
     let mut result = QueryResult::<P>::new(conn);
     let beginning = watched(shared, record, true, || false, result.stream::<Row>());
     if let Some(mut rows) = beginning.await? {
+        ahead.note_columns(rows.columns_ref());
         loop {
             let mut waits = false;
             let arriving = poll_fn(|cx| {
