@@ -153,7 +153,7 @@ impl Shared {
     async fn close_idle(self: Arc<Self>, index: usize) {
         let target = &self.targets[index];
         self.lane.clear();
-        target.take_in().await;
+        self.take_in(index).await;
         while target.has_idle()
             && let Ok(Ok(conn)) = tokio::time::timeout(SILENCE, target.pool.get_conn()).await
         {

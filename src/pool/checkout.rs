@@ -87,14 +87,13 @@ impl Shared {
             loop {
                 let (index, target) = self.current();
                 let queues = self.slow_start.has_queue() && !mem::replace(&mut has_queued, true);
-                let (conn, started, pings) = if !queues && let Some((conn, pings)) = self.warm(index, target, now).await
-                {
+                let (conn, started, pings) = if !queues && let Some((conn, pings)) = self.warm(index, now).await {
                     (Ok(conn), now, pings)
                 } else if !queues && (target.has_idle() || (target.is_complete() && !self.slow_start.is_on())) {
                     (connect(target, limits).await, now, false)
                 } else {
                     // the rare path is boxed, which keeps the future small
-                    match Box::pin(self.make(target, need, limits, now)).await? {
+                    match Box::pin(self.make(index, need, limits, now)).await? {
                         Made::New(conn, started) => (conn, started, false),
                         Made::Returned => {
                             has_queued = true;
@@ -120,25 +119,48 @@ impl Shared {
 
     /// The connection of the caller before, if it was returned a moment ago; in an outage whenever that was. Also returns
     /// whether it is to be pinged.
-    async fn warm(&self, index: usize, target: &Target, now: Instant) -> Option<(mysql_async::Conn, bool)> {
+    async fn warm(&self, index: usize, now: Instant) -> Option<(mysql_async::Conn, bool)> {
         match self.lane.take(index, now, self.outage.is_troubled()) {
             Taken::Connection(conn, pings) => Some((conn, pings)),
             Taken::Nothing => None,
             Taken::Cleared => {
                 // the pool's task takes them in, which is cheaper than to make a connection
-                target.take_in().await;
+                self.take_in(index).await;
                 None
             }
         }
     }
 
+    /// Gives the pool's task the turns that it needs to take in connections that were just dropped.
+    pub(super) async fn take_in(&self, index: usize) {
+        const TURNS: u32 = 4;
+        // on a busy runtime the task has its turn late
+        const TURNS_WHERE_COMING: u32 = 32;
+        let target = &self.targets[index];
+        for turn in 0..TURNS_WHERE_COMING {
+            if target.has_idle() || (turn >= TURNS && !self.has_coming(index)) {
+                return;
+            }
+            yield_now().await;
+        }
+    }
+
+    /// Whether there are more connections than can be in use: one is on its way into the pool. Asked by a call that has a permit, and
+    /// no connection yet.
+    fn has_coming(&self, index: usize) -> bool {
+        let permits = self.size.saturating_sub(self.permits.available_permits());
+        let target = &self.targets[index];
+        target.open() >= permits.max(1) + target.idle() + self.lane.count(index)
+    }
+
     /// Makes a connection when it has a permit for that, or waits for the connection of another call, which it has done since
     /// then.
-    async fn make(&self, target: &Target, need: Need, limits: Limits, since: Instant) -> Result<Made, NoConnection> {
+    async fn make(&self, index: usize, need: Need, limits: Limits, since: Instant) -> Result<Made, NoConnection> {
+        let target = &self.targets[index];
         let mut opening = None;
         if self.slow_start.is_on() {
             // one may be on its way into the pool
-            target.take_in().await;
+            self.take_in(index).await;
             if target.has_idle() && !self.slow_start.has_queue() {
                 return Ok(Made::Returned);
             }

@@ -29,8 +29,10 @@ use super::{
 
 /// When no connection was returned for this long, the sockets of the idle ones are checked again.
 pub(super) const WINDOW: Duration = Duration::from_micros(100);
-/// How often the lane is cleared, while connections pass through it.
-const TICK: Duration = Duration::from_millis(10);
+/// How often the lane is cleared, while connections pass through it. Less often while there is nothing to clear: each time wakes
+/// another thread of the runtime, which may take over the work of the busy one.
+const TICK: Duration = Duration::from_millis(1);
+const LONGEST_TICK: Duration = Duration::from_millis(16);
 /// How often the task that clears it looks whether an outage is over.
 const TICK_OF_AN_OUTAGE: Duration = Duration::from_millis(20);
 
@@ -120,16 +122,16 @@ impl<C, R> Lane<C, R> {
         drop(old);
     }
 
-    /// Puts those into the pool that were returned before the window. Returns whether the lane is empty, and was not used
-    /// since the last tick.
-    fn tick(&self, now: Instant) -> bool {
+    /// Puts those into the pool that were returned before the window.
+    fn tick(&self, now: Instant) -> Tick {
         let mut stack = self.lock();
         let young = stack.warm.partition_point(|warm| !warm.is_young(now));
         let old: Vec<Warm<C, R>> = stack.warm.drain(..young).collect();
         let is_quiet = stack.warm.is_empty() && !self.is_used.swap(false, Relaxed);
         drop(stack);
+        let has_cleared = !old.is_empty();
         drop(old);
-        is_quiet
+        Tick { is_quiet, has_cleared }
     }
 
     /// For how long no connection was returned; `None` if none ever was.
@@ -153,6 +155,14 @@ impl<C, R> Lane<C, R> {
         // connections are dropped outside of the lock
         self.stack.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a tick has found.
+struct Tick {
+    /// The lane is empty, and was not used since the last tick.
+    is_quiet: bool,
+    /// Some were returned before the window.
+    has_cleared: bool,
 }
 
 impl<C, R> Warm<C, R> {
@@ -193,12 +203,12 @@ async fn clear(shared: Weak<Shared>) {
     loop {
         tokio::time::sleep(tick).await;
         let Some(shared) = shared.upgrade() else { return };
-        let is_outage = shared.outage.is_troubled();
-        tick = if is_outage { TICK_OF_AN_OUTAGE } else { TICK };
-        if is_outage {
+        if shared.outage.is_troubled() {
+            tick = TICK_OF_AN_OUTAGE;
             continue;
         }
-        let is_quiet = shared.lane.tick(Instant::now());
+        let Tick { is_quiet, has_cleared } = shared.lane.tick(Instant::now());
+        tick = if has_cleared { TICK } else { (tick * 2).min(LONGEST_TICK) };
         if is_quiet && turn.ends(&shared, || !shared.lane.lock().warm.is_empty()) {
             return;
         }
@@ -264,10 +274,13 @@ mod tests {
     fn a_tick_removes_what_is_old_and_tells_when_nothing_comes_any_more() {
         let began = Instant::now();
         let lane = lane(began, &[(1, 0, 0), (2, 0, 50)]);
-        assert!(!lane.tick(began + WINDOW), "one is left");
+        let tick = lane.tick(began + WINDOW);
+        assert!(!tick.is_quiet && tick.has_cleared, "one is left");
         assert_eq!(lane.lock().warm.len(), 1);
-        assert!(!lane.tick(began + 2 * WINDOW), "it was used since the last tick");
+        let tick = lane.tick(began + 2 * WINDOW);
+        assert!(!tick.is_quiet && tick.has_cleared, "it was used since the last tick");
         assert_eq!(lane.lock().warm.len(), 0);
-        assert!(lane.tick(began + 3 * WINDOW));
+        let tick = lane.tick(began + 3 * WINDOW);
+        assert!(tick.is_quiet && !tick.has_cleared);
     }
 }

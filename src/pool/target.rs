@@ -88,17 +88,6 @@ impl Target {
         self.metrics.connections_in_pool.load(Relaxed)
     }
 
-    /// Gives the pool's task the turns that it needs to take in connections that were just dropped.
-    pub(super) async fn take_in(&self) {
-        const TURNS: u32 = 4;
-        for _ in 0..TURNS {
-            if self.has_idle() {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    }
-
     /// Whether the pool has its maximum of connections: a call that needs one waits for the return of another.
     pub(super) fn is_complete(&self) -> bool {
         self.open() >= self.size

@@ -109,9 +109,8 @@ async fn a_stream_that_breaks_after_rows_surfaces_with_their_number_and_is_not_r
     }
 }
 
-// case 89
 #[tokio::test]
-async fn a_fold_that_breaks_after_rows_has_seen_each_of_them_once_whatever_the_classification() {
+async fn case_89_a_fold_that_breaks_after_rows_has_seen_each_of_them_once_whatever_the_classification() {
     // untrue, and so that it is sent again
     let policy = RetryPolicy::builder().classify_with(|_, it| match it.fault() {
         mysql_retry::Fault::Disconnect(_) => Classification::refused(Outcome::NotExecuted),
