@@ -28,8 +28,8 @@ use tokio::runtime;
 
 /// Tasks that call at the same time, and connections for them.
 const CROWD: usize = 16;
-/// Short turns and many of them: what disturbs the machine lasts longer than a turn.
-const TURN_SECONDS: f64 = 0.02;
+/// Turns in which a caller is at its steady pace, and many of them: what disturbs the machine should last longer than a turn.
+const TURN_SECONDS: f64 = 0.1;
 /// The turns of one line together: on a busy machine there are fewer of them, but the bench ends in time.
 const LINE_TIME: Duration = Duration::from_secs(12);
 /// Calls whose round trips are counted.

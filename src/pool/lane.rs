@@ -80,7 +80,8 @@ impl<C, R> Lane<C, R> {
     /// The connection to this target that was returned last, if it was returned within the window.
     pub(super) fn take_warm(&self, target: usize, now: Instant) -> Option<Warm<C, R>> {
         let mut stack = self.lock();
-        stack.warm.pop_if(|warm| warm.target == target && warm.is_young(now))
+        let last = stack.warm.last()?;
+        if last.target == target && last.is_young(now) { stack.warm.pop() } else { None }
     }
 
     /// The connection to this target that was returned last. Unless there is an outage, that must have been within the

@@ -114,9 +114,9 @@ impl Records {
             let mut times: Vec<Instant> = idle.map(|record| record.lock().last_used).collect();
             times.sort_unstable();
             if let Some(&middle) = times.get(times.len() / 2) {
-                let is_old =
-                    |_: &Key, record: &mut Arc<Record>| !is_in_use(record) && record.lock().last_used <= middle;
-                records.extract_if(is_old).for_each(|(_, record)| self.keep_count(Some(record)));
+                let is_old = |record: &&Arc<Record>| !is_in_use(record) && record.lock().last_used <= middle;
+                let old: Vec<Key> = records.values().filter(is_old).map(|record| record.key).collect();
+                old.iter().for_each(|key| self.keep_count(records.remove(key)));
             }
         }
         self.keep_count(records.insert(record.key, Arc::new(record)));
