@@ -10,7 +10,7 @@ use crate::{
         batch::{Batch, Rows},
         folding::Folding,
         params::Parameters,
-        request::{Attempt, Exchange, Opening, Ping, Prepared, Preparing, Text},
+        request::{Attempt, Exchange, Opening, Ping, Prepared, Preparing, Request, Text},
         sink::{All, Everything, First, Mismatch, Nothing, ResultSet},
     },
     error::Result,
@@ -50,13 +50,7 @@ impl Handle {
     {
         let text = self.wire_text(statement.text());
         let mut call = self.call(&statement)?;
-        let value = match call.may_run_twice() {
-            true => {
-                let rows = converted(&mut call, &mut Exchange::<_, All<T>>::new(text.request())).await?;
-                rows.into_iter().fold(init, fold)
-            }
-            false => converted(&mut call, &mut Folding::new(text.request(), init, fold)).await?,
-        };
+        let value = folded(&mut call, text.request(), init, fold).await?;
         text.answered(self);
         Ok(value)
     }
@@ -134,12 +128,7 @@ impl Handle {
         F: FnMut(U, T) -> U + Send,
     {
         let text = statement.text();
-        let mut call = self.call(&statement)?;
-        if call.may_run_twice() {
-            let rows = converted(&mut call, &mut Exchange::<_, All<T>>::new(self.prepared(&text, params))).await?;
-            return Ok(rows.into_iter().fold(init, fold));
-        }
-        converted(&mut call, &mut Folding::new(self.prepared(&text, params), init, fold)).await
+        folded(&mut self.call(&statement)?, self.prepared(&text, params), init, fold).await
     }
 
     pub(crate) async fn exec_drop(&self, statement: impl AsStatement, params: Params) -> Result<Summary> {
@@ -230,6 +219,21 @@ where
     A: Attempt<Output = std::result::Result<T, Mismatch>>,
 {
     call.run(attempt).await?.map_err(|mismatch| call.mismatch(mismatch))
+}
+
+/// Takes the rows as they arrive, or, where the statement may be run again, when all have arrived.
+async fn folded<R, T, U, F>(call: &mut Call<'_>, request: R, init: U, fold: F) -> Result<U>
+where
+    R: Request,
+    T: FromRow + Send + 'static,
+    U: Send,
+    F: FnMut(U, T) -> U + Send,
+{
+    if call.may_run_twice() {
+        let rows = converted(call, &mut Exchange::<_, All<T>>::new(request)).await?;
+        return Ok(rows.into_iter().fold(init, fold));
+    }
+    converted(call, &mut Folding::new(request, init, fold)).await
 }
 
 async fn summarised<A>(call: &mut Call<'_>, attempt: &mut A) -> Result<Summary>

@@ -31,7 +31,7 @@ impl Parameters {
             return Params::Positional(self.copies[..self.copied].to_vec());
         }
         match &self.params {
-            Params::Positional(values) if values.len() <= FEW && !values.iter().any(is_on_the_heap) => {
+            Params::Positional(values) if (1..=FEW).contains(&values.len()) && !values.iter().any(is_on_the_heap) => {
                 self.copies[..values.len()].clone_from_slice(values);
                 self.copied = values.len();
                 mem::replace(&mut self.params, Params::Empty)

@@ -89,7 +89,7 @@ impl Lease {
     }
 
     /// The connection, what is known of it, and what all clones of its executor share.
-    pub(crate) fn parts(&mut self) -> (&mut Conn, &Arc<Record>, &Arc<Shared>) {
+    pub(crate) fn parts(&mut self) -> (&mut Conn, &Record, &Arc<Shared>) {
         let conn = self.conn.as_mut().expect(HAS_ONE);
         (conn, &self.record, &self.shared)
     }
