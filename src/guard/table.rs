@@ -1,7 +1,5 @@
 //! The guard's table: the texts of the statements on it.
 
-use std::fmt::Write as _;
-
 use crate::statement::Token;
 
 /// The longest token that the table takes, and the longest payload.
@@ -46,7 +44,10 @@ impl Table {
     }
 
     pub(super) fn is_named_in(&self, text: &[u8]) -> bool {
-        text.windows(self.name.len()).any(|part| part.eq_ignore_ascii_case(self.name.as_bytes()))
+        let name = self.name.as_bytes();
+        let Some(first) = name.first() else { return false };
+        let begins = |part: &[u8]| part[0].eq_ignore_ascii_case(first);
+        text.windows(name.len()).any(|part| begins(part) && part.eq_ignore_ascii_case(name))
     }
 
     pub(crate) fn create(&self) -> String {
@@ -139,11 +140,12 @@ impl std::fmt::Display for Table {
 
 /// A literal that means the same under each `sql_mode` and character set.
 fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(bytes.len() * 2 + 3);
     text.push_str("x'");
     for byte in bytes {
-        // writing to a string cannot fail
-        let _ = write!(text, "{byte:02x}");
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
     text.push('\'');
     text
@@ -160,8 +162,19 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_found_in_a_text_in_any_case() {
+        let table = Table::new("d.Guard");
+        assert!(table.is_named_in(b"SELECT 1 FROM d.gUARD"));
+        assert!(table.is_named_in(b"guard"));
+        assert!(!table.is_named_in(b"SELECT * FROM guar, g, gu"));
+        assert!(!table.is_named_in(b""));
+    }
+
+    #[test]
     fn values_are_hexadecimal() {
         let table = Table::default();
         assert_eq!(table.find(&"a'".into()), "SELECT owner, payload FROM `mysql_retry_guard` WHERE token = x'6127'");
+        assert_eq!(hex(&[0, 0x0f, 0xf0, 0xff]), "x'000ff0ff'");
+        assert_eq!(hex(b""), "x''");
     }
 }
