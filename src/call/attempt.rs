@@ -168,7 +168,11 @@ impl Call<'_> {
     ) -> mysql_async::Result<T> {
         lease.sending();
         let (conn, record, _) = lease.parts();
-        let answer = self.in_time(record, false, || is_brief, ask(conn)).await;
+        let answer = {
+            // as above: not moved
+            let answer = pin!(ask(conn));
+            self.in_time(record, false, || is_brief, answer).await
+        };
         lease.unpark();
         lease.answered();
         answer

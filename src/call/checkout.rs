@@ -22,14 +22,21 @@ use crate::{
 impl Call<'_> {
     /// The connection of the first attempt, if one is at hand.
     pub(super) fn lease_at_hand(&mut self) -> Option<Lease> {
-        let is_first = matches!(self.binding, Binding::Free) && self.facts.attempts == 0 && self.past.is_empty();
-        if !is_first {
+        if self.facts.attempts > 0 || !self.past.is_empty() {
             return None;
         }
         let now = self.facts.started;
-        let lease = self.shared.warm_lease(now)?;
-        self.shared.meters().wait(now).served();
-        self.shared.measure();
+        let lease = match self.binding {
+            Binding::Free => {
+                let lease = self.shared.warm_lease(now)?;
+                self.shared.meters().wait(now).served();
+                self.shared.measure();
+                lease
+            }
+            // it may ask for what the present connection does not know
+            Binding::Session(_) | Binding::Transaction(_) if !self.facts.reading.needs().is_empty() => return None,
+            Binding::Session(slot) | Binding::Transaction(slot) => slot.take_at_hand(now)?,
+        };
         self.epoch = self.shared.outage.epoch();
         self.facts.attempts = 1;
         Some(lease)

@@ -145,9 +145,14 @@ impl Lease {
         self.record.autocommit()
     }
 
+    /// Whether a session that has idled for this time is used without a look.
+    pub(super) fn is_fresh(idle: Duration) -> bool {
+        idle < CHECK_AFTER
+    }
+
     /// Whether the server still has the session after this idle time. After a long one it is pinged.
     pub(crate) async fn is_alive(&mut self, idle: Duration, limits: Limits) -> bool {
-        idle < CHECK_AFTER || bounded(self.conn().ping(), "ping", limits).await.is_ok()
+        Lease::is_fresh(idle) || bounded(self.conn().ping(), "ping", limits).await.is_ok()
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn {

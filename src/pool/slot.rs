@@ -92,6 +92,16 @@ impl Slot {
         Some((lease.at_home(self), now.saturating_duration_since(used)))
     }
 
+    /// The same for one that was used a moment ago. Not if it has to be looked at, or its transaction is over.
+    pub(crate) fn take_at_hand(self: &Arc<Self>, now: Instant) -> Option<Lease> {
+        let mut held = self.lock();
+        if held.transaction.as_ref().is_some_and(|standing| standing.over) {
+            return None;
+        }
+        let (lease, _) = held.lease.take_if(|(_, used)| Lease::is_fresh(now.saturating_duration_since(*used)))?;
+        Some(lease.at_home(self))
+    }
+
     /// Puts the connection back after a statement that may have left this state.
     pub(crate) fn put_back(&self, lease: Lease, leaves: StateKinds) {
         let status = lease.status();

@@ -127,7 +127,7 @@ pub(super) async fn commit(
     watched: bool,
 ) -> Result<(), NotCommitted> {
     if let (Some(claim), true) = (claim, is_marked) {
-        return commit_marked(call, lease, claim, payload.as_deref(), watched).await;
+        return Box::pin(commit_marked(call, lease, claim, payload.as_deref(), watched)).await;
     }
     let sent = match claim.zip(payload) {
         Some((claim, payload)) => send_released(call, lease, &[&claim.note(&payload), "COMMIT"], watched).await,

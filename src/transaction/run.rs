@@ -134,10 +134,9 @@ pub(super) async fn finish<T, E: From<Error>>(
                 return RunEnd::Returned(result);
             }
             Err(NotCommitted::Stopped(stopped)) => {
-                return RunEnd::Failed(
-                    not_committed(call, lease, stopped, left, doubtful, claim, watched).await,
-                    result.ok(),
-                );
+                // boxed, which keeps the future of those that commit small
+                let failing = Box::pin(not_committed(call, lease, stopped, left, doubtful, claim, watched));
+                return RunEnd::Failed(failing.await, result.ok());
             }
             Err(NotCommitted::Refused(refused)) => result = Err(refused.into()),
         },

@@ -80,14 +80,15 @@ impl Tx {
         }
         if may_end {
             if !self.slot.has_savepoint() {
-                self.handle.run(savepoint::SET.as_bytes(), None).await?;
+                // boxed, like each rare step: it keeps the future of the common way small
+                Box::pin(self.handle.run(savepoint::SET.as_bytes(), None)).await?;
                 self.slot.note_savepoint();
             }
             self.slot.with_standing(|standing| standing.doubtful = true);
         }
         if let (true, Some(claim)) = (marks, &self.claim) {
             self.slot.with_standing(|standing| standing.marked = true);
-            self.handle.run(claim.mark().as_bytes(), None).await?;
+            Box::pin(self.handle.run(claim.mark().as_bytes(), None)).await?;
         }
         Ok(&self.handle)
     }
