@@ -21,7 +21,7 @@ use tokio::{sync::Barrier, time::sleep};
 use crate::columns::{Client, Column, Done, POOL_SIZE, READ, Way, held_opts};
 
 const TASKS: [u32; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
-const ROUNDS: u32 = 3;
+const ROUNDS: u32 = 7;
 /// One client with so many tasks, in one round.
 const TURN: Duration = Duration::from_millis(700);
 
