@@ -1,4 +1,5 @@
-//! Many rows: streams and folds of a million, batches of a hundred thousand, beside the driver's.
+//! Many rows: streams and folds of a million, streams of a thousand that are dropped after the first, batches of a hundred
+//! thousand, beside the driver's.
 
 use std::time::Instant;
 
@@ -11,6 +12,11 @@ use crate::calls::KEYS;
 
 /// A million.
 const ROWS: &str = "SELECT a.id, b.v FROM kv a, kv b";
+/// A thousand.
+const FEW_ROWS: &str = "SELECT id, v FROM kv";
+/// So many streams are dropped, one after another.
+const DROPPED: usize = 300;
+pub const DROPPED_STREAM: &str = "stream, dropped early";
 const BATCH: usize = 100_000;
 /// Rounds in which both take turns.
 const ROUNDS: usize = 5;
@@ -28,7 +34,7 @@ pub async fn measure(server: &Server) -> Vec<Row> {
     let mut conn = Conn::new(server.opts()).await.expect("a connection");
     let exec = Executor::new(server.opts()).expect("good options");
     let mut rows = Vec::new();
-    for name in ["query_stream", "exec_stream", "query_fold", "exec_batch"] {
+    for name in ["query_stream", "exec_stream", "query_fold", DROPPED_STREAM, "exec_batch"] {
         let mut ratios = Vec::new();
         for round in 0..=ROUNDS {
             let (theirs, ours) = if round % 2 == 0 {
@@ -62,6 +68,13 @@ macro_rules! seconds {
                 $conn.exec_stream::<Pair, _, _>(ROWS, ()).await.unwrap().try_fold(0, counted).await.unwrap()
             }
             "query_fold" => $conn.query_fold(ROWS, 0, count).await.unwrap(),
+            DROPPED_STREAM => {
+                for _ in 0..DROPPED {
+                    let mut rows = $conn.query_stream::<Pair, _>(FEW_ROWS).await.unwrap();
+                    assert!(rows.try_next().await.unwrap().is_some());
+                }
+                KEYS * KEYS
+            }
             _ => {
                 let items = (0..BATCH).map(|n| (n, "the value of a row"));
                 $conn.exec_batch("INSERT INTO bulk (id, v) VALUES (?, ?)", items).await.unwrap();

@@ -100,6 +100,7 @@ fn report(counts: &Counts, rows: &[Row], latencies: &[latency::Row], bulk: &[bul
          batch_ratio<=1.05"
     );
     let of_batch = |row: &&bulk::Row| row.name == "exec_batch";
+    let of_all_rows = |row: &&bulk::Row| !of_batch(row) && row.name != bulk::DROPPED_STREAM;
     let lowest = |tasks| {
         let ratios = rows.iter().filter(|row| row.setting.tasks == tasks).map(|row| row.ratio);
         ratios.fold(f64::INFINITY, f64::min)
@@ -111,7 +112,7 @@ fn report(counts: &Counts, rows: &[Row], latencies: &[latency::Row], bulk: &[bul
         lowest(throughput::CROWD),
         counts.instructions_ratio(),
         counts::shown(counts.extra_allocations()),
-        bulk.iter().filter(|row| !of_batch(row)).map(|row| row.ratio).fold(0.0, f64::max),
+        bulk.iter().filter(of_all_rows).map(|row| row.ratio).fold(0.0, f64::max),
         bulk.iter().filter(of_batch).map(|row| row.ratio).fold(0.0, f64::max),
     );
 }

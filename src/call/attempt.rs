@@ -169,7 +169,7 @@ impl Call<'_> {
         lease.sending();
         let (conn, record, _) = lease.parts();
         let answer = {
-            // as above: not moved
+            // pinned here: a future that is moved is copied, and has a place in each of those that it is moved into
             let answer = pin!(ask(conn));
             self.in_time(record, false, || is_brief, answer).await
         };
