@@ -68,11 +68,25 @@ impl Shared {
         limits: Limits,
         need: Need,
     ) -> Result<Lease, NoConnection> {
+        self.checkout_in(None, now, limits, need).await
+    }
+
+    /// The same in a place of the pool that was kept for it, if any.
+    pub(super) async fn checkout_in(
+        self: &Arc<Self>,
+        mut place: Option<Permit<'_>>,
+        now: Instant,
+        limits: Limits,
+        need: Need,
+    ) -> Result<Lease, NoConnection> {
         'gate: loop {
             if self.outage.is_troubled() {
                 Box::pin(self.pass(need, limits)).await?;
             }
-            let (permit, now) = self.permit(limits.deadline, now).await?;
+            let (permit, now) = match place.take() {
+                Some(permit) => (permit, now),
+                None => self.permit(limits.deadline, now).await?,
+            };
             // if an outage has begun meanwhile, the permit is released for a call that can use it
             if self.is_shut(need) {
                 continue;
@@ -293,7 +307,7 @@ async fn connect(target: &Target, limits: Limits) -> mysql_async::Result<mysql_a
 }
 
 /// A permit of the pool that is released unless it was handed over to a lease.
-struct Permit<'a>(&'a Shared);
+pub(super) struct Permit<'a>(pub(super) &'a Shared);
 
 impl Permit<'_> {
     fn hand_over(self) {

@@ -320,6 +320,18 @@ impl Lease {
         self.record.is_pristine()
     }
 
+    /// Has the session ended that still has a statement under way. Returns whether it keeps the place in the pool until then.
+    fn leave_behind(&self) -> bool {
+        match self.session() {
+            Some(session) if self.permit => self.shared.abandon_in_place(session),
+            Some(session) => {
+                self.shared.abandon(session);
+                false
+            }
+            None => false,
+        }
+    }
+
     fn close(&mut self) {
         if let Some(conn) = self.conn.take() {
             self.records().forget(&conn);
@@ -337,16 +349,12 @@ impl Drop for Lease {
         if let Some(home) = self.home.take() {
             home.lost(self.session());
         }
-        if self.under_way
-            && let Some(session) = self.session()
-        {
-            self.shared.abandon(session);
-        }
         if self.permit && self.conn.is_some() {
             self.shared.slow_start.note_loss();
         }
+        let keeps_its_place = self.under_way && self.leave_behind();
         self.close();
-        if self.permit {
+        if self.permit && !keeps_its_place {
             self.shared.permits.add_permits(1);
             self.shared.measure();
         }

@@ -224,11 +224,6 @@ impl Shared {
         let open = target.open();
         (open, open.saturating_sub(target.idle() + self.lane.count(index)))
     }
-
-    /// Ends a session that was left with a statement under way, in the background.
-    pub(crate) fn abandon(self: &Arc<Self>, session: Backend) {
-        Orphans::add(self, session);
-    }
 }
 
 /// Runs work of the driver, which has no time-out of its own, until the connect time-out or the deadline.

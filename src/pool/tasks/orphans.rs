@@ -2,51 +2,110 @@
 //!
 //! A caller that drops a future (a time-out, a `select!`) leaves its statement behind: the server does not notice and
 //! goes on, so that abandoned statements would accumulate. One task ends all of them from another connection.
+//!
+//! Until then each of them keeps its place in the pool, so that a program that gives up many calls has no more sessions at
+//! the server than its pool has connections. The connection that ends them takes the place of one of them.
 
 use std::{
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
+
+use tokio::time::{sleep, timeout_at};
 
 use super::keeper::{Keeper, Turn};
 use crate::{
     outage::Need,
-    pool::{Backend, End, Limits, Shared},
+    pool::{Backend, End, Lease, Limits, Shared, checkout::Permit},
 };
 
 /// The sessions that wait for their end.
 #[derive(Debug, Default)]
 pub(crate) struct Orphans {
-    sessions: Mutex<Vec<Backend>>,
+    sessions: Mutex<Vec<Orphan>>,
+    /// How many of them have a place in the pool.
+    places: AtomicUsize,
     keeper: Keeper,
 }
 
-impl Orphans {
-    pub(in crate::pool) fn add(shared: &Arc<Shared>, session: Backend) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return;
-        };
-        shared.orphans.list().push(session);
-        if shared.orphans.keeper.begins() {
-            let shared = shared.clone();
-            runtime.spawn(async move { end_orphans(&shared).await });
-        }
-    }
+#[derive(Debug)]
+struct Orphan {
+    session: Backend,
+    has_place: bool,
+}
 
-    fn list(&self) -> MutexGuard<'_, Vec<Backend>> {
+impl Orphans {
+    fn list(&self) -> MutexGuard<'_, Vec<Orphan>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The pause between two looks at an outage.
 const PAUSE: Duration = Duration::from_millis(50);
+/// For how long sessions keep their places at the most. A server that does not answer within this time may not answer at all, and the
+/// calls that wait may find another one.
+const KEPT: Duration = Duration::from_millis(250);
+
+impl Shared {
+    /// Ends a session that was left with a statement under way, in the background.
+    pub(crate) fn abandon(self: &Arc<Self>, session: Backend) {
+        self.add_orphan(Orphan { session, has_place: false });
+    }
+
+    /// The same. The session takes over the place in the pool that its connection had; with `false` nobody does.
+    pub(in crate::pool) fn abandon_in_place(self: &Arc<Self>, session: Backend) -> bool {
+        self.add_orphan(Orphan { session, has_place: true })
+    }
+
+    fn add_orphan(self: &Arc<Self>, orphan: Orphan) -> bool {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return false };
+        if orphan.has_place {
+            self.orphans.places.fetch_add(1, Relaxed);
+        }
+        self.orphans.list().push(orphan);
+        if self.orphans.keeper.begins() {
+            let shared = self.clone();
+            runtime.spawn(async move { end_orphans(&shared).await });
+        }
+        true
+    }
+
+    /// Releases up to so many of the places that orphans have.
+    fn release_places(&self, most: usize) {
+        let mut released = 0;
+        let rest = |places: usize| {
+            released = places.min(most);
+            Some(places - released)
+        };
+        // it always has a rest
+        let _ = self.orphans.places.fetch_update(Relaxed, Relaxed, rest);
+        if released > 0 {
+            self.permits.add_permits(released);
+            self.measure();
+        }
+    }
+
+    /// The place of one of them.
+    fn take_place(&self) -> Option<Permit<'_>> {
+        let taken = self.orphans.places.fetch_update(Relaxed, Relaxed, |places| places.checked_sub(1));
+        taken.ok().map(|_| Permit(self))
+    }
+
+    fn release_all_places(&self) {
+        self.release_places(usize::MAX);
+    }
+}
 
 async fn end_orphans(shared: &Arc<Shared>) {
-    let mut turn = Turn::new(&Arc::downgrade(shared), |shared| &shared.orphans.keeper, |_| {});
+    let mut turn = Turn::new(&Arc::downgrade(shared), |shared| &shared.orphans.keeper, Shared::release_all_places);
     loop {
-        let sessions = mem::take(&mut *shared.orphans.list());
-        if sessions.is_empty() {
+        let orphans = mem::take(&mut *shared.orphans.list());
+        if orphans.is_empty() {
             if turn.ends(shared, || !shared.orphans.list().is_empty()) {
                 return;
             }
@@ -57,24 +116,60 @@ async fn end_orphans(shared: &Arc<Shared>) {
         let limits = Limits { deadline, connect_timeout: Some(shared.reset_timeout), waits: true };
         // it does not count as a call that waits
         while shared.is_shut(Need::Read) && Instant::now() < deadline {
-            tokio::time::sleep(PAUSE).await;
+            shared.release_all_places();
+            sleep(PAUSE).await;
         }
+        let kept_until = Instant::now() + KEPT;
         // best effort: a server that cannot be reached will notice by itself that its clients are gone
-        let Ok(mut lease) = shared.checkout(now, limits, Need::Read).await else {
-            continue;
-        };
-        let mut alive = true;
-        for session in &sessions {
-            if session.target() != lease.target_index() {
-                shared.end_elsewhere(session, false, limits).await;
-            } else if alive {
-                alive = lease.end_session(session, false, limits).await.is_ok();
+        if let Some((lease, in_their_place)) = connect(shared, kept_until, limits).await {
+            let until_released = Limits { deadline: deadline.min(kept_until), ..limits };
+            let mut ending = pin!(end_all(shared, &orphans, lease, in_their_place, (limits, until_released)));
+            if timeout_at(kept_until.into(), &mut ending).await.is_err() {
+                shared.release_all_places();
+                ending.await;
             }
-        }
-        if alive {
-            lease.end(End::Unused);
         } else {
-            lease.end(End::Broken);
+            shared.release_all_places();
         }
     }
+}
+
+/// A connection to end sessions on, and whether it is in the place of one of them.
+async fn connect(shared: &Arc<Shared>, kept_until: Instant, limits: Limits) -> Option<(Lease, bool)> {
+    if let Some(place) = shared.take_place() {
+        let checkout = shared.checkout_in(Some(place), Instant::now(), limits, Need::Read);
+        match timeout_at(kept_until.into(), checkout).await {
+            Ok(lease) => return Some((lease.ok()?, true)),
+            Err(_) => shared.release_all_places(),
+        }
+    }
+    let lease = shared.checkout(Instant::now(), limits, Need::Read).await;
+    Some((lease.ok()?, false))
+}
+
+/// Ends them all. Those that have a place have it until they are gone, if that does not last.
+async fn end_all(
+    shared: &Arc<Shared>,
+    orphans: &[Orphan],
+    mut lease: Lease,
+    in_their_place: bool,
+    (limits, until_released): (Limits, Limits),
+) {
+    let here = lease.target_index();
+    let mut alive = true;
+    for Orphan { session, .. } in orphans {
+        if session.target() != here {
+            shared.end_elsewhere(session, false, limits).await;
+        } else if alive {
+            alive = lease.end_session(session, false, limits).await.is_ok();
+        }
+    }
+    // one of the places is that of the lease
+    for Orphan { session, .. } in orphans.iter().filter(|orphan| orphan.has_place).skip(in_their_place.into()) {
+        if alive && session.target() == here {
+            alive = lease.end_session(session, true, until_released).await.is_ok();
+        }
+        shared.release_places(1);
+    }
+    lease.end(if alive { End::Unused } else { End::Broken });
 }

@@ -204,3 +204,26 @@ async fn a_thousand_cancelled_calls_leave_the_pool_at_full_size_and_nothing_runn
     others_row.release().await;
     in_time(others).await.expect("no panic").expect("it has got its row");
 }
+
+#[tokio::test]
+async fn case_108_the_sessions_of_cancelled_calls_stay_within_the_pool() {
+    const POOL: u64 = 16;
+    const ROUNDS: u64 = 63;
+    let server = Server::builder().flag("--max-connections=1000").start().await;
+    let exec = Executor::new(pool_of(POOL as usize, server.opts())).expect("good options");
+    let calls = (0..POOL).map(|task| {
+        let exec = exec.clone();
+        async move {
+            for n in 0..ROUNDS {
+                // nearly all are dropped while their statement runs
+                let after = ms(5 + (task * 7 + n) % 20);
+                let _ = tokio::time::timeout(after, exec.query_drop("SELECT SLEEP(20)")).await;
+            }
+        }
+    });
+    in_time(join_all(calls)).await;
+    let (_, most): (String, u64) =
+        server.query_first("SHOW GLOBAL STATUS LIKE 'Max_used_connections'").await.expect("a status");
+    // that which ends them, that of the test, and what a busy machine closes late
+    assert!(most <= POOL * 3, "{most} sessions at a time");
+}

@@ -118,29 +118,40 @@ async fn unread_bytes_on_an_idle_connection_mean_that_it_is_dead() {
 }
 
 // The program reads so late that one read takes the reply and the goodbye: the second is in the driver's buffer, which nobody can
-// look into.
+// look into. Where a busy machine lets more than a moment pass, the end of the connection is seen, and the next statement is not sent
+// on it.
 #[tokio::test]
 async fn a_goodbye_that_was_read_with_the_reply_before_it_is_a_loss_of_which_nothing_is_known() {
+    const TRIES: u64 = 20;
     let server = shared().await;
     let ledger = Ledger::new(server).await;
     let proxy = Proxy::start_over(Transport::Tcp, server).await; // a write to a closed unix socket fails at once
     let exec = executor_of_one(proxy.opts());
-    proxy.rule(Rule::new(When::text("last one"), Place::AfterReply, goodbye()));
-    let late = async {
-        while !proxy.commands().iter().any(|seen| seen.text.as_deref().is_some_and(|text| text.contains("last one"))) {
-            tokio::task::yield_now().await;
-        }
-        while proxy.fired() == 0 {
-            std::thread::sleep(ms(1)); // the only thread of the runtime
-        }
-    };
-    let (read, ()) = tokio::join!(biased; exec.query_drop("SELECT SLEEP(0.5), 'last one'"), late);
-    read.expect("a whole reply");
-    let error = exec.query_drop(ledger.insert()).await.expect_err("the driver does not say what it read");
-    assert_eq!((error.disconnect(), error.outcome()), (Some(Disconnect::ServerLost), Outcome::Unknown));
-    assert_eq!(ledger.rows().await, 0);
-    exec.query_drop(ledger.insert()).await.expect("an insert on a new connection");
-    assert_eq!(ledger.rows().await, 1);
+    for inserted in 0..TRIES {
+        let fired = proxy.fired();
+        proxy.rule(Rule::new(When::text("last one"), Place::AfterReply, goodbye()));
+        let text = format!("SELECT SLEEP(0.3), 'last one', {inserted}");
+        let late = async {
+            while !proxy.commands().iter().any(|seen| seen.text.as_deref().is_some_and(|seen| seen.contains(&text))) {
+                tokio::task::yield_now().await;
+            }
+            while proxy.fired() == fired {
+                std::thread::sleep(ms(1)); // the only thread of the runtime
+            }
+        };
+        let (read, ()) = tokio::join!(biased; exec.query_drop(text.as_str()), late);
+        read.expect("a whole reply");
+        let Err(error) = exec.query_drop(ledger.insert()).await else {
+            assert_eq!(ledger.rows().await, inserted + 1, "it was noticed, and the statement ran once");
+            continue;
+        };
+        assert_eq!((error.disconnect(), error.outcome()), (Some(Disconnect::ServerLost), Outcome::Unknown));
+        assert_eq!(ledger.rows().await, inserted);
+        exec.query_drop(ledger.insert()).await.expect("an insert on a new connection");
+        assert_eq!(ledger.rows().await, inserted + 1);
+        return;
+    }
+    panic!("the statement was never sent a moment after the goodbye");
 }
 
 /// What MySQL sends before it closes a connection that idled for too long.
