@@ -322,14 +322,7 @@ impl Lease {
 
     /// Has the session ended that still has a statement under way. Returns whether it keeps the place in the pool until then.
     fn leave_behind(&self) -> bool {
-        match self.session() {
-            Some(session) if self.permit => self.shared.abandon_in_place(session),
-            Some(session) => {
-                self.shared.abandon(session);
-                false
-            }
-            None => false,
-        }
+        self.session().is_some_and(|session| self.shared.abandon_with_place(session, self.permit))
     }
 
     fn close(&mut self) {

@@ -54,50 +54,37 @@ const KEPT: Duration = Duration::from_millis(250);
 impl Shared {
     /// Ends a session that was left with a statement under way, in the background.
     pub(crate) fn abandon(self: &Arc<Self>, session: Backend) {
-        self.add_orphan(Orphan { session, has_place: false });
+        self.abandon_with_place(session, false);
     }
 
-    /// The same. The session takes over the place in the pool that its connection had; with `false` nobody does.
-    pub(in crate::pool) fn abandon_in_place(self: &Arc<Self>, session: Backend) -> bool {
-        self.add_orphan(Orphan { session, has_place: true })
-    }
-
-    fn add_orphan(self: &Arc<Self>, orphan: Orphan) -> bool {
+    /// The same. With `has_place` its connection has a place in the pool. Returns whether the session takes that over.
+    pub(in crate::pool) fn abandon_with_place(self: &Arc<Self>, session: Backend, has_place: bool) -> bool {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return false };
-        if orphan.has_place {
+        if has_place {
             self.orphans.places.fetch_add(1, Relaxed);
         }
-        self.orphans.list().push(orphan);
+        self.orphans.list().push(Orphan { session, has_place });
         if self.orphans.keeper.begins() {
             let shared = self.clone();
             runtime.spawn(async move { end_orphans(&shared).await });
         }
-        true
+        has_place
     }
 
-    /// Releases up to so many of the places that orphans have.
-    fn release_places(&self, most: usize) {
-        let mut released = 0;
-        let rest = |places: usize| {
-            released = places.min(most);
-            Some(places - released)
-        };
-        // it always has a rest
-        let _ = self.orphans.places.fetch_update(Relaxed, Relaxed, rest);
-        if released > 0 {
-            self.permits.add_permits(released);
-            self.measure();
-        }
-    }
-
-    /// The place of one of them.
+    /// The place of one of them; it is released when it is dropped.
     fn take_place(&self) -> Option<Permit<'_>> {
         let taken = self.orphans.places.fetch_update(Relaxed, Relaxed, |places| places.checked_sub(1));
         taken.ok().map(|_| Permit(self))
     }
 
+    fn release_place(&self) {
+        drop(self.take_place());
+        self.measure();
+    }
+
     fn release_all_places(&self) {
-        self.release_places(usize::MAX);
+        self.permits.add_permits(self.orphans.places.swap(0, Relaxed));
+        self.measure();
     }
 }
 
@@ -122,8 +109,7 @@ async fn end_orphans(shared: &Arc<Shared>) {
         let kept_until = Instant::now() + KEPT;
         // best effort: a server that cannot be reached will notice by itself that its clients are gone
         if let Some((lease, in_their_place)) = connect(shared, kept_until, limits).await {
-            let until_released = Limits { deadline: deadline.min(kept_until), ..limits };
-            let mut ending = pin!(end_all(shared, &orphans, lease, in_their_place, (limits, until_released)));
+            let mut ending = pin!(end_all(shared, &orphans, lease, in_their_place, kept_until, limits));
             if timeout_at(kept_until.into(), &mut ending).await.is_err() {
                 shared.release_all_places();
                 ending.await;
@@ -153,7 +139,8 @@ async fn end_all(
     orphans: &[Orphan],
     mut lease: Lease,
     in_their_place: bool,
-    (limits, until_released): (Limits, Limits),
+    kept_until: Instant,
+    limits: Limits,
 ) {
     let here = lease.target_index();
     let mut alive = true;
@@ -164,12 +151,13 @@ async fn end_all(
             alive = lease.end_session(session, false, limits).await.is_ok();
         }
     }
+    let until_released = Limits { deadline: limits.deadline.min(kept_until), ..limits };
     // one of the places is that of the lease
     for Orphan { session, .. } in orphans.iter().filter(|orphan| orphan.has_place).skip(in_their_place.into()) {
         if alive && session.target() == here {
             alive = lease.end_session(session, true, until_released).await.is_ok();
         }
-        shared.release_places(1);
+        shared.release_place();
     }
     lease.end(if alive { End::Unused } else { End::Broken });
 }
