@@ -75,13 +75,15 @@ impl Shared {
     pub(super) async fn checkout_in(
         self: &Arc<Self>,
         mut place: Option<Permit<'_>>,
-        now: Instant,
+        mut now: Instant,
         limits: Limits,
         need: Need,
     ) -> Result<Lease, NoConnection> {
         'gate: loop {
             if self.outage.is_troubled() {
                 Box::pin(self.pass(need, limits)).await?;
+                // it has waited for nobody's connection before
+                now = Instant::now();
             }
             let (permit, now) = match place.take() {
                 Some(permit) => (permit, now),

@@ -187,6 +187,34 @@ async fn case_107_after_an_outage_calls_share_what_is_open_and_one_connection_mo
     }
 }
 
+#[tokio::test]
+async fn case_107_calls_that_have_waited_for_the_server_share_the_connection_of_the_probe() {
+    const CALLS: usize = 8;
+    // on a busy machine a call may wait for so long that it opens a connection
+    const TRIES: usize = 5;
+    let server = shared().await;
+    let mut opened = Vec::new();
+    for _ in 0..TRIES {
+        let proxy = Proxy::start(server).await;
+        let exec = Executor::builder().policy(patient()).build(proxy.opts()).expect("good options");
+        proxy.refuse(true).await;
+        let calls = join_all((0..CALLS).map(|_| exec.query_drop("DO 0")));
+        let server_comes_back = async {
+            until_waiting(&exec, CALLS as u64).await;
+            // longer than a call waits for the connection of another one
+            tokio::time::sleep(ms(1_200)).await;
+            proxy.refuse(false).await;
+        };
+        let (answers, ()) = in_time(async { tokio::join!(calls, server_comes_back) }).await;
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        opened.push(proxy.accepted());
+        if opened.last() == Some(&1) {
+            return;
+        }
+    }
+    panic!("connections that were opened for {CALLS} short calls: {opened:?}");
+}
+
 /// How many probes of a fleet that loses its server come within each 25 ms, from its first one on.
 async fn probes_of_a_fleet() -> Vec<usize> {
     const EXECUTORS: usize = 50;
