@@ -16,14 +16,15 @@
 //! their server at the same moment. So the end of an outage is noticed within one interval, of a full server within 16. A server
 //! that answers something and is slow to let a probe in is given 2 s before it is asked anew.
 //!
-//! **Slow start.** When the server is back, the connection of the probe serves the first call that waits. For 3 s from then on
-//! a call that finds no idle connection waits for one that another call returns. It opens one when none has been returned for as
-//! long as the last one took to open (at least 250 ms, at most 1 s), or when it has waited for four times as long: at first one
-//! at a time, and one more at a time for each that succeeds. That leaves room for others of a fleet that is larger than its
-//! server. At any time an executor makes at most 16 connections at once.
+//! **Slow start.** When the server is back, the connection of the probe serves the calls that wait, one after another. For 3 s from
+//! then on a call that finds no idle connection waits for one that another call returns. It opens one when none has been returned
+//! for as long as the last one took to open (at least 250 ms, at most 1 s), when it has waited for four times as long, or when so
+//! many calls wait that they will not be served within twice the time that a connection takes to open: at first one at a time, and
+//! one more at a time for each that succeeds. That leaves room for others of a fleet that is larger than its server. At any time an
+//! executor makes at most 16 connections at once.
 //!
-//! **A server that is full** (1040) is shared. For 10 s after an executor has seen it full, its calls share what is open, as in the
-//! slow start, and it gives back what it does not use: each second it closes what is more than the mean of the connections in use
+//! **A server that is full** (1040) is shared. For 20 to 40 s after an executor has seen it full, its calls share what is open, as in
+//! the slow start, however many of them wait, and it gives back what it does not use: each second it closes what is more than the mean of the connections in use
 //! and a quarter, whatever the pool's minimum, and after 5 s without a call its last one. An executor that has all the connections
 //! that it wants sees no refusal. So while it has more than one, and one idles, it asks the server how many connections there are
 //! (`SHOW GLOBAL STATUS LIKE 'Threads_connected'`), and counts it as full from 95 % of `max_connections` on. The time between two

@@ -2,10 +2,14 @@
 //!
 //! When a server is back, all executors of a fleet want their connections at once, and it may have room for only some of them.
 //! So for a while a call that finds no idle connection first waits for one that another call returns. What is open serves many
-//! calls in that time. When none has been returned for as long as it took to open the last one, or the call has waited for
-//! [`ROUNDS`] times as long, it opens one, if few enough are being opened.
+//! calls in that time. It opens one, if few enough are being opened,
 //!
-//! The same while the server has been full of late: who can be served by what is open takes no place from others.
+//! * when none has been returned for as long as it took to open the last one;
+//! * when it has waited for [`ROUNDS`] times as long;
+//! * when so many calls wait that what is open would serve them in [`QUEUE`] times as long as it took to open the last one.
+//!
+//! The same while the server has been full of late, but for the last: who can be served by what is open takes no place from
+//! others.
 
 use std::{
     pin::pin,
@@ -19,10 +23,11 @@ use std::{
 use tokio::{sync::Notify, time::timeout_at};
 
 use super::HANDSHAKES;
+use crate::random;
 
 /// How long it lasts after an outage, and after the server was full.
 const LENGTH: Duration = Duration::from_secs(3);
-const LENGTH_WHERE_FULL: Duration = Duration::from_secs(10);
+const LENGTH_WHERE_FULL: Duration = Duration::from_secs(40);
 /// The bounds of the time for which a call waits for the connection of another one. In the shorter one the executors of a fleet
 /// have found out that the server is back.
 const PATIENCE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
@@ -30,6 +35,11 @@ const PATIENCE: (Duration, Duration) = (Duration::from_millis(250), Duration::fr
 const AGAIN: Duration = Duration::from_millis(20);
 /// How often that time a call waits while connections are returned to others.
 const ROUNDS: u32 = 4;
+/// For so many times as long as a connection takes to open, and at least for this long, calls may queue.
+const QUEUE: u32 = 2;
+const SHORT_QUEUE: Duration = Duration::from_millis(5);
+/// After so many returned connections it is known how fast the queue moves.
+const SAMPLE: u32 = 4;
 
 #[derive(Default)]
 pub(super) struct SlowStart {
@@ -52,6 +62,15 @@ struct State {
     took: Option<Duration>,
     /// When a connection was last returned, or opened.
     returned: Option<Instant>,
+    pace: Option<Pace>,
+}
+
+/// How fast those who wait are served by what is open.
+#[derive(Clone, Copy)]
+struct Pace {
+    since: Instant,
+    /// Connections returned since then.
+    returned: u32,
 }
 
 /// What a call without a connection is to do.
@@ -78,7 +97,7 @@ impl SlowStart {
         let mut state = self.lock();
         let State { opening, crowded, .. } = *state;
         let until = Some(Instant::now() + LENGTH).max(crowded);
-        *state = State { until, crowded, allowed: 1, opening, took, returned: None };
+        *state = State { until, crowded, allowed: 1, opening, took, returned: None, pace: None };
         self.is_on.store(true, Relaxed);
         drop(state);
         self.changed.notify_waiters();
@@ -88,7 +107,8 @@ impl SlowStart {
     pub(super) fn note_crowd(&self) {
         let mut state = self.lock();
         let now = Instant::now();
-        let until = Some(now + LENGTH_WHERE_FULL);
+        // the executors of a fleet do not forget it together
+        let until = Some(now + LENGTH_WHERE_FULL.mul_f64(1.0 - 0.5 * random::share()));
         if state.until.is_none_or(|until| until <= now) {
             // a call that finds no connection waits for those that others have
             (state.allowed, state.took) = (1, Some(Duration::ZERO));
@@ -125,9 +145,17 @@ impl SlowStart {
         if self.is_on.load(Relaxed) {
             let mut state = self.lock();
             state.took.get_or_insert_default();
-            state.returned = Some(Instant::now());
+            let now = Instant::now();
+            state.returned = Some(now);
+            if let Some(pace) = &mut state.pace {
+                pace.returned += 1;
+            }
+            let opens = state.opening < state.allowed && state.has_long_queue(self.waiting.load(Relaxed), now);
             drop(state);
             self.changed.notify_one();
+            if opens {
+                self.changed.notify_one();
+            }
         }
     }
 
@@ -148,7 +176,10 @@ impl SlowStart {
         has_idle: impl Fn() -> bool,
         has_room: impl Fn() -> bool,
     ) -> Turn<'_> {
-        let _queued = Queued::new(&self.waiting);
+        let queued = Queued::new(&self.waiting);
+        if queued.is_first {
+            self.lock().pace = Some(Pace { since: Instant::now(), returned: 0 });
+        }
         loop {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
@@ -162,7 +193,7 @@ impl SlowStart {
                 let has_room = has_room();
                 let may_open = state.opening < state.allowed && has_room;
                 let patient = state.patient_until(since);
-                if may_open && now >= patient {
+                if may_open && (now >= patient || state.has_long_queue(self.waiting.load(Relaxed), now)) {
                     state.opening += 1;
                     return Turn::Open(Opening { start: self, since: now, is_open: false });
                 }
@@ -200,6 +231,17 @@ impl State {
         let last = self.returned.map_or(since, |returned| returned.max(since));
         (last + patience).min(since + ROUNDS * patience)
     }
+
+    /// Whether so many calls wait that another connection would be there long before they are served.
+    fn has_long_queue(&self, waiting: usize, now: Instant) -> bool {
+        let (Some(took), Some(Pace { since, returned })) = (self.took, self.pace) else { return false };
+        let is_crowded = self.crowded.is_some_and(|until| now < until);
+        if is_crowded || returned < SAMPLE {
+            return false;
+        }
+        let queue = now.saturating_duration_since(since).mul_f64(waiting as f64 / f64::from(returned));
+        queue > (took * QUEUE).max(SHORT_QUEUE)
+    }
 }
 
 impl Opening<'_> {
@@ -217,7 +259,8 @@ impl Drop for Opening<'_> {
             state.allowed = (state.allowed + 1).min(HANDSHAKES);
             state.took = Some(self.since.elapsed());
             // it has to serve a call before another one is opened
-            state.returned = Some(Instant::now());
+            let now = Instant::now();
+            (state.returned, state.pace) = (Some(now), Some(Pace { since: now, returned: 0 }));
         } else {
             state.allowed = 1;
         }
@@ -227,18 +270,21 @@ impl Drop for Opening<'_> {
 }
 
 /// Counts a call that waits, also when it is dropped.
-struct Queued<'a>(&'a AtomicUsize);
+struct Queued<'a> {
+    count: &'a AtomicUsize,
+    is_first: bool,
+}
 
 impl<'a> Queued<'a> {
     fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Relaxed);
-        Queued(count)
+        let before = count.fetch_add(1, Relaxed);
+        Queued { count, is_first: before == 0 }
     }
 }
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.count.fetch_sub(1, Relaxed);
     }
 }
 
@@ -247,6 +293,24 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+
+    #[test]
+    fn where_the_queue_takes_longer_than_a_connection_another_one_is_opened() {
+        let now = Instant::now();
+        let served = |took, millis, returned| State {
+            took: Some(Duration::from_millis(took)),
+            pace: Some(Pace { since: now - Duration::from_millis(millis), returned }),
+            ..State::default()
+        };
+        // one call a millisecond
+        assert!(served(20, 10, 10).has_long_queue(41, now) && !served(20, 10, 10).has_long_queue(40, now));
+        assert!(!served(20, 10, SAMPLE - 1).has_long_queue(1_000, now), "too few to know");
+        assert!(served(0, 10, 10).has_long_queue(6, now) && !served(0, 10, 10).has_long_queue(5, now));
+        let unknown = State { took: None, ..served(0, 10, 10) };
+        assert!(!unknown.has_long_queue(1_000, now), "the next call opens one anyway");
+        let crowded = State { crowded: Some(now + LENGTH), ..served(20, 10, 10) };
+        assert!(!crowded.has_long_queue(1_000, now), "others need the places");
+    }
 
     #[tokio::test]
     async fn a_call_sees_by_itself_that_the_pool_takes_another_connection() {

@@ -215,6 +215,32 @@ async fn case_107_calls_that_have_waited_for_the_server_share_the_connection_of_
     panic!("connections that were opened for {CALLS} short calls: {opened:?}");
 }
 
+#[tokio::test]
+async fn case_107_where_one_connection_would_take_long_for_all_who_wait_more_are_opened_soon() {
+    const CALLS: u64 = 200;
+    let proxy = Proxy::start(shared().await).await;
+    let exec = Executor::builder().policy(patient()).build(proxy.opts()).expect("good options");
+    let answers = Arc::new(AtomicUsize::new(0));
+    proxy.refuse(true).await;
+    let calls: Vec<_> = (0..CALLS)
+        .map(|_| {
+            let (exec, answers) = (exec.clone(), answers.clone());
+            tokio::spawn(async move {
+                exec.query_drop("SELECT SLEEP(0.01)").await.expect("the server is back");
+                answers.fetch_add(1, Relaxed);
+            })
+        })
+        .collect();
+    until_waiting(&exec, CALLS).await;
+    proxy.refuse(false).await;
+    // one connection serves so many in half of the time that a call waits for the connections of others
+    until(|| answers.load(Relaxed) >= 50).await;
+    assert!(proxy.accepted() > 1, "one connection for {CALLS} calls");
+    for call in calls {
+        in_time(call).await.expect("an answer");
+    }
+}
+
 /// How many probes of a fleet that loses its server come within each 25 ms, from its first one on.
 async fn probes_of_a_fleet() -> Vec<usize> {
     const EXECUTORS: usize = 50;
