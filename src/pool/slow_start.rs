@@ -6,7 +6,7 @@
 //!
 //! * when none has been returned for as long as it took to open the last one;
 //! * when it has waited for [`ROUNDS`] times as long;
-//! * when so many calls wait that what is open would serve them in [`QUEUE`] times as long as it took to open the last one.
+//! * when so many calls wait that what is open would need more than [`QUEUE`] times as long to serve them.
 //!
 //! The same while the server has been full of late, but for the last: who can be served by what is open takes no place from
 //! others.
@@ -25,7 +25,7 @@ use tokio::{sync::Notify, time::timeout_at};
 use super::HANDSHAKES;
 use crate::random;
 
-/// How long it lasts after an outage, and after the server was full.
+/// How long it lasts after an outage, and at most after the server was full.
 const LENGTH: Duration = Duration::from_secs(3);
 const LENGTH_WHERE_FULL: Duration = Duration::from_secs(40);
 /// The bounds of the time for which a call waits for the connection of another one. In the shorter one the executors of a fleet
