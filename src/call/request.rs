@@ -98,7 +98,7 @@ pub(crate) trait Attempt: Send {
 
 /// Sends a statement.
 pub(crate) trait Request: Send + Sync {
-    type Protocol: Protocol + Unpin;
+    type Protocol: Protocol;
 
     fn size(&self) -> usize;
 

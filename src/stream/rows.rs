@@ -4,12 +4,11 @@ use std::{
     collections::VecDeque,
     future::{Future, poll_fn},
     mem,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
 
-use futures_core::Stream as _;
 use mysql_async::{Column, QueryResult, Row, Value, prelude::Protocol};
 
 use crate::pool::{Lease, watch::watched};
@@ -40,7 +39,7 @@ pub(super) enum Next {
 }
 
 impl Rows {
-    pub(super) fn read<P: Protocol + Unpin>(mut lease: Lease) -> Self {
+    pub(super) fn read<P: Protocol>(mut lease: Lease) -> Self {
         let slot = Arc::<Arrived>::default();
         let arrived = slot.clone();
         let reading = Box::pin(async move {
@@ -115,39 +114,34 @@ fn size(row: &Row) -> usize {
 }
 
 /// Reads the rows of the first result set, and at its end everything behind it.
-async fn read<P: Protocol + Unpin>(lease: &mut Lease, ahead: &mut Ahead<'_>) -> mysql_async::Result<()> {
+async fn read<P: Protocol>(lease: &mut Lease, ahead: &mut Ahead<'_>) -> mysql_async::Result<()> {
     let (conn, record, shared) = lease.parts();
     let mut result = QueryResult::<P>::new(conn);
-    let beginning = watched(shared, record, true, || false, result.stream::<Row>());
-    if let Some(mut rows) = beginning.await? {
-        ahead.note_columns(rows.columns_ref());
-        loop {
-            let mut waits = false;
-            let arriving = poll_fn(|cx| {
-                loop {
-                    match Pin::new(&mut rows).poll_next(cx) {
-                        Poll::Ready(Some(row)) => {
-                            if ahead.push(row?) {
-                                return Poll::Ready(Ok(Some(())));
-                            }
-                        }
-                        Poll::Ready(None) => return Poll::Ready(Ok(None)),
-                        // the caller gets what there is; nobody waits for the server until it has asked for more
-                        Poll::Pending if !ahead.rows.is_empty() => return Poll::Ready(Ok(Some(()))),
-                        Poll::Pending => {
-                            waits = true;
-                            return Poll::Pending;
-                        }
-                    }
+    ahead.note_columns(result.columns_ref());
+    loop {
+        // the driver's stream would put the future of each row into a box
+        let mut next = pin!(result.next());
+        let mut waits = false;
+        let row = loop {
+            let arriving = poll_fn(|cx| match next.as_mut().poll(cx) {
+                Poll::Ready(row) => Poll::Ready(row.map(Some)),
+                // the caller gets what there is; nobody waits for the server until it has asked for more
+                Poll::Pending if !ahead.rows.is_empty() => Poll::Ready(Ok(None)),
+                Poll::Pending => {
+                    waits = true;
+                    Poll::Pending
                 }
             });
-            let more = watched(shared, record, true, || false, arriving).await?;
-            if waits {
-                record.unpark();
+            match watched(shared, record, true, || false, arriving).await? {
+                Some(row) => break row,
+                None => until_taken(ahead).await,
             }
-            if more.is_none() {
-                break;
-            }
+        };
+        if waits {
+            record.unpark();
+        }
+        let Some(row) = row else { break };
+        if ahead.push(row) {
             until_taken(ahead).await;
         }
     }
