@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::{
     cell::Cell,
     columns::{Column, POOL_SIZE},
+    form::Form,
     load::PAUSE,
 };
 
@@ -15,6 +16,9 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 const FIRST_INTERVAL: Duration = Duration::from_millis(20);
 /// Between the two it waits for this share of the outage so far.
 const SHARE: f64 = 0.02;
+/// At a full server the wait is at most this share, for an executor without a connection, and at most so long.
+const SHARE_WHERE_FULL: f64 = 0.125;
+const LONGEST_WHERE_FULL: Duration = Duration::from_secs(4);
 /// The mean of what is left of a wait by its jitter.
 const LEFT_BY_JITTER: f64 = 0.75;
 /// The first success comes so long after the probe that found the server ready.
@@ -53,7 +57,7 @@ pub(crate) fn of(cell: &Cell) -> Vec<Bound> {
             wanted: format!("{:.0}", attempts(cell)),
             is_met: cell.attempts as f64 <= attempts(cell),
         },
-        within("first_ms", cell.first(), Some(PROBE_INTERVAL + AFTER_PROBE)),
+        within("first_ms", cell.first(), Some(longest_wait(cell) + AFTER_PROBE)),
         within("p99_ms", cell.share(99), cell.first().map(|first| first + SPREAD)),
     ]
 }
@@ -62,6 +66,14 @@ pub(crate) fn of(cell: &Cell) -> Vec<Bound> {
 /// each server: of several each is asked, and each has a pool of its own.
 fn attempts(cell: &Cell) -> f64 {
     cell.form.servers() as f64 * (probes(cell.outage.as_secs_f64()) + POOL_SIZE as f64)
+}
+
+/// The longest wait for the next probe when the outage ends.
+fn longest_wait(cell: &Cell) -> Duration {
+    match cell.form {
+        Form::Full => cell.outage.mul_f64(SHARE_WHERE_FULL).clamp(PROBE_INTERVAL, LONGEST_WHERE_FULL),
+        _ => PROBE_INTERVAL,
+    }
 }
 
 /// How many probes an outage of so many seconds has in the mean.
