@@ -70,13 +70,13 @@ struct Seen {
 pub(crate) async fn run(extent: Extent, columns: &[Column]) -> Vec<String> {
     let (mut failures, mut ours) = (Vec::new(), Vec::new());
     println!(
-        "{:<44}{:<14}{:>9}{:>8}{:>10}{:>10}{:>9}{:>7}",
+        "{:<46}{:<14}{:>9}{:>8}{:>10}{:>10}{:>9}{:>7}",
         "fleet", "", "starved", "opens", "all back", "logins/s", "calls/s", "jain"
     );
     for scene in scenes(extent) {
         for column in columns.iter().copied() {
             let seen = play(scene, column).await;
-            println!("{:<44}{:<14}{}", scene.title(), column.name(), seen.cells(&scene));
+            println!("{:<46}{:<14}{}", scene.title(), column.name(), seen.cells(&scene));
             if column == Column::Ours {
                 failures.extend(seen.failures(&scene, extent).map(|what| format!("{}: {what}", scene.title())));
                 ours.push((scene, seen));
