@@ -1,8 +1,11 @@
 //! A stream is replayed before its first row, and fails after it.
 
+use std::time::Duration;
+
 use futures_util::StreamExt as _;
 use mysql_retry::{Annotate as _, Classification, Executor, Outcome, Reason, RetryPolicy, RowStream};
 use mysql_retry_fixture::{Fault, Kind, Place, Proxy, Rule, When, in_time};
+use tokio::time::timeout;
 
 use crate::support::{Ledger, connection_id, executor_of_one, fired, shared};
 
@@ -208,6 +211,40 @@ async fn case_88_a_session_loses_what_it_has_with_a_stream_that_is_dropped() {
     drop(session.query_stream::<usize, _>(scene.sql.as_str()).await.expect("a stream"));
     let error = session.query_drop("SELECT @a").await.expect_err("it is gone");
     assert_eq!((error.reason(), error.outcome()), (Reason::StateLost, Outcome::NotExecuted), "{error}");
+}
+
+// case 19
+#[tokio::test]
+async fn rows_that_have_arrived_are_handed_out_while_the_next_one_is_awaited() {
+    // a row with a number of four digits, as text: length and number of its packet, length of the value, and the value
+    const ROW: usize = 3 + 1 + 1 + 4;
+    // more than are read ahead
+    const CUTS: usize = 8;
+    let scene = Scene::new().await;
+    let mut expected = None;
+    for row in 0..CUTS {
+        let place = Place::Reply(12_000 + row * ROW);
+        scene.proxy.rule(Rule::new(When::text(&scene.sql), place, Fault::Silence));
+        let mut stream = scene.open(false).await.expect("a stream");
+        in_time(scene.proxy.wait_fired(row + 1)).await;
+        let rows = match expected {
+            None => {
+                let mut rows = 0;
+                while timeout(Duration::from_millis(500), stream.next()).await.is_ok() {
+                    rows += 1;
+                }
+                rows
+            }
+            Some(rows) => {
+                for _ in 0..rows {
+                    in_time(stream.next()).await.expect("a row").expect("no error");
+                }
+                rows
+            }
+        };
+        assert!(rows > 1000, "{rows}");
+        expected = Some(rows + 1);
+    }
 }
 
 // cases 19 and 7
