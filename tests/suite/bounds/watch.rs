@@ -275,6 +275,26 @@ async fn a_stream_is_watched_between_its_rows() {
 }
 
 #[tokio::test]
+async fn a_stream_whose_caller_is_busy_is_not_looked_at() {
+    let server = shared().await;
+    let ledger = Ledger::new(server).await;
+    ledger.fill(3_000).await;
+    let proxy = Proxy::start(server).await;
+    let exec = exec_of_one(watching().give_up_after(ms(30_000)), proxy.opts());
+    let sql = format!("SELECT n FROM {} ORDER BY id", ledger.table);
+    // the stream waits for one of the rows
+    proxy.rule(Rule::new(When::text(&sql), Place::Reply(9_000), Fault::Delay(ms(100))));
+    let mut stream: RowStream<u64> = in_time(exec.query_stream(sql.as_str())).await.expect("the first row");
+    for row in 1..=2_000 {
+        assert_eq!(in_time(stream.next()).await.expect("a row").expect("no error"), row);
+    }
+    assert_eq!(proxy.fired(), 1);
+    let before = proxy.accepted();
+    tokio::time::sleep(ms(3_000)).await;
+    assert_eq!(proxy.accepted(), before);
+}
+
+#[tokio::test]
 async fn what_has_a_time_out_of_its_own_or_is_not_to_be_watched_is_left_alone() {
     let proxy = Proxy::start(shared().await).await;
     let eager = || watching().watch_after(ms(200));
