@@ -205,8 +205,8 @@ async fn killed(fleet: &Fleet, server: &Server) -> Seen {
     server.start_again().await;
     let ready = fleet.now();
     fleet.tally.ready.store(ready, Relaxed);
-    let mut admin = server.connect().await;
     let start = Instant::now();
+    let mut admin = server.connect().await;
     sleep(SOON.saturating_sub(start.elapsed())).await;
     let starved = fleet.programs_without_an_answer();
     sleep(RUSH.saturating_sub(start.elapsed())).await;
