@@ -245,14 +245,20 @@ async fn transactions_are_watched_in_their_statements_and_at_their_commit() {
     join_all([false, true].into_iter().flat_map(|guarded| texts.map(|text| scene(guarded, text)))).await;
 }
 
-#[tokio::test]
-async fn a_stream_is_watched_between_its_rows() {
+/// A ledger behind a proxy, and a statement whose reply does not fit into one read.
+async fn with_many_rows() -> (Ledger<'static>, Proxy, Executor, String) {
     let server = shared().await;
     let ledger = Ledger::new(server).await;
     ledger.fill(3_000).await;
     let proxy = Proxy::start(server).await;
     let exec = exec_of_one(watching().give_up_after(ms(30_000)), proxy.opts());
     let sql = format!("SELECT n FROM {} ORDER BY id", ledger.table);
+    (ledger, proxy, exec, sql)
+}
+
+#[tokio::test]
+async fn a_stream_is_watched_between_its_rows() {
+    let (_ledger, proxy, exec, sql) = with_many_rows().await;
     for prepared in [false, true] {
         let when = if prepared { When::executes(&sql) } else { When::text(&sql) };
         proxy.rule(Rule::new(when, Place::Reply(9_000), Fault::ServerOnlyFin));
@@ -276,12 +282,7 @@ async fn a_stream_is_watched_between_its_rows() {
 
 #[tokio::test]
 async fn a_stream_whose_caller_is_busy_is_not_looked_at() {
-    let server = shared().await;
-    let ledger = Ledger::new(server).await;
-    ledger.fill(3_000).await;
-    let proxy = Proxy::start(server).await;
-    let exec = exec_of_one(watching().give_up_after(ms(30_000)), proxy.opts());
-    let sql = format!("SELECT n FROM {} ORDER BY id", ledger.table);
+    let (_ledger, proxy, exec, sql) = with_many_rows().await;
     // the stream waits for one of the rows
     proxy.rule(Rule::new(When::text(&sql), Place::Reply(9_000), Fault::Delay(ms(100))));
     let mut stream: RowStream<u64> = in_time(exec.query_stream(sql.as_str())).await.expect("the first row");
